@@ -1,0 +1,94 @@
+"""The nouns on the arrows: what one stage hands to the next.
+
+data -> IO -> model -> train -> Point, End -> record -> table -> fit -> report. Nothing here imports torch.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from allometry.spec import Spec
+
+# Raised by one whenever a change moves the numbers of a run that was asked in the same words.
+NUMERICS = 1
+
+
+class Refusal(ValueError):
+    """What a user asked cannot be done: fact + value + way out, in one line. The command prints it and exits with 2."""
+
+
+class TooFar(Refusal):
+    """A prediction beyond the reach of a fit."""
+
+
+class Tokens(Spec):
+    """Tokens in, one prediction of the next token at every position: `Int[batch length] -> Float[batch length vocab]`."""
+
+    vocab: int  # symbols
+    length: int  # tokens in a sequence
+
+
+IO = Tokens  # a union of Specs; later tasks add grids, graphs and pairs of sequences
+
+# The reference at which sizes are matched: a size is the same model on any data.
+REFERENCE = Tokens(vocab=256, length=256)
+
+
+class Budget(Spec):
+    """How long a run trains. The FLOPs are what was asked; the steps are what that gives for this model."""
+
+    flops: float  # training FLOPs, 2 per multiply-add, 3 x forward
+    steps: int
+    batch: int  # sequences in a step
+
+
+class Run(Spec):
+    """All that decides the numbers of a run. Its id is the hash of its content."""
+
+    family: Spec  # the architecture at its size
+    size: int  # the dial
+    task: str
+    io: IO
+    data: str  # fingerprint of the data
+    recipe: Spec
+    budget: Budget
+    seed: int
+    precision: str = "fp32"  # fp32 | bf16
+    parent: str | None = None  # id of the run this one starts from
+    numerics: int = NUMERICS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point:
+    """One fact of a run."""
+
+    step: int
+    examples: int
+    tokens: int
+    flops: float
+    seconds: float  # spent in training so far, over all starts
+    loss: float  # nats per target token
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class End:
+    """How a run ended. A run without a score has no score: `loss` is None unless it is done."""
+
+    status: str  # done | diverged | failed
+    reason: str = ""
+    loss: float | None = None  # held-out, nats per target token
+    bits_per_byte: float | None = None
+    seconds: float = 0.0  # spent in training steps
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # versions, device, memory, held-out details
+
+
+class Store(Protocol):
+    """Where runs are kept: append-only, one place per run id."""
+
+    def ask(self, run: Run, labels: dict[str, Any]) -> Path: ...
+    def append(self, run_id: str, points: Iterable[Point]) -> None: ...
+    def finish(self, run_id: str, end: End) -> None: ...
+    def end(self, run_id: str) -> End | None: ...
+    def points(self, run_id: str) -> Iterator[Point]: ...
