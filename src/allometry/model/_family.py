@@ -1,0 +1,139 @@
+"""The contract of a family: an architecture at every size.
+
+To add one, copy `families/transformer.py`, or write a file of your own and name it `path/to/file.py:Class`. Needed are two
+fields and one method; the rest is inherited:
+
+    class Mine(Family):
+        width: int                                    # solved by `at`, so that sizes match across families
+        depth: int                                    # given by the ladder
+        def build(self, io):                          # io.vocab, io.length
+            return ...                                # nn.Module: Int[batch length] -> Float[batch length vocab]
+"""
+
+import math
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import nn
+
+from allometry.flow import IO, REFERENCE, Refusal
+from allometry.spec import Spec
+
+SelfFamily = TypeVar("SelfFamily", bound="Family")
+
+SMALLEST, LARGEST = 1, 16
+TOLERANCE = 0.10  # a family farther than this from the size's parameters cannot be matched there
+
+
+class ClosedForm(Spec):
+    """What the mathematics says that a model costs; the meter must count the same."""
+
+    parameters: int  # all; a shared weight once
+    non_embedding_parameters: int  # active, as applied: a shared weight once per use
+    forward_flops_per_token: float  # 2 per multiply-add, attention dense
+    state_numbers: int  # numbers to keep for one sequence while it is generated
+
+
+def parameters_at(size: int) -> float:
+    """Active non-embedding parameters at a size: three sizes to a decade, 10^4 at size 1, 10^9 at size 16.
+
+    >>> round(parameters_at(1)), round(parameters_at(4)), round(parameters_at(16))
+    (10000, 100000, 1000000000)
+    """
+    return 10.0 ** (4 + (size - 1) / 3)
+
+
+def depth_at(size: int) -> int:
+    """Layers at a size. Depth grows as N^(1/5): 2 layers at 10^4 parameters, 20 at 10^9, as practice has it."""
+    return round(2 * (parameters_at(size) / 1e4) ** 0.2)
+
+
+def heads_for(width: int) -> int:
+    """Attention heads for a width: head width near 16 for narrow models, up to 128 for wide ones, always even.
+
+    >>> heads_for(20), heads_for(64), heads_for(2048)
+    (1, 4, 16)
+    """
+    head = 16 if width < 128 else 32 if width < 384 else 64 if width < 1024 else 128
+    return next(h for h in range(max(1, width // head), 0, -1) if width % (2 * h) == 0 or h == 1)
+
+
+class Family(Spec):
+    """An architecture. A subclass adds what is its own, and `claims` which properties a measurement may refute."""
+
+    claims: ClassVar[frozenset[str]] = frozenset()
+
+    width: int
+    depth: int
+
+    @classmethod
+    def at(cls: type[SelfFamily], size: int) -> SelfFamily:
+        """Return this family at a size of the ladder: depth as `depth_at`, width solved to `parameters_at`.
+
+        Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
+        """
+        if not SMALLEST <= size <= LARGEST:
+            raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^4 parameters) to {LARGEST} (10^9).")
+        target, depth = parameters_at(size), depth_at(size)
+        nearest: tuple[float, SelfFamily] | None = None
+        for grain in (64, 32, 16, 8, 4, 2):
+            for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain)):
+                miss = abs(math.log(family.matched_parameters() / target))
+                if nearest is None or miss < nearest[0]:
+                    nearest = (miss, family)
+            assert nearest
+            if nearest[0] < TOLERANCE / 2:
+                break
+        return nearest[1]
+
+    @classmethod
+    def shape(cls, width: int, depth: int) -> dict[str, int]:
+        """The fields that follow from width and depth. A family with more fields adds them here."""
+        return {"width": width, "depth": depth}
+
+    def build(self, io: IO) -> nn.Module:
+        """Return the module: `Int[batch length] -> Float[batch length vocab]`, logits or log-probabilities."""
+        raise NotImplementedError
+
+    def closed_form(self, io: IO) -> ClosedForm | None:
+        """What the mathematics says that this costs, or None where the family gives no formula."""
+        return None
+
+    def matched_parameters(self) -> int:
+        """Active non-embedding parameters at the reference IO, by the closed form or by counting on the meta device."""
+        form = self.closed_form(REFERENCE)
+        if form is not None:
+            return form.non_embedding_parameters
+        with torch.device("meta"):
+            return non_embedding_parameters(self.build(REFERENCE), REFERENCE.vocab)
+
+
+def is_vocabulary_layer(module: nn.Module, vocab: int) -> bool:
+    """True for an embedding table and for the layer that gives one number per symbol of the vocabulary."""
+    if isinstance(module, nn.Embedding):
+        return module.num_embeddings >= vocab
+    return isinstance(module, nn.Linear) and module.out_features == vocab and module.in_features != vocab
+
+
+def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
+    """Parameters outside the embedding and the output layer; a shared weight counts once per use."""
+    return sum(
+        parameter.numel()
+        for module in model.modules()
+        if not is_vocabulary_layer(module, vocab)
+        for parameter in module.parameters(recurse=False)
+    )
+
+
+def _around(cls: type[Family], target: float, depth: int, grain: int) -> list[int]:
+    """The two multiples of `grain` on either side of the width that has `target` parameters."""
+    low, high = 1, 1
+    while cls(**cls.shape(high * grain, depth)).matched_parameters() < target:
+        low, high = high, high * 2
+        if high * grain > 1 << 16:
+            raise Refusal(f"{cls.__name__} has too few parameters at any width: does its build use `width`?")
+    while high - low > 1:
+        middle = (low + high) // 2
+        below = cls(**cls.shape(middle * grain, depth)).matched_parameters() < target
+        low, high = (middle, high) if below else (low, middle)
+    return [low * grain, high * grain]

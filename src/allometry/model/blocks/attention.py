@@ -1,0 +1,69 @@
+"""Causal softmax attention (Vaswani et al. 2017, arXiv:1706.03762) with rotary positions (Su et al. 2021, arXiv:2104.09864)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._rotary import Rotary
+
+
+class Attention(Block):
+    """out_t = sum_{s <= t} softmax_s(q_t . k_s / sqrt(head)) v_s, with q and k turned by their positions; no biases.
+
+    Parameters 4 width^2. FLOPs per token 8 width^2 + 4 length width: the full square is charged, causal or not.
+    """
+
+    heads: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"Attention(heads={self.heads}) cannot split width={self.width} into even head widths. "
+                f"Choose a width that is a multiple of {2 * self.heads}."
+            )
+
+    def build(self, outputs: int) -> nn.Module:
+        return _Attention(self, outputs)
+
+
+class _Attention(nn.Module):
+    def __init__(self, spec: Attention, outputs: int) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
+        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        self.rotary = Rotary(spec.width // spec.heads)
+        spread(self.query_key_value.weight, spec.width)
+        spread(self.out.weight, spec.width, outputs)
+
+    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+        batch, length, width = x.shape
+        parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
+        query, key = self.rotary(query), self.rotary(key)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+def reference(layer: _Attention, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    """The equation of the docstring, one position at a time."""
+    batch, length, width = x.shape
+    head = width // layer.heads
+    query, key, value = (x @ layer.query_key_value.weight.T).view(batch, length, 3, layer.heads, head).unbind(2)
+    angle = torch.arange(length, dtype=x.dtype)[:, None] * 10000 ** (-torch.arange(0, head, 2, dtype=x.dtype) / head)
+    turn = torch.polar(torch.ones_like(angle), angle)[:, None]
+
+    def turned(y: Tensor) -> Tensor:
+        first, second = y.chunk(2, dim=-1)
+        turned = torch.complex(first, second) * turn
+        return torch.cat([turned.real, turned.imag], dim=-1)
+
+    query, key = turned(query), turned(key)
+    rows = []
+    for t in range(length):
+        scores = torch.einsum("bhd,bshd->bhs", query[:, t], key[:, : t + 1]) / head**0.5
+        rows.append(torch.einsum("bhs,bshd->bhd", scores.softmax(-1), value[:, : t + 1]).reshape(batch, width))
+    return torch.stack(rows, dim=1) @ layer.out.weight.T
