@@ -108,19 +108,20 @@ class Family(Spec):
             return non_embedding_parameters(self.build(REFERENCE), REFERENCE.vocab)
 
 
-def is_vocabulary_layer(module: nn.Module, vocab: int) -> bool:
-    """True for an embedding table and for the layer that gives one number per symbol of the vocabulary."""
-    if isinstance(module, nn.Embedding):
-        return module.num_embeddings >= vocab
-    return isinstance(module, nn.Linear) and module.out_features == vocab and module.in_features != vocab
+def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:
+    """Names of the embedding tables and of the output layer: the last linear layer, if it gives a number per symbol."""
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    output = {name for name, module in linear[-1:] if module.out_features == vocab}
+    return output | {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
 
 
 def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
-    """Parameters outside the embedding and the output layer; a shared weight counts once per use."""
+    """Parameters outside the embedding and the output layer; a weight shared by several modules counts once per module."""
+    outside = vocabulary_layers(model, vocab)
     return sum(
         parameter.numel()
-        for module in model.modules()
-        if not is_vocabulary_layer(module, vocab)
+        for name, module in model.named_modules(remove_duplicate=False)
+        if name not in outside
         for parameter in module.parameters(recurse=False)
     )
 

@@ -1,0 +1,120 @@
+"""Causal FAVOR+ attention (Choromanski et al. 2020, arXiv:2009.14794): softmax attention by positive random features.
+
+phi(x) = exp(w . x' - |x'|^2 / 2 - c), x' = x / head^(1/4), for `features` rows w, orthogonal within blocks of `head`, with
+the norms of Gaussian vectors. E[phi(q) . phi(k)] = exp(q . k / sqrt(head)) up to a constant.
+
+Departs from the published code, which subtracts the largest exponent over *all* positions of the keys and adds 1e-4 to each
+feature: together these leak the future into the past. Here the key's constant c is half the largest |w|^2, which bounds the
+exponent whatever the data are, and nothing is added. The features are drawn once, when the layer is built (a buffer).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._rotary import Rotary
+
+CHUNK = 64  # positions that are compared pair by pair; the past beyond a chunk is read from a running sum
+
+
+def feature_count(head: int) -> int:
+    """head * ln(head) random features, as the paper's theory asks.
+
+    >>> feature_count(64)
+    266
+    """
+    return max(2, int(head * math.log(head)))
+
+
+class KernelAttention(Block):
+    """out_t = sum_{s <= t} (phi(q_t) . phi(k_s)) v_s / sum_{s <= t} phi(q_t) . phi(k_s), q and k turned by their positions.
+
+    Parameters 4 width^2. FLOPs per token, with m features and chunks of c: 8 width^2 for the projections; for each head
+    4 m head to make features, 2 c (m + head + 1) within the chunk, 4 m (head + 1) for the running sum. Linear in the length.
+    """
+
+    heads: int
+
+    def build(self, outputs: int) -> nn.Module:
+        return _KernelAttention(self, outputs)
+
+
+class _KernelAttention(nn.Module):
+    directions: Tensor
+
+    def __init__(self, spec: KernelAttention, outputs: int) -> None:
+        super().__init__()
+        head = spec.width // spec.heads
+        self.heads = spec.heads
+        self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
+        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        self.rotary = Rotary(head)
+        self.register_buffer("directions", orthogonal_directions(feature_count(head), head))
+        spread(self.query_key_value.weight, spec.width)
+        spread(self.out.weight, spec.width, outputs)
+
+    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+        batch, length, width = x.shape
+        parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        query, key = self.features(self.rotary(query), own=True), self.features(self.rotary(key), own=False)
+        mixed = causal_product(query, key, value)
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+    def features(self, x: Float[Tensor, "batch heads length head"], own: bool) -> Float[Tensor, "batch heads length m"]:
+        """phi(x). `own`: subtract each position's own largest exponent, which cancels in the ratio for queries only."""
+        x = x.float() if x.dtype == torch.bfloat16 else x  # exponents need the digits
+        x = x * x.shape[-1] ** -0.25
+        exponent = x @ self.directions.T.to(x.dtype) - 0.5 * x.square().sum(-1, keepdim=True)
+        if own:
+            constant = exponent.detach().amax(-1, keepdim=True)
+        else:
+            constant = 0.5 * self.directions.square().sum(-1).amax().to(x.dtype)
+        return (exponent - constant).exp()
+
+
+def causal_product(
+    query: Float[Tensor, "batch heads length m"],
+    key: Float[Tensor, "batch heads length m"],
+    value: Float[Tensor, "batch heads length head"],
+) -> Float[Tensor, "batch heads length head"]:
+    """The ratio of the class's equation, by chunks: pairs within a chunk, a running sum of phi(k) v^T for what is before."""
+    batch, heads, length, _ = query.shape
+    chunk = min(CHUNK, length)
+    pad = -length % chunk
+    value = F.pad(value.to(query.dtype), (0, 1), value=1.0)  # the last column becomes the denominator
+    if pad:
+        query, key, value = (F.pad(part, (0, 0, 0, pad)) for part in (query, key, value))
+    query, key, value = (part.view(batch, heads, -1, chunk, part.shape[-1]) for part in (query, key, value))
+    within = (query @ key.transpose(-1, -2)).tril() @ value
+    sums = key.transpose(-1, -2) @ value  # [batch heads chunks m head+1]
+    before = sums.cumsum(2) - sums
+    total = (within + query @ before).view(batch, heads, length + pad, -1)[:, :, :length]
+    return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
+
+
+def orthogonal_directions(rows: int, head: int) -> Float[Tensor, "rows head"]:
+    """Random rows, orthogonal within blocks of `head`, each as long as a Gaussian vector; from torch's default generator."""
+    blocks = [torch.linalg.qr(torch.randn(head, head))[0].T for _ in range(-(-rows // head))]
+    return torch.cat(blocks)[:rows] * torch.randn(rows, head).norm(dim=1, keepdim=True)
+
+
+def reference(layer: _KernelAttention, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    """The equation of the class, one position at a time, without any constant in the exponents."""
+    batch, length, width = x.shape
+    head = width // layer.heads
+    parts = (x @ layer.query_key_value.weight.T).view(batch, length, 3, layer.heads, head).permute(2, 0, 3, 1, 4)
+    query, key = (layer.rotary(part) * head**-0.25 for part in (parts[0], parts[1]))
+    directions = layer.directions.to(x.dtype)
+    phi_query = (query @ directions.T - query.square().sum(-1, keepdim=True) / 2).exp()
+    phi_key = (key @ directions.T - key.square().sum(-1, keepdim=True) / 2).exp()
+    rows = []
+    for t in range(length):
+        weight = torch.einsum("bhm,bhsm->bhs", phi_query[:, :, t], phi_key[:, :, : t + 1])
+        mixed = torch.einsum("bhs,bhsd->bhd", weight, parts[2][:, :, : t + 1]) / weight.sum(-1, keepdim=True)
+        rows.append(mixed.reshape(batch, width))
+    return torch.stack(rows, dim=1) @ layer.out.weight.T

@@ -1,0 +1,59 @@
+"""Lightweight convolution (Wu et al. 2019, arXiv:1901.10430): a short causal filter, softmax-normalised, shared by head.
+
+Head of channel c is c // (width / heads), as in fairseq's `LightweightConv1dTBC`. Without its DropConnect and biases.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allometry.model.blocks._block import Block, spread
+
+
+class LightweightConvolution(Block):
+    """y = GLU(x W_in); o_{t,c} = sum_{j < kernel} softmax(w_{head(c)})_j y_{t - kernel + 1 + j, c}; out = o W_out.
+
+    Parameters 3 width^2 + heads kernel. FLOPs per token 6 width^2 + 2 kernel width.
+    """
+
+    heads: int
+    kernel: int  # taps, all of them in the past or at the present
+
+    def build(self, outputs: int) -> nn.Module:
+        return _LightweightConvolution(self, outputs)
+
+
+class _LightweightConvolution(nn.Module):
+    def __init__(self, spec: LightweightConvolution, outputs: int) -> None:
+        super().__init__()
+        self.kernel, self.heads = spec.kernel, spec.heads
+        self.into = nn.Linear(spec.width, 2 * spec.width, bias=False)
+        self.taps = nn.Parameter(torch.randn(spec.heads, spec.kernel))
+        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        spread(self.into.weight, spec.width)
+        spread(self.out.weight, spec.width, outputs)
+
+    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+        width = x.shape[-1]
+        gated = F.glu(self.into(x), dim=-1).transpose(1, 2)
+        taps = self.taps.softmax(-1).repeat_interleave(width // self.heads, dim=0)[:, None]
+        mixed = F.conv1d(F.pad(gated, (self.kernel - 1, 0)), taps.to(gated.dtype), groups=width)
+        return self.out(mixed.transpose(1, 2))
+
+
+def reference(layer: _LightweightConvolution, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    """The equation of the class, one position and one tap at a time."""
+    signal, gate = (x @ layer.into.weight.T).chunk(2, dim=-1)
+    gated = signal * gate.sigmoid()
+    taps = layer.taps.softmax(-1)
+    share = x.shape[-1] // layer.heads
+    rows = []
+    for t in range(x.shape[1]):
+        row = torch.zeros_like(gated[:, 0])
+        for j in range(layer.kernel):
+            source = t - layer.kernel + 1 + j
+            if source >= 0:
+                row = row + torch.cat([taps[h, j].expand(share) for h in range(layer.heads)]) * gated[:, source]
+        rows.append(row)
+    return torch.stack(rows, dim=1) @ layer.out.weight.T

@@ -1,0 +1,111 @@
+"""What a model costs: FLOPs by part, parameters three ways, state, and the cross-check with the family's closed form.
+
+FLOPs are counted on the forward pass that will run, on the meta device, 2 per multiply-add; training = 3 x forward (the one
+place where that is said). Matrix products, attention, convolutions and LSTM kernels count; pointwise work does not.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from allometry.flow import IO
+from allometry.model._family import Family, non_embedding_parameters, vocabulary_layers
+from allometry.spec import Spec
+
+TRAINING = 3.0  # forward, and a backward of twice the forward; the convention of the field (Kaplan et al. 2020)
+
+
+class Count(Spec):
+    """What one model costs at one IO."""
+
+    parameters: int  # all, a shared weight once
+    non_embedding_parameters: int  # as applied, without embedding and output layer
+    active_parameters: int  # all that one token meets; less than `parameters` for sparse models
+    forward_flops_per_token: float
+    vocabulary_flops_per_token: float  # the part of the forward FLOPs in embedding and output layer
+    state_bytes: int | None  # fp32, for one sequence while it is generated; None: the family gives no formula
+    length: int
+    by_part: tuple[tuple[str, float], ...]  # forward FLOPs per token of each part
+
+    @property
+    def training_flops_per_token(self) -> float:
+        return TRAINING * self.forward_flops_per_token
+
+    def to_table(self) -> dict[str, Any]:
+        """The count as plain JSON, with the keys that `allometry count --json` prints."""
+        names = ("parameters", "non_embedding_parameters", "active_parameters", "forward_flops_per_token")
+        return {name: getattr(self, name) for name in names} | {
+            "training_flops_per_token": self.training_flops_per_token,
+            "vocabulary_flops_per_token": self.vocabulary_flops_per_token,
+            "state_bytes": self.state_bytes,
+            "length": self.length,
+            "by_part": dict(self.by_part),
+        }
+
+
+def count(family: Family, io: IO) -> Count:
+    """Count a family at an IO, without memory for its weights and in the same way on every machine."""
+    with torch.device("meta"):
+        model = family.build(io)
+        tokens = torch.zeros(1, io.length, dtype=torch.int64)
+    flops = _forward_flops(model, tokens)
+    form = family.closed_form(io)
+    vocabulary = sum(flops.get(name, 0.0) for name in vocabulary_layers(model, io.vocab))
+    parameters = sum(p.numel() for p in model.parameters())
+    return Count(
+        parameters=parameters,
+        non_embedding_parameters=non_embedding_parameters(model, io.vocab),
+        active_parameters=parameters,
+        forward_flops_per_token=flops[""] / io.length,
+        vocabulary_flops_per_token=vocabulary / io.length,
+        state_bytes=None if form is None else 4 * form.state_numbers,
+        length=io.length,
+        by_part=tuple((part, cost / io.length) for part, cost in _by_part(model, flops).items()),
+    )
+
+
+def _forward_flops(model: nn.Module, tokens: torch.Tensor) -> dict[str, float]:
+    """Forward FLOPs under each module's name; the whole model's name is the empty string."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
+    mode = FlopCounterMode(display=False)
+    with mode, torch.no_grad():
+        model(tokens)
+    root = type(model).__name__
+    totals = {name: float(sum(by_operation.values())) for name, by_operation in mode.get_flop_counts().items()}
+    inside = {name.removeprefix(root).removeprefix("."): cost for name, cost in totals.items() if name != "Global"}
+    return inside | {"": totals.get("Global", 0.0)}
+
+
+def _as_products(layer: nn.RNNBase, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, None]:
+    """The products of a recurrent kernel without its loop over positions, which on meta takes a second for each model.
+
+    Counts what torch's own decomposition counts (a test compares them). x is [batch length width], or length first.
+    """
+    for weights in layer.all_weights:
+        into, recur = weights[0], weights[1]
+        gates = x @ into.T
+        hidden = gates.new_empty(*gates.shape[:-1], recur.shape[1])
+        hidden @ recur.T
+        x = hidden if len(weights) < 5 else hidden @ weights[4].T  # a projection of the state
+    return x, None
+
+
+def _by_part(model: nn.Module, flops: dict[str, float]) -> dict[str, float]:
+    """FLOPs by the kind of part: the last two names of a layered model (`layers.3.mixer` is `mixer`), else the child."""
+    parts: dict[str, float] = {}
+    for child_name, child in model.named_children():
+        if isinstance(child, nn.ModuleList):
+            for index, layer in enumerate(child):
+                for part_name, _ in layer.named_children():
+                    cost = flops.get(f"{child_name}.{index}.{part_name}", 0.0)
+                    parts[part_name] = parts.get(part_name, 0.0) + cost
+        else:
+            parts[child_name] = parts.get(child_name, 0.0) + flops.get(child_name, 0.0)
+    parts = {name: cost for name, cost in parts.items() if cost > 0}
+    rest = flops[""] - sum(parts.values())
+    return parts | ({"other": rest} if rest > 1e-6 * flops[""] else {})
