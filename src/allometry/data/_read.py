@@ -20,7 +20,7 @@ class Reading:
     """What was read from all origins."""
 
     documents: list[Document] = dataclasses.field(default_factory=list)
-    files: list[tuple[str, int, str]] = dataclasses.field(default_factory=list)  # name, bytes, SHA-256
+    files: list[tuple[str, str, int, str]] = dataclasses.field(default_factory=list)  # name, group, bytes, SHA-256
     binary: int = 0  # files and rows that are no text and were skipped
     empty: int = 0
     tables: int = 0  # tables in a folder that hold no single column of text
@@ -33,7 +33,9 @@ def read(origins: list[Origin], text_key: str, text_column: str | None) -> Readi
         _READERS.get(Path(origin.path).suffix.lower(), _plain)(reading, origin, text_key, text_column)
     if not reading.documents:
         skipped = f"{reading.binary} binary, {reading.empty} empty, {reading.tables} tables without one column of text"
-        raise Refusal(f"There is no text in the {len(origins)} files given ({skipped}). Give text, or name its column or key.")
+        raise Refusal(
+            f"There is no text in the {len(origins)} files given ({skipped}). Give text, or name its column or key."
+        )
     return reading
 
 
@@ -76,11 +78,17 @@ def _row(place: str, line: bytes, text_key: str) -> str:
     except ValueError as error:
         raise Refusal(f"{place} is not JSON ({error}). Mend or remove the line.") from error
     if not isinstance(row, dict):
-        raise Refusal(f"{place} holds a {type(row).__name__}, not an object with a text. Each line must be like {{'text': ...}}.")
+        raise Refusal(
+            f"{place} holds a {type(row).__name__}, not an object with a text. Each line must be like {{'text': ...}}."
+        )
     if text_key not in row:
-        raise Refusal(f"{place} has no key '{text_key}'. It has: {', '.join(row) or 'none'}. Name the text's with --text-key.")
+        raise Refusal(
+            f"{place} has no key '{text_key}'. It has: {', '.join(row) or 'none'}. Name the text's with --text-key."
+        )
     if not isinstance(row[text_key], str):
-        raise Refusal(f"{place} has a {type(row[text_key]).__name__} under '{text_key}', not a text. Name it with --text-key.")
+        raise Refusal(
+            f"{place} has a {type(row[text_key]).__name__} under '{text_key}', not a text. Name it with --text-key."
+        )
     return row[text_key]
 
 
@@ -102,7 +110,7 @@ def _hub(reading: Reading, origin: Origin, text_column: str | None) -> None:
         raise Refusal(f"{origin.path} needs the datasets library. Install it: pip install 'allometry[hf]'.") from error
     rows = list(hub_text(datasets, name, text_column))
     content = hashlib.sha256("\0".join(rows).encode(errors="surrogatepass"))
-    reading.files.append((origin.name, sum(map(len, rows)), content.hexdigest()))
+    reading.files.append((origin.name, origin.group, sum(map(len, rows)), content.hexdigest()))
     _rows(reading, origin, rows)
 
 
@@ -128,13 +136,14 @@ def _bytes(reading: Reading, origin: Origin) -> bytes | None:
     try:
         with open(origin.path, "rb") as file:
             start = file.read(PEEK)
-            if not columnar and not origin.named and b"\x00" in start and clean(start) is None:
+            wide = start.startswith((b"\xff\xfe", b"\xfe\xff"))  # UTF-16 text is full of NUL bytes
+            if not columnar and not origin.named and not wide and b"\x00" in start:
                 reading.binary += 1
                 return None
             raw = start + file.read()
     except OSError as error:
         raise Refusal(f"{origin.path} cannot be read: {error.strerror}. Make it readable, or leave it out.") from error
-    reading.files.append((origin.name, len(raw), hashlib.sha256(raw).hexdigest()))
+    reading.files.append((origin.name, origin.group, len(raw), hashlib.sha256(raw).hexdigest()))
     return raw
 
 

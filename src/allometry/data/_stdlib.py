@@ -21,7 +21,9 @@ def stdlib_files() -> list[tuple[Path, str]]:
                 path = Path(folder) / name
                 found.append((path, path.relative_to(root).as_posix()))
     if not found:
-        raise Refusal(f"There is no Python source in {root}, so there is no `stdlib` corpus here. Give files or folders of text.")
+        raise Refusal(
+            f"There is no Python source in {root}, so there is no `stdlib` corpus here. Give files or folders of text."
+        )
     return sorted(found, key=lambda pair: pair[1])
 
 

@@ -24,7 +24,9 @@ def column_text(path: Path, column: str | None, required: bool) -> Iterable[str]
         else:
             head = pd.read_csv(path, nrows=1000)
             columns = [str(name) for name in head.columns]
-            strings = [name for name in columns if pd.api.types.is_string_dtype(head[name].dropna()) and head[name].notna().any()]
+            strings = [
+                name for name in columns if pd.api.types.is_string_dtype(head[name].dropna()) and head[name].notna().any()
+            ]
         if column is None and len(strings) != 1 and not required:
             return None
         chosen = choose(str(path), columns, strings, column)
@@ -34,7 +36,9 @@ def column_text(path: Path, column: str | None, required: bool) -> Iterable[str]
     except Refusal:
         raise
     except (pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise Refusal(f"{path} cannot be read as a table: {str(error).splitlines()[0]}. Mend the file, or leave it out.") from error
+        raise Refusal(
+            f"{path} cannot be read as a table: {str(error).splitlines()[0]}. Mend the file, or leave it out."
+        ) from error
 
 
 def hub_text(datasets: Any, name: str, column: str | None) -> Iterable[str]:
@@ -43,7 +47,9 @@ def hub_text(datasets: Any, name: str, column: str | None) -> Iterable[str]:
         data = datasets.load_dataset(name, split="train")
     except Exception as error:  # the library raises many kinds: no network, no such name, a gate, a bad file
         first = (str(error).splitlines() or [""])[0]
-        raise Refusal(f"hf:{name} cannot be loaded: {type(error).__name__}: {first}. Check the name and the network.") from error
+        raise Refusal(
+            f"hf:{name} cannot be loaded: {type(error).__name__}: {first}. Check the name and the network."
+        ) from error
     strings = [key for key, feature in data.features.items() if getattr(feature, "dtype", "") in ("string", "large_string")]
     chosen = choose(f"hf:{name}", list(data.features), strings, column)
     return (str(value) for value in data[chosen] if value is not None)

@@ -62,6 +62,7 @@ class Family(Spec):
     """An architecture. A subclass adds what is its own, and `claims` which properties a measurement may refute."""
 
     claims: ClassVar[frozenset[str]] = frozenset()
+    grain: ClassVar[int] = 1  # widths are multiples of it; 2 where a part needs an even width
 
     width: int
     depth: int
@@ -76,7 +77,7 @@ class Family(Spec):
             raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^4 parameters) to {LARGEST} (10^9).")
         target, depth = parameters_at(size), depth_at(size)
         nearest: tuple[float, SelfFamily] | None = None
-        for grain in (64, 32, 16, 8, 4, 2):
+        for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
             for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain)):
                 miss = abs(math.log(family.matched_parameters() / target))
                 if nearest is None or miss < nearest[0]:

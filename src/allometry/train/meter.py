@@ -70,7 +70,7 @@ def count(family: Family, io: IO) -> Count:
 def _forward_flops(model: nn.Module, tokens: torch.Tensor) -> dict[str, float]:
     """Forward FLOPs under each module's name; the whole model's name is the empty string."""
     for module in model.modules():
-        if isinstance(module, nn.RNNBase):
+        if isinstance(module, nn.RNNBase) and not module.bidirectional:
             module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
     mode = FlopCounterMode(display=False)
     with mode, torch.no_grad():

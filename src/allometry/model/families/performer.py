@@ -16,6 +16,7 @@ class Performer(SequenceFamily):
     """mixer = causal kernel attention with head ln(head) random features; channel = GELU feed-forward."""
 
     claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past", "fixed_state"})
+    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
 
     heads: int
 

@@ -17,6 +17,7 @@ class Transformer(SequenceFamily):
     """mixer = softmax attention; channel = GELU feed-forward."""
 
     claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
+    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
 
     heads: int
 

@@ -1,0 +1,89 @@
+"""The table of runs: one row a run, for pandas, CSV and Parquet; columns as docs/answer.md has them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from allometry.flow import End, Refusal
+from allometry.record.store import Folder, guarded
+
+COLUMNS = (
+    "run stage family size seed budget rate batch steps length N N_all D C C_non_embedding loss bpb seconds memory "
+    "tokens_per_second status reason epochs device precision"
+).split()
+
+
+def table(store: Folder) -> pd.DataFrame:
+    """One row for each run that ended, in order of stage, budget, family, size, rate and seed."""
+    rows = [_row(store, run_id, end) for run_id in store.run_ids() if (end := store.end(run_id)) is not None]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS])
+    return frame.sort_values(["stage", "budget", "family", "size", "rate", "seed", "run"], ignore_index=True)
+
+
+def _row(store: Folder, run_id: str, end: End) -> dict[str, Any]:
+    asked = store.asked(run_id)
+    run, labels, facts = asked["run"], asked["labels"], end.facts
+    tokens = labels["D"]
+    return {name: labels[name] for name in ("stage", "family", "N", "N_all", "D", "C", "C_non_embedding", "epochs")} | {
+        "run": run_id,
+        "size": run["size"],
+        "seed": run["seed"],
+        "budget": labels["budget"],
+        "rate": run["recipe"]["rate"],
+        "batch": run["budget"]["batch"],
+        "steps": run["budget"]["steps"],
+        "length": run["io"]["length"],
+        "loss": math.nan if end.loss is None else end.loss,
+        "bpb": math.nan if end.bits_per_byte is None else end.bits_per_byte,
+        "seconds": end.seconds,
+        "memory": facts.get("memory_bytes", math.nan),
+        "tokens_per_second": tokens / end.seconds if end.seconds > 0 and end.status == "done" else math.nan,
+        "status": end.status,
+        "reason": end.reason,
+        "device": facts.get("device", ""),
+        "precision": run.get("precision", "fp32"),
+    }
+
+
+def held_out(store: Folder, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Nats per run and held-out document `[runs documents]`, NaN where a run has none, and bytes per document `[documents]`."""
+    facts = [(end.facts if (end := store.end(run_id)) else {}) for run_id in frame["run"]]
+    with_documents = [f for f in facts if f.get("document_nats")]
+    if not with_documents:
+        return np.full((len(frame), 0), math.nan), np.zeros(0)
+    sizes = np.asarray(with_documents[0]["document_bytes"], dtype=float)
+    nats = np.full((len(frame), len(sizes)), math.nan)
+    for row, fact in enumerate(facts):
+        if len(fact.get("document_nats") or ()) == len(sizes):
+            nats[row] = fact["document_nats"]
+    return nats, sizes
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write the table as CSV, Parquet or JSON lines, by the ending of the name."""
+    with guarded(path):
+        if path.suffix == ".parquet":
+            frame.to_parquet(path, index=False)
+        elif path.suffix == ".jsonl":
+            frame.to_json(path, orient="records", lines=True)
+        elif path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+        else:
+            raise Refusal(f"{path} must end in .csv, .parquet or .jsonl.")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read anybody's table of runs: CSV, Parquet or JSON lines."""
+    if not path.is_file():
+        raise Refusal(f"There is no file {path}.")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix in (".jsonl", ".ndjson"):
+            return pd.read_json(path, lines=True)
+        return pd.read_csv(path)
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"{path} is not a table that can be read: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,65 @@
+"""Checkpoints: one safetensors file with weights, optimiser state and where the run was, replaced atomically.
+
+Nothing is unpickled. A file that was cut or altered is recognised and refused with `Damaged`.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+NAME = "checkpoint.safetensors"
+
+
+class Damaged(ValueError):
+    """A checkpoint that cannot be read or does not fit the run."""
+
+
+def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, where: dict[str, Any]) -> None:
+    """Write a checkpoint. `where` is plain JSON: step, seconds and what else the loop needs to go on."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, state in enumerate(_states(optimizer)):
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"where": json.dumps(where)})
+    half_written = folder / (NAME + ".part")
+    with open(half_written, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(half_written, folder / NAME)
+
+
+def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    """Load the checkpoint of a folder into model and optimiser, and return its `where`; None if there is none."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            where = json.loads(file.metadata()["where"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+        model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for index, parameter in enumerate(parameters):
+            prefix = f"optimizer.{index}."
+            state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            if any(t.ndim and t.shape != parameter.shape for t in state.values()) or not state:
+                raise Damaged(f"{path} has another optimiser state than this run")
+            optimizer.state[parameter] = {n: t if t.ndim == 0 else t.to(parameter.device) for n, t in state.items()}
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    return where
+
+
+def remove(folder: Path) -> None:
+    """Delete the checkpoint of a finished run."""
+    (folder / NAME).unlink(missing_ok=True)
+
+
+def _states(optimizer: torch.optim.Optimizer) -> list[dict[str, torch.Tensor]]:
+    return [optimizer.state.get(p, {}) for group in optimizer.param_groups for p in group["params"]]

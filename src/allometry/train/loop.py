@@ -1,0 +1,139 @@
+"""The training loop: yields Points, writes its own checkpoints, and says how it ended. It knows no store, task or family."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from allometry.flow import Budget, Point
+from allometry.train import checkpoint
+from allometry.train.recipe import Recipe
+
+Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
+POINTS = 50  # training points kept of a run
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where and how a run is carried out; nothing here changes what is asked, only rounding and speed."""
+
+    device: str = "cpu"
+    precision: str = "fp32"  # fp32 | bf16: autocast of matrix products, weights stay fp32
+    folder: Path | None = None  # of the checkpoints; None: none are written
+    checkpoint_seconds: float = 15.0
+    notify: Callable[[str], None] = lambda text: None
+
+
+class Diverged(Exception):
+    """The loss is no longer a finite number."""
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    *,
+    setting: Setting,
+    clip: float = 1.0,
+    parts: int = 1,
+) -> Tensor:
+    """One step of the optimiser; returns the mean loss in nats per token, before the step, on the device.
+
+    `parts` splits the batch and accumulates the gradient, which is the same to round-off.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    total = torch.zeros((), device=setting.device)
+    for inputs, targets in zip(batch[0].chunk(parts), batch[1].chunk(parts), strict=True):
+        inputs, targets = inputs.to(setting.device, non_blocking=True), targets.to(setting.device, non_blocking=True)
+        loss = token_losses(model, inputs, targets, setting).mean()
+        share = len(inputs) / len(batch[0])
+        objective = loss + auxiliary(model)
+        (objective * share if parts > 1 else objective).backward()
+        total += loss.detach() * share
+    nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
+    optimizer.step()
+    return total
+
+
+def token_losses(
+    model: nn.Module, inputs: Int[Tensor, "batch length"], targets: Int[Tensor, "batch length"], setting: Setting
+) -> Float[Tensor, "batch length"]:
+    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model."""
+    with torch.autocast(setting.device.split(":")[0], torch.bfloat16, enabled=setting.precision == "bf16"):
+        logits = model(inputs)
+    logits = getattr(logits, "logits", logits)
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def auxiliary(model: nn.Module) -> Tensor | float:
+    """What a module adds to the objective (router balance, ponder cost). The reported loss leaves it out."""
+    extra = getattr(model, "auxiliary_loss", None)
+    return extra() if callable(extra) else 0.0  # type: ignore[no-any-return]
+
+
+def train(
+    model: nn.Module,
+    batch_of: Callable[[int, int], Batch],
+    recipe: Recipe,
+    budget: Budget,
+    setting: Setting,
+    flops_per_token: float,
+) -> Generator[Point, None, float]:
+    """Train for `budget.steps` steps, from the checkpoint in the folder if there is one, yielding Points as it goes.
+
+    `batch_of(first, count)` gives sequences first .. first + count - 1 of the run's endless stream, so that going on after
+    a kill is a number. Returns the seconds spent in steps over all starts. Raises Diverged, and checkpoint.Damaged.
+    """
+    model.train()
+    optimizer = recipe.optimizer(model)
+    parameters_of = torch.device(setting.device)
+    where = (checkpoint.read(setting.folder, model, optimizer) if setting.folder else None) or {"step": 0, "seconds": 0.0}
+    step, seconds, parts = int(where["step"]), float(where["seconds"]), int(where.get("parts", 1))
+    window, since = torch.zeros((), device=parameters_of) + where.get("window", 0.0), int(where.get("since", 0))
+    every = max(1, budget.steps // POINTS)
+    started = saved = time.perf_counter()
+    while step < budget.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate_at(step, budget.steps)
+        batch = batch_of(step * budget.batch, budget.batch)
+        try:
+            loss = train_step(model, optimizer, batch, setting=setting, clip=recipe.clip, parts=parts)
+        except RuntimeError as error:
+            if not _out_of_memory(error) or parts >= budget.batch:
+                raise
+            parts *= 2
+            setting.notify(f"out of memory: the batch of {budget.batch} is now accumulated over {parts} parts")
+            continue
+        step, since, window = step + 1, since + 1, window + loss
+        now = time.perf_counter()
+        if step % every == 0 or step == budget.steps:
+            mean = float(window) / since
+            if not math.isfinite(mean):
+                raise Diverged(f"the training loss is not finite at step {step} of {budget.steps}")
+            tokens = step * batch[0].numel()
+            yield Point(
+                step=step,
+                examples=step * budget.batch,
+                tokens=tokens,
+                flops=tokens * flops_per_token,
+                seconds=seconds + now - started,
+                loss=mean,
+                metrics={"rate": optimizer.param_groups[0]["lr"]},
+            )
+            window, since = torch.zeros_like(window), 0
+        if setting.folder and step < budget.steps and now - saved > setting.checkpoint_seconds:
+            spent = seconds + now - started
+            where = {"step": step, "seconds": spent, "parts": parts, "window": float(window), "since": since}
+            checkpoint.write(setting.folder, model, optimizer, where)
+            saved = time.perf_counter()
+    return seconds + time.perf_counter() - started
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "alloc_cpu" in str(error)

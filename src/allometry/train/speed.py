@@ -1,0 +1,23 @@
+"""Speed on the machine at hand: seconds for a training step, and which precision is the faster."""
+
+import time
+
+import torch
+from torch import nn
+
+from allometry.flow import IO
+from allometry.train.loop import Setting, train_step
+from allometry.train.recipe import Recipe
+
+
+def seconds_per_step(model: nn.Module, io: IO, batch: int, setting: Setting, at_most: float = 0.3) -> float:
+    """Median seconds of a training step on random tokens: two steps to warm up, then for `at_most` seconds, three at least."""
+    optimizer = Recipe(rate=1e-4).optimizer(model.train())
+    tokens = torch.randint(0, io.vocab, (2, batch, io.length), generator=torch.Generator().manual_seed(0))
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 5 or (time.perf_counter() - began < at_most and len(times) < 200):
+        start = time.perf_counter()
+        float(train_step(model, optimizer, (tokens[0], tokens[1]), setting=setting))  # float: waits for the device
+        times.append(time.perf_counter() - start)
+    return sorted(times[2:])[len(times[2:]) // 2]
