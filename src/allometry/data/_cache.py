@@ -3,19 +3,23 @@
 A second start finds the folder by the names, sizes and times of the sources, without reading them.
 """
 
+import contextlib
 import errno
 import json
 import os
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from allometry.flow import Refusal
 
+TAG = "CACHEDIR.TAG"  # tells backups, and this package's own walk through folders of text, to leave the cache out
+TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Tokens of allometry; see https://bford.info/cachedir/\n"
+STALE = 86400.0  # seconds after which a half-written entry is nobody's
 CHECK = "check.json"  # name -> [bytes, CRC-32] of every other file in the folder
 
 
@@ -28,11 +32,13 @@ def whole(folder: Path) -> bool:
         return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def entry(folder: Path) -> Iterator[Path]:
     """A temporary folder to write into; on leaving it becomes `folder`, at once and whole, or nothing does."""
     with refused(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        (folder.parent / TAG).write_text(TAG_TEXT)
+        _sweep(folder.parent)
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
         with refused(folder):
@@ -58,9 +64,17 @@ def _move(part: Path, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes left."""
+    for part in cache.glob(".part-*"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too, or is done with its own
+            if time.time() - part.stat().st_mtime > STALE:
+                shutil.rmtree(part, ignore_errors=True)
+
+
 def note(cache: Path, key: str, fingerprint: str) -> None:
-    """Remember that sources with this stamp are the corpus of this fingerprint."""
-    with refused(cache):
+    """Remember that sources with this stamp are the corpus of this fingerprint, where the cache can be written to."""
+    with contextlib.suppress(OSError):  # without it the next start only takes longer
         (cache / "stamps").mkdir(parents=True, exist_ok=True)
         part = cache / "stamps" / f".{key}.{os.getpid()}"
         part.write_text(fingerprint)
@@ -75,7 +89,7 @@ def noted(cache: Path, key: str) -> str | None:
         return None
 
 
-@contextmanager
+@contextlib.contextmanager
 def refused(folder: Path) -> Iterator[None]:
     """Turn the faults of a disk into a Refusal that says what to do."""
     try:

@@ -19,7 +19,7 @@ from allometry.data._document import Document
 from allometry.data._duplicate import without_duplicates, without_leaks
 from allometry.data._read import Reading, read
 from allometry.data._source import origins
-from allometry.data._split import cut_few, in_training_order, split
+from allometry.data._split import cut, in_training_order, split
 from allometry.data._tokenizer import Tokenizer, check_name, decode, make, token_bytes, token_type
 from allometry.flow import Refusal
 from allometry.spec import content_id
@@ -109,7 +109,7 @@ def load(folder: Path) -> Corpus:
 
 
 def _build(sources: list[str], settings: dict[str, Any], reading: Reading, folder: Path) -> None:
-    documents = cut_few(reading.documents)
+    documents = cut(reading.documents)
     unique = without_duplicates(documents)
     train, candidates = split(unique)
     held_out = without_leaks(candidates, train)
@@ -129,7 +129,7 @@ def _build(sources: list[str], settings: dict[str, Any], reading: Reading, folde
         "tables_skipped": reading.tables,
     }
     about = {"sources": sources, **settings, **_facts(reading, train, held_out), **counts}
-    about["cut_into_blocks"] = documents is not reading.documents
+    about["cut_into_blocks"] = len(documents) != len(reading.documents)
     if "stdlib" in sources:
         about["python"] = platform.python_version()
     with entry(folder) as part:

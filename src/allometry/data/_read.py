@@ -150,7 +150,7 @@ def _bytes(reading: Reading, origin: Origin) -> bytes | None:
 def _refuse_binary(reading: Reading, origin: Origin) -> None:
     if origin.named:
         raise Refusal(
-            f"{origin.path} is not text (NUL bytes, or over 10 % of its bytes are no UTF-8). Give text; iconv converts encodings."
+            f"{origin.path} is not text (NUL bytes, or over 10 % of the bytes are no UTF-8). Give text; iconv converts."
         )
     reading.binary += 1
 

@@ -50,6 +50,9 @@ def _of(source: str) -> list[Origin]:
 def _below(folder: Path) -> list[Origin]:
     found: list[Origin] = []
     for place, folders, files in os.walk(folder):
+        if Path(place) != folder and _no_text(set(files), set(folders)):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
         for path in (Path(place) / name for name in files if not name.startswith(".")):
             if path.is_file():  # a broken link or a socket is nothing to read
@@ -58,6 +61,11 @@ def _below(folder: Path) -> list[Origin]:
     if not found:
         raise Refusal(f"The folder {folder} holds no files. Give a folder with text in it.")
     return sorted(found, key=lambda origin: origin.name)
+
+
+def _no_text(files: set[str], folders: set[str]) -> bool:
+    """A cache, a virtual environment, or a study of this package: what came to lie in the folder is not its text."""
+    return bool(files & {"CACHEDIR.TAG", "pyvenv.cfg"}) or ("plan.json" in files and "runs" in folders)
 
 
 def _origin(path: Path, name: str, group: str, named: bool) -> Origin:

@@ -10,25 +10,27 @@ import hashlib
 from allometry.data._document import Document
 
 FEW = 20  # documents below which they are cut into blocks
+LARGE = 0.2  # share of the corpus from which on a single document is cut among many
 STRETCH = 4  # blocks in a row that are held out together
 SHARE = 0.05  # of the groups
 FLOOR = 64 << 10  # bytes; under it a loss is too uncertain
 CEILING = 2 << 20  # bytes; more is not scored anyway
-DOCUMENTS = 16  # the fewest that the sampling of documents can be estimated from with some trust
-MOST = 0.2  # share of the bytes that may be held out to reach the floor
+LEAST_DOCUMENTS = 8
+WANTED_DOCUMENTS = 32  # the sampling of documents is a part of every interval
+ROOM, LAST_ROOM = 0.1, 0.2  # share of the bytes that may be held out to have what is wanted, and what is needed
 
 
-def cut_few(documents: list[Document]) -> list[Document]:
-    """The documents, or their blocks when they are fewer than twenty.
+def cut(documents: list[Document]) -> list[Document]:
+    """The documents, or their blocks when they are fewer than twenty; a giant among many is cut too.
 
     A block has 4 to 16 KiB, 1 KiB in a tiny corpus: about 1/256 of the whole, but a power of two, so that a text that
     grows keeps its blocks.
     """
-    if len(documents) >= FEW:
-        return documents
     total = sum(len(document.text) for document in documents)
     size = 1 << min(14, max(10, (total // 256).bit_length()))
-    return [block for document in documents for block in _blocks(document, size)]
+    largest = LARGE * total if len(documents) >= FEW else 0
+    pieces = ([document] if len(document.text) < largest else _blocks(document, size) for document in documents)
+    return [piece for some in pieces for piece in some]
 
 
 def _blocks(document: Document, size: int) -> list[Document]:
@@ -57,18 +59,23 @@ def _cut(text: bytes, start: int, size: int) -> int:
 
 
 def split(documents: list[Document]) -> tuple[list[Document], list[Document]]:
-    """Training and held-out documents: 5 % of the groups, at least 64 KiB where that is under a fifth, at most 2 MiB."""
+    """Training and held-out documents; about 5 % of the groups are held out.
+
+    At least 64 KiB and 8 documents where a fifth of the corpus carries them; 32 documents where a tenth does; then at
+    most 2 MiB.
+    """
     sizes: dict[str, list[int]] = {}
     for document in documents:
         sizes.setdefault(document.group, []).append(len(document.text))
     total = sum(map(sum, sizes.values()))
-    taken, taken_bytes, taken_documents = set(), 0, 0
+    taken: set[str] = set()
+    taken_bytes, taken_documents = 0, 0
     for group in sorted(sizes, key=place):
-        enough = taken_bytes >= FLOOR and taken_documents >= DOCUMENTS
-        wanted = place(group) < SHARE
-        if enough and not wanted:
+        needed = taken_bytes < FLOOR or taken_documents < LEAST_DOCUMENTS
+        wanted = taken_documents < WANTED_DOCUMENTS or place(group) < SHARE
+        if not needed and not wanted:
             break
-        room = min(CEILING, (SHARE * 2 if enough else MOST) * total)
+        room = LAST_ROOM * total if needed else min(CEILING, ROOM * total)
         if taken_bytes + sum(sizes[group]) <= room:
             taken.add(group)
             taken_bytes += sum(sizes[group])

@@ -24,9 +24,8 @@ def column_text(path: Path, column: str | None, required: bool) -> Iterable[str]
         else:
             head = pd.read_csv(path, nrows=1000)
             columns = [str(name) for name in head.columns]
-            strings = [
-                name for name in columns if pd.api.types.is_string_dtype(head[name].dropna()) and head[name].notna().any()
-            ]
+            filled = head.dropna(axis="columns", how="all")
+            strings = [str(name) for name in filled.columns if pd.api.types.is_string_dtype(filled[name])]
         if column is None and len(strings) != 1 and not required:
             return None
         chosen = choose(str(path), columns, strings, column)

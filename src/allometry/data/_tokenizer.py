@@ -63,9 +63,7 @@ def check_name(name: str) -> int:
     if kind != "bpe" or not size.isdecimal():
         raise Refusal(f"There is no tokenizer '{name}'. Give bytes, or bpe:SIZE with a number of tokens, like bpe:4096.")
     if not 257 < int(size) <= 1 << 20:
-        raise Refusal(
-            f"bpe:{size} has no room for merges, or too much. Give a size between 258 and {1 << 20}, like bpe:4096."
-        )
+        raise Refusal(f"bpe:{size} is too small or too large. Give a size between 258 and {1 << 20}, like bpe:4096.")
     return int(size)
 
 
@@ -77,13 +75,14 @@ def make(name: str, train: list[Document]) -> Tokenizer:
     import tokenizers
     from tokenizers import decoders, models, pre_tokenizers, trainers
 
+    letters = {letter: byte for letter, byte in _byte_of_letter().items() if byte}  # byte 0 is in no text
     encoder = tokenizers.Tokenizer(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
     encoder.decoder = decoders.ByteLevel()  # type: ignore[assignment]
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,  # type: ignore[call-arg]
         special_tokens=["\0"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=sorted(letters),
         show_progress=False,
     )
     encoder.train_from_iterator(_sample(train), trainer)
@@ -91,7 +90,6 @@ def make(name: str, train: list[Document]) -> Tokenizer:
         have = encoder.get_vocab_size()
         smaller = f"bpe:{1 << (have.bit_length() - 1)} or bytes" if have > 512 else "bytes"
         raise Refusal(f"{name} cannot be filled: the training text yields {have} tokens. Take {smaller}, or give more text.")
-    letters = _byte_of_letter()
     table = [encoder.id_to_token(token) or "" for token in range(vocab)]
     return Tokenizer(texts=[b"\0"] + [bytes(letters[letter] for letter in text) for text in table[1:]], encoder=encoder)
 

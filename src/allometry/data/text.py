@@ -57,7 +57,7 @@ class Text:
         return math.log(self.io.vocab)
 
     def batch(self, seed: int, first: int, count: int) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
-        """Examples `first` to `first + count - 1` of the endless stream of this seed. Two views of one tensor."""
+        """Examples `first` to `first + count - 1` of the endless stream of this seed."""
         epoch, place = divmod(first, self.epoch_examples)
         starts = self._order(seed, epoch)[place : place + count]
         while len(starts) < count:
@@ -65,7 +65,7 @@ class Text:
             starts = np.concatenate([starts, self._order(seed, epoch)[: count - len(starts)]])
         index = starts[:, None] + np.arange(self.io.length + 1)
         tokens = torch.from_numpy(self._stream[index].astype(np.int64))
-        return tokens[:, :-1], tokens[:, 1:]
+        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
     def _epoch(self, seed: int, epoch: int) -> Int[np.ndarray, " examples"]:
         """Where the sequences of an epoch start, in their order.
@@ -118,7 +118,7 @@ class Text:
         return unigram(self.corpus, self.held_out())
 
     def baselines(self, train_bytes: int, sequences: int = 96) -> dict[str, dict[str, float | int | str]]:
-        """Bits per byte, on the targets of `held_out(sequences)`, of compressors that need no network. See `_baseline.py`."""
+        """Bits per byte, on the targets of `held_out(sequences)`, of an n-gram model and of xz. See `_baseline.py`."""
         return baselines(self.corpus, self.held_out(sequences), train_bytes)
 
 

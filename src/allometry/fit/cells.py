@@ -80,7 +80,7 @@ def read(table: pd.DataFrame, *, families: tuple[str, ...] | None, least_steps: 
     loss = column(table, name)
     score = table["family"].astype(str).isin(asked).to_numpy()
     if "stage" in table:
-        score &= (table["stage"] == "score").to_numpy()
+        score = score & (table["stage"] == "score").to_numpy()
     keep, warnings = _usable(table, score, loss, least_steps)
     rows = np.flatnonzero(keep)
     used = table.iloc[rows]

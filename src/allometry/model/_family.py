@@ -21,7 +21,7 @@ from allometry.spec import Spec
 
 SelfFamily = TypeVar("SelfFamily", bound="Family")
 
-SMALLEST, LARGEST = 1, 16
+SMALLEST, LARGEST = 1, 19
 TOLERANCE = 0.10  # a family farther than this from the size's parameters cannot be matched there
 
 
@@ -35,17 +35,20 @@ class ClosedForm(Spec):
 
 
 def parameters_at(size: int) -> float:
-    """Active non-embedding parameters at a size: three sizes to a decade, 10^4 at size 1, 10^9 at size 16.
+    """Active non-embedding parameters at a size: three sizes to a decade, 10^3 at size 1, 10^9 at size 19.
 
-    >>> round(parameters_at(1)), round(parameters_at(4)), round(parameters_at(16))
-    (10000, 100000, 1000000000)
+    The ladder begins below 10^4 because the best size for a few seconds of a laptop lies near 10^4, and an optimum is seen
+    only where there are sizes on both sides of it.
+
+    >>> round(parameters_at(1)), round(parameters_at(4)), round(parameters_at(19))
+    (1000, 10000, 1000000000)
     """
-    return 10.0 ** (4 + (size - 1) / 3)
+    return 10.0 ** (3 + (size - 1) / 3)
 
 
 def depth_at(size: int) -> int:
     """Layers at a size. Depth grows as N^(1/5): 2 layers at 10^4 parameters, 20 at 10^9, as practice has it."""
-    return round(2 * (parameters_at(size) / 1e4) ** 0.2)
+    return max(1, round(2 * (parameters_at(size) / 1e4) ** 0.2))
 
 
 def heads_for(width: int) -> int:
@@ -74,7 +77,7 @@ class Family(Spec):
         Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
         """
         if not SMALLEST <= size <= LARGEST:
-            raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^4 parameters) to {LARGEST} (10^9).")
+            raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9).")
         target, depth = parameters_at(size), depth_at(size)
         nearest: tuple[float, SelfFamily] | None = None
         for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):

@@ -59,29 +59,24 @@ def scientific(value: float | None, digits: int = 2) -> str:
     return power if float(mantissa) == 1 else _minus(f"{mantissa}×{power}")
 
 
-def signed(value: float | None, digits: int = 2) -> str:
-    """A difference with its sign.
+def estimate(
+    value: float | None, low: float | None, high: float | None, digits: int = 3, sign: bool = False
+) -> tuple[str, str]:
+    """A number and its interval, with as many decimals as the largest of the three needs for so many digits.
 
-    >>> signed(0.5), signed(-12.34, 3)
-    ('+0.50', '−12.3')
+    >>> estimate(1.25, 1.19876, 1.30001, digits=4), estimate(0.098, -0.401, 0.6, digits=2, sign=True)
+    (('1.250', '[1.199, 1.300]'), ('+0.10', '[−0.40, +0.60]'))
+    >>> estimate(2e11, None, None), estimate(None, 1.0, 2.0)
+    (('2.00×10¹¹', ''), ('–', ''))
     """
-    return f"+{number(value, digits)}" if value is not None and value > 0 else number(value, digits)
-
-
-def between(low: float | None, high: float | None, like: float | None = None, digits: int = 3, sign: bool = False) -> str:
-    """The interval `[low, high]`, with the decimals that `like` has, so that the columns of a table can be compared.
-
-    >>> between(1.19876, 1.30001, like=1.25, digits=4)
-    '[1.199, 1.300]'
-    """
-    if low is None or high is None:
-        return ""
-    scale = max(abs(v) for v in (low, high, like or 0.0))
-    if scale == 0 or not -3 <= _exponent(scale, digits) < 5:
-        return f"[{number(low, digits)}, {number(high, digits)}]"
-    decimals = max(0, digits - 1 - _exponent(like or scale, digits))
-    form = "+" if sign else ""
-    return _minus(f"[{low:{form}.{min(decimals, 5)}f}, {high:{form}.{min(decimals, 5)}f}]")
+    if value is None or not math.isfinite(value):
+        return MISSING, ""
+    known = low is not None and high is not None
+    scale = max(abs(v) for v in (value, low, high) if v is not None) if known else abs(value)
+    if scale == 0 or not -4 <= _exponent(scale, digits) < 5:
+        return number(value, digits), f"[{number(low, digits)}, {number(high, digits)}]" if known else ""
+    form = f"{'+' if sign else ''}.{max(0, digits - 1 - _exponent(scale, digits))}f"
+    return _minus(f"{value:{form}}"), _minus(f"[{low:{form}}, {high:{form}}]") if known else ""
 
 
 def percent(ln_difference: float | None) -> float | None:

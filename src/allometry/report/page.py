@@ -40,7 +40,7 @@ def render(bundle: dict[str, Any]) -> str:
     known = marks(_families(parts, lists))
     figures = _figures(parts, lists, known)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"scientific": scientific, "number": number, "duration": duration}
     return environment.get_template("page.html").render(

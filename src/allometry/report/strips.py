@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from allometry.report.numbers import plain, probability, scientific
-from allometry.report.tables import AXES, CANNOT_TELL
+from allometry.report.numbers import plain, probability
+from allometry.report.tables import AXES, CANNOT_TELL, cost_text
 
 _TICK_ROOM = 17  # percent of the width that a tick's label needs on a phone
 
@@ -17,6 +17,8 @@ def strip(answer: dict[str, Any], axis: str) -> dict[str, Any]:
     """
     regions = [r for r in plain((answer.get("regions") or {}).get(axis) or []) if _drawable(r)]
     name, unit = AXES[axis]
+    unit = "" if axis in ("seconds", "memory") else unit  # there each number has its own
+    said = f" {unit}" if unit else ""
     band: dict[str, Any] = {"axis": axis, "name": name, "unit": unit, "segments": [], "ticks": []}
     if not regions:
         return band
@@ -39,13 +41,13 @@ def strip(answer: dict[str, Any], axis: str) -> dict[str, Any]:
                 "winner": winner,
                 "label": winner or CANNOT_TELL,
                 "share": probability(shares[winner]) if winner in shares else _lead(best, shares),
-                "tip": f"{scientific(region['low_cost'])} to {scientific(region['high_cost'])} {unit}: {text or 'no draws'}. "
+                "tip": f"{cost_text(axis, region['low_cost'])} to {cost_text(axis, region['high_cost'])}{said}: {text or 'no draws'}. "
                 + (region.get("reason") or ""),
                 "parts": [(family, round(100 * share, 2)) for family, share in shares.items()],
             }
         )
     edges = sorted({r["low_cost"] for r in regions} | {r["high_cost"] for r in regions})
-    band["ticks"] = _spaced([(place(edge), scientific(edge)) for edge in edges])
+    band["ticks"] = _spaced([(place(edge), cost_text(axis, edge)) for edge in edges])
     return band
 
 

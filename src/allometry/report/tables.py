@@ -3,12 +3,12 @@
 from typing import Any
 
 from allometry.report.grid import Cell, Column, Grid, cell, family_cell
-from allometry.report.numbers import MISSING, between, number, percent, plain, probability, scientific, signed
+from allometry.report.numbers import MISSING, duration, estimate, number, percent, plain, probability, scientific, storage
 
 CANNOT_TELL = "cannot tell"
 AXES = {  # axis of cost -> (its name, its unit)
-    "flops": ("training FLOPs", "FLOPs"),
-    "flops_non_embedding": ("training FLOPs without embedding and output", "FLOPs"),
+    "flops": ("training compute", "FLOPs"),
+    "flops_non_embedding": ("training compute without embedding and output", "FLOPs"),
     "parameters": ("active non-embedding parameters", "parameters"),
     "parameters_all": ("all parameters", "parameters"),
     "seconds": ("measured training time", "seconds"),
@@ -32,6 +32,11 @@ def budget_unit(answer: dict[str, Any]) -> str:
 def level_text(answer: dict[str, Any]) -> str:
     """The level of the intervals, as in `90 %`."""
     return f"{100 * (answer.get('level') or 0.9):.0f} %"
+
+
+def cost_text(axis: str, cost: float | None) -> str:
+    """A cost in the words of its axis: seconds as a time, memory as bytes, the rest as powers of ten."""
+    return {"seconds": duration, "memory": storage}.get(axis, scientific)(cost)
 
 
 def pairs_table(answer: dict[str, Any]) -> Grid:
@@ -88,8 +93,8 @@ def winners_table(answer: dict[str, Any], axis: str = "flops") -> Grid:
     families = [str(name) for name in answer.get("families") or []]
     rows = [
         (
-            cell(scientific(region.get("low_cost"))),
-            cell(scientific(region.get("high_cost"))),
+            cell(cost_text(axis, region.get("low_cost"))),
+            cell(cost_text(axis, region.get("high_cost"))),
             _verdict(region.get("winner"), region.get("reason")),
             *(
                 cell(
@@ -103,6 +108,7 @@ def winners_table(answer: dict[str, Any], axis: str = "flops") -> Grid:
         for region in plain((answer.get("regions") or {}).get(axis) or [])
     ]
     name, unit = AXES[axis]
+    unit = "" if axis in ("seconds", "memory") else unit  # there each number has its own
     columns = (
         Column(name="from", unit=unit),
         Column(name="to", unit=unit),
@@ -122,11 +128,11 @@ def frontier_table(answer: dict[str, Any]) -> Grid:
             (
                 family_cell(at["family"]),
                 cell(scientific(at.get("budget"))),
-                cell(number(at.get("loss"), _DIGITS), _interval(at, "loss")),
+                cell(*_interval(at, "loss")),
                 cell(scientific(size), _counts(at.get("N_low"), at.get("N_high"))),
                 cell(scientific(tokens)),
                 cell(number(tokens / size, 2) if tokens and size else MISSING),
-                cell(scientific(at.get("rate"))),
+                cell(number(at.get("rate"), 2)),
                 cell("yes" if not inside else "at the edge", tip=inside, tone="loud" if inside else ""),
             )
         )
@@ -150,7 +156,7 @@ def crossovers_table(answer: dict[str, Any]) -> Grid:
             family_cell(at["a"]),
             family_cell(at["b"]),
             cell(AXES.get(at.get("axis", ""), (str(at.get("axis")),))[0]),
-            cell(scientific(at.get("cost")), _counts(at.get("low"), at.get("high"))),
+            cell(cost_text(str(at.get("axis")), at.get("cost")), _counts(at.get("low"), at.get("high"), str(at.get("axis")))),
             family_cell(str(at.get("better_below") or MISSING)),
             family_cell(str(at.get("better_above") or MISSING)),
             cell(probability(at.get("probability"))),
@@ -207,7 +213,7 @@ def fits_table(fits: list[dict[str, Any]]) -> Grid:
 def slopes_table(answer: dict[str, Any]) -> Grid:
     """How fast the loss falls with compute, over the range that was run."""
     rows = [
-        (family_cell(at["family"]), cell(number(at.get("slope"), 3), _interval(at, "slope", 3)))
+        (family_cell(at["family"]), cell(*_interval(at, "slope", 3)))
         for at in plain(answer.get("slopes") or [])
     ]
     columns = (_FAMILY, Column(name="slope", unit="−d ln loss / d ln FLOPs"))
@@ -223,11 +229,7 @@ def matched_slopes_table(answer: dict[str, Any]) -> Grid:
             cell(number(at.get("loss"), _DIGITS), tip=at.get("reason")),
             cell(number(at.get("slope_a"), 3), tip=at.get("reason")),
             cell(number(at.get("slope_b"), 3), tip=at.get("reason")),
-            cell(
-                signed(at.get("difference"), 2),
-                between(at.get("low"), at.get("high"), at.get("difference"), 2, sign=True),
-                at.get("reason"),
-            ),
+            cell(*estimate(at.get("difference"), at.get("low"), at.get("high"), 2, sign=True), at.get("reason")),
             _verdict(at.get("verdict"), at.get("reason")),
         )
         for at in plain(answer.get("matched_slopes") or [])
@@ -251,9 +253,9 @@ def holdout_table(answer: dict[str, Any]) -> Grid:
             family_cell(at["family"]),
             cell(str(at.get("law", MISSING))),
             cell(scientific(at.get("budget"))),
-            cell(number(at.get("predicted"), _DIGITS), _interval(at, "predicted")),
+            cell(*_interval(at, "predicted")),
             cell(number(at.get("measured"), _DIGITS)),
-            cell(signed(percent(at.get("ln_error")), 2)),
+            cell(estimate(percent(at.get("ln_error")), None, None, 2, sign=True)[0]),
             cell(number(at.get("compute_equivalent"), 3), tip="the law never reaches the measured loss"),
         )
         for at in plain(answer.get("holdout") or [])
@@ -281,7 +283,7 @@ def rates_table(answer: dict[str, Any]) -> Grid:
                     family_cell(family["family"]),
                     cell(scientific(at.get("budget"))),
                     cell(str(at.get("size", MISSING))),
-                    cell(scientific(at.get("best")), _counts(at.get("low"), at.get("high"))),
+                    cell(number(at.get("best"), 2), _rates(at.get("low"), at.get("high"))),
                     cell("at the edge" if edge else "yes", tip=edge, tone="loud" if edge else ""),
                     cell(str(len(at.get("points") or []))),
                 )
@@ -305,8 +307,8 @@ def target_table(answer: dict[str, Any]) -> Grid:
             Cell(text=at["family"], family=at["family"], tone="strong" if at["family"] == target.get("winner") else ""),
             cell(scientific(at.get("N")), tip=at.get("reason")),
             cell(scientific(at.get("D")), tip=at.get("reason")),
-            cell(scientific(at.get("rate")), tip=at.get("reason")),
-            cell(number(at.get("loss"), _DIGITS), _interval(at, "loss"), at.get("reason")),
+            cell(number(at.get("rate"), 2), tip=at.get("reason")),
+            cell(*_interval(at, "loss"), at.get("reason")),
             cell(at.get("reason") or "", tone="loud"),
         )
         for at in target.get("choices") or []
@@ -325,14 +327,14 @@ def target_table(answer: dict[str, Any]) -> Grid:
 
 def _difference(at: dict[str, Any]) -> Cell:
     low, high, value = (percent(at.get(key)) for key in ("low", "high", "ln_difference"))
-    return cell(signed(value, 2), between(low, high, value, 2, sign=True), at.get("reason"))
+    return cell(*estimate(value, low, high, 2, sign=True), at.get("reason"))
 
 
 def _multiplier(at: dict[str, Any]) -> Cell:
     value = at.get("multiplier")
     if value is None:
         return cell(MISSING, tip=at.get("reason") or "the other's loss lies outside the range that was run")
-    return cell(number(value, 3), between(at.get("multiplier_low"), at.get("multiplier_high"), value, 3))
+    return cell(*estimate(value, at.get("multiplier_low"), at.get("multiplier_high"), 3))
 
 
 def _verdict(winner: str | None, reason: str | None) -> Cell:
@@ -344,15 +346,19 @@ def _verdict(winner: str | None, reason: str | None) -> Cell:
 def _parameter(value: dict[str, Any] | None) -> Cell:
     if value is None:
         return cell(MISSING, tip="this law has no such parameter")
-    return cell(number(value.get("value"), 3), between(value.get("low"), value.get("high"), value.get("value"), 3))
+    return cell(*estimate(value.get("value"), value.get("low"), value.get("high"), 3))
 
 
-def _interval(at: dict[str, Any], key: str, digits: int = _DIGITS) -> str:
-    return between(at.get("low"), at.get("high"), at.get(key), digits)
+def _interval(at: dict[str, Any], key: str, digits: int = _DIGITS) -> tuple[str, str]:
+    return estimate(at.get(key), at.get("low"), at.get("high"), digits)
 
 
-def _counts(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{scientific(low)}, {scientific(high)}]"
+def _counts(low: float | None, high: float | None, axis: str = "parameters") -> str:
+    return "" if low is None or high is None else f"[{cost_text(axis, low)}, {cost_text(axis, high)}]"
+
+
+def _rates(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{number(low, 2)}, {number(high, 2)}]"
 
 
 def _unsigned_percent(ln_difference: float | None) -> str:

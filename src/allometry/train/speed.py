@@ -21,3 +21,17 @@ def seconds_per_step(model: nn.Module, io: IO, batch: int, setting: Setting, at_
         float(train_step(model, optimizer, (tokens[0], tokens[1]), setting=setting))  # float: waits for the device
         times.append(time.perf_counter() - start)
     return sorted(times[2:])[len(times[2:]) // 2]
+
+
+def latency(model: nn.Module, io: IO, setting: Setting) -> float:
+    """Median seconds of a forward pass of one sequence, of ten."""
+    model.eval()
+    tokens = torch.randint(0, io.vocab, (1, io.length), generator=torch.Generator().manual_seed(0)).to(setting.device)
+    times = []
+    with torch.no_grad():
+        for _ in range(12):
+            start = time.perf_counter()
+            out = model(tokens)
+            float(getattr(out, "logits", out).flatten()[0])
+            times.append(time.perf_counter() - start)
+    return sorted(times[2:])[5]

@@ -73,13 +73,14 @@ def axis(title: str, log: bool = True) -> dict[str, Any]:
         "ticklen": 4,
         "tickcolor": "@rule",
         "nticks": 8,
+        "tickfont": {"size": 12},
     }
 
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The layout that all figures share: no background of its own, no plotly legend, what is near the pointer on hover."""
     return {
-        "xaxis": x,
+        "xaxis": x | {"nticks": 5},  # few, so that plotly does not write all of 2 to 9 between the powers of ten
         "yaxis": y,
         "margin": {"l": 12, "r": 14, "t": 14, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -114,6 +115,25 @@ def points(x: list[Any], y: list[Any], text: list[str], marker: dict[str, Any], 
         "marker": marker,
         "meta": meta,
     }
+
+
+def ends(x: list[Any], y: list[Any], label: str) -> Trace:
+    """A word at the right end of a line; the figure leaves room for it by `LABELLED`."""
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": x[-1:],
+        "y": y[-1:],
+        "text": [label],
+        "textposition": "middle right",
+        "textfont": {"size": 11, "color": "@soft"},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "meta": {},
+    }
+
+
+LABELLED = {"margin": {"l": 12, "r": 58, "t": 14, "b": 8}}
 
 
 def shade(position: int, count: int) -> float:

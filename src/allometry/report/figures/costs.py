@@ -17,7 +17,7 @@ def parts_figure(costs: list[dict[str, Any]]) -> Figure | None:
     for cost in shown:
         for part, flops in cost["by_part"].items():
             totals[part] = totals.get(part, 0.0) + (flops or 0.0)
-    ranked = sorted(totals, key=lambda part: -totals[part])
+    ranked = sorted((part for part in totals if totals[part]), key=lambda part: -totals[part])
     named = ranked if len(ranked) <= len(PART_COLOURS) else ranked[: len(PART_COLOURS) - 1]
     parts = named if named == ranked else [*named, _REST]
     labels = [f"{safe(cost['family'])}<br>size {safe(cost.get('size'))}" for cost in shown]

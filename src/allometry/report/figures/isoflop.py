@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from allometry.report.figures._figure import Figure, Trace, axis, layout, points, safe, shade
-from allometry.report.figures.loss_against_cost import run_text
+from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, points, shade
 from allometry.report.numbers import number, scientific
 from allometry.report.palette import Mark
 from allometry.report.tables import budget_unit
@@ -27,14 +26,13 @@ def isoflop_figures(answer: dict[str, Any], runs: list[dict[str, Any]], marks: d
         optima = [at for at in answer.get("frontier") or [] if at["family"] == family and at.get("N") and at.get("loss")]
         traces += [_optimum(at, mark) for at in optima]
         edges = sum(not at.get("interior") for at in optima)
-        flagged = f" {edges} of {len(optima)} optima lie at the edge of the sizes run (open): the true best size may be beyond."
+        flagged = f"{edges} of {len(optima)} optima lie at the edge of the sizes run (open): the true best size may be beyond."
         figures.append(
             Figure(
                 id=f"isoflop-{mark.index}",
                 title=family,
-                caption=f"{family}: loss against size, a line for each budget, darker for larger budgets; the ringed mark is the "
-                "optimum with its interval." + (flagged if edges else ""),
-                layout=layout(axis("N: active non-embedding parameters"), axis("Loss (bits per byte)")),
+                caption=flagged if edges else f"{len(optima)} optima, all inside the sizes run." if optima else "No optimum.",
+                layout=layout(axis("N: active non-embedding parameters"), axis("Loss (bits per byte)"), **LABELLED),
                 traces=traces,
                 height="short",
             )
@@ -50,21 +48,22 @@ def _level(rows: list[dict[str, Any]], label: str, mark: Mark, opacity: float) -
     means = [sum(by_size[size]) / len(by_size[size]) for size in sizes]
     line: Trace = {
         "type": "scatter",
-        "mode": "lines+text",
+        "mode": "lines",
         "x": sizes,
         "y": means,
         "line": {"color": mark.colour, "width": 2},
         "opacity": opacity,
-        "text": [""] * (len(sizes) - 1) + [label.split(" ")[0]],
-        "textposition": "top center",
-        "textfont": {"size": 11, "color": "@soft"},
-        "cliponaxis": False,
         "hoverinfo": "skip",
         "meta": {},
     }
     marker = {"color": mark.colour, "symbol": mark.symbol, "size": 6, "opacity": opacity}
-    dots = points([row["N"] for row in rows], [row["bpb"] for row in rows], [run_text(row) for row in rows], marker)
-    return [line, dots]
+    text = [
+        f"<b>{label}</b>, size {row.get('size')}, seed {row.get('seed')}<br>N {scientific(row['N'])}, D {scientific(row.get('D'))}"
+        f"<br><b>{number(row['bpb'], 4)} bits per byte</b>"
+        for row in rows
+    ]
+    dots = points([row["N"] for row in rows], [row["bpb"] for row in rows], text, marker)
+    return [line, dots, ends(sizes, means, label.split(" ")[0])]
 
 
 def _optimum(at: dict[str, Any], mark: Mark) -> Trace:

@@ -37,7 +37,7 @@ def loss_figure(
         if any(value for values in x for value in values) or before:
             words = title if unit == "parameters" else f"{title} ({unit})"
             after = _frontier(answer, marks) if name == "flops" and answer.get("protocol") != "fixed-tokens" else []
-            new_axis = axis(words[0].upper() + words[1:])
+            new_axis = axis(words[0].upper() + words[1:]) | {"nticks": 5}
             views.append(View(key=name, label=title, x=x, before=before, after=after, layout={"xaxis": new_axis}))
     laws = {trace["meta"]["law"] for view in views for trace in view.before if trace["meta"].get("law")}
     y = axis("Held-out loss (bits per byte)")
@@ -86,7 +86,7 @@ def run_text(row: dict[str, Any]) -> str:
         f"<b>{safe(row['family'])}</b>, size {row.get('size')}, seed {row.get('seed')} ({safe(row.get('stage'))})",
         loss,
         f"N {scientific(row.get('N'))}, D {scientific(row.get('D'))} tokens, {scientific(row.get('C'))} FLOPs",
-        f"{row.get('steps')} steps of {row.get('batch')} sequences, rate {scientific(row.get('rate'))}",
+        f"{row.get('steps')} steps of {row.get('batch')} sequences, rate {number(row.get('rate'), 2)}",
         f"{duration(row.get('seconds'))} of training",
     ]
     return "<br>".join(lines)

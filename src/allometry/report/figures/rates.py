@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allometry.report.figures._figure import Figure, Trace, axis, layout, points, safe, shade
+from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, points, safe, shade
 from allometry.report.numbers import number, scientific
 from allometry.report.palette import Mark
 
@@ -21,14 +21,13 @@ def rate_figures(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Figure]
         for cell in cells:
             traces += _cell(cell, mark, shade(budgets.index(cell["budget"]), len(budgets)), top)
         edges = sum(not cell.get("interior") for cell in cells)
-        flagged = f" {edges} of {len(cells)} chosen rates lie at the edge of the rates tried (open)."
+        flagged = f"{edges} of {len(cells)} chosen rates lie at the edge of the rates tried (open)."
         figures.append(
             Figure(
                 id=f"rates-{mark.index}",
                 title=family["family"],
-                caption=f"{family['family']}: loss against learning rate, darker for larger budgets; the ringed mark is the rate "
-                "chosen, with its interval. A cross is a run that diverged." + (flagged if edges else ""),
-                layout=layout(axis("Learning rate"), axis("Loss (bits per byte)")),
+                caption=flagged if edges else f"{len(cells)} chosen rates, all inside the rates tried.",
+                layout=layout(axis("Learning rate"), axis("Loss (bits per byte)"), **LABELLED),
                 traces=traces,
                 height="short",
             )
@@ -43,13 +42,13 @@ def _cell(cell: dict[str, Any], mark: Mark, opacity: float, top: float) -> list[
     dots = points(
         [p["rate"] for p in done],
         [p["loss"] for p in done],
-        [f"<b>{place}</b><br>rate {scientific(p['rate'])}<br>{number(p['loss'], 4)} bits per byte" for p in done],
+        [f"<b>{place}</b><br>rate {number(p['rate'], 2)}<br>{number(p['loss'], 4)} bits per byte" for p in done],
         {"color": mark.colour, "symbol": mark.symbol, "size": 6},
     )
     dots |= {"mode": "lines+markers", "line": {"color": mark.colour, "width": 1.8}, "opacity": opacity}
-    traces = [dots]
+    traces = [dots, ends(dots["x"], dots["y"], scientific(cell["budget"]))]
     if lost:
-        words = [f"<b>{place}</b><br>rate {scientific(p['rate'])}: {safe(p.get('status'))}" for p in lost]
+        words = [f"<b>{place}</b><br>rate {number(p['rate'], 2)}: {safe(p.get('status'))}" for p in lost]
         marker = {"color": mark.colour, "symbol": "x", "size": 9}
         traces.append(points([p["rate"] for p in lost], [top * 1.01] * len(lost), words, marker))
     if cell.get("best") and done:
@@ -61,7 +60,7 @@ def _best(cell: dict[str, Any], mark: Mark, place: str, level: float) -> Trace:
     best, inside = cell["best"], cell.get("interior")
     edge = {"color": "@ink", "width": 1.4} if inside else {"color": mark.colour, "width": 2}
     marker = {"color": mark.colour if inside else "@page", "symbol": mark.symbol, "size": 11, "line": edge}
-    words = f"<b>{place}</b><br>chosen rate {scientific(best)}" + ("" if inside else "<br>at the edge of the rates tried")
+    words = f"<b>{place}</b><br>chosen rate {number(best, 2)}" + ("" if inside else "<br>at the edge of the rates tried")
     trace = points([best], [level], [words], marker)
     if cell.get("low") and cell.get("high"):
         trace["error_x"] = {

@@ -32,8 +32,8 @@ def training_figure(
         tokens.append(thin["tokens"])
         flops.append(thin["flops"])
     views = [
-        View(key="tokens", label="tokens seen", x=tokens, layout={"xaxis": axis("Tokens seen")}),
-        View(key="flops", label="training FLOPs", x=flops, layout={"xaxis": axis("Training FLOPs")}),
+        View(key="tokens", label="tokens seen", x=tokens, layout={"xaxis": axis("Tokens seen") | {"nticks": 5}}),
+        View(key="flops", label="training compute", x=flops, layout={"xaxis": axis("Training compute (FLOPs)") | {"nticks": 5}}),
     ]
     return Figure(
         id="training",

@@ -1,0 +1,223 @@
+"""Laws of the frontier: what each family's loss does with compute, its floor, and how well small budgets told the largest."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from allometry.find import member
+from allometry.fit import project
+from allometry.fit.differences import interval
+from allometry.fit.frontier import Frontier
+from allometry.fit.laws._law import Law
+from allometry.fit.shared import solve_shared
+
+SHARED = "_shared"  # ending of the name of a law whose floor is shared
+NAMES = ("power", "power_floor", "power_floor_shared")
+KEPT = 200  # draws that are fitted: ends of 90 % intervals need no more
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Trend:
+    """One law for every family. Column 0 of a parameter is the estimate, the others are its draws; NaN where refused."""
+
+    name: str
+    law: Law
+    families: tuple[str, ...]
+    parameters: dict[str, Float[np.ndarray, "families sets"]]
+    objective: Float[np.ndarray, " families"]
+    flags: tuple[tuple[str, ...], ...]  # for each family
+
+    @property
+    def equation(self) -> str:
+        return self.law.equation + (", one E for all families" if self.name.endswith(SHARED) else "")
+
+    def predict(self, C: Float[np.ndarray, " points"]) -> Float[np.ndarray, "families sets points"]:
+        """Loss at these FLOPs."""
+        return self.law.predict({name: value[:, :, None] for name, value in self.parameters.items()}, {"C": C})
+
+    def inverse(self, family: int, loss: float) -> float:
+        """The FLOPs at which the estimate reaches a loss; NaN where it never does."""
+        at = {name: value[family, 0] for name, value in self.parameters.items()}
+        above = loss - at.get("E", 0.0)
+        with np.errstate(over="ignore"):
+            return float((above / at["A"]) ** (-1 / at["alpha"])) if above > 0 and at["A"] > 0 else float("nan")
+
+
+def named(name: str) -> tuple[Law, bool]:
+    """The law of a name, and whether its floor is shared."""
+    return member("allometry.fit.laws", name.removesuffix(SHARED))(), name.endswith(SHARED)
+
+
+def trend(
+    law: Law,
+    families: tuple[str, ...],
+    C: Float[np.ndarray, " budgets"],
+    value: Float[np.ndarray, "families budgets"],
+    draws: Float[np.ndarray, "draws families budgets"],
+    level: float,
+    *,
+    shared: bool = False,
+    kept: int = KEPT,
+) -> Trend:
+    """Fit a law of C to ln losses of the frontier; a family with too few budgets for it gets NaN and a flag."""
+    name = law.name + (SHARED if shared else "")
+    sets = 1 + min(len(draws), kept)
+    ln_loss = np.concatenate([value[None], draws[: sets - 1]])
+    present = np.isfinite(value)
+    needed = len(law.parameters) + 1 - (1 if shared else 0)
+    fitted = present.sum(axis=1) >= needed
+    if shared and present[fitted].sum() < 2 * fitted.sum() + 2:
+        fitted[:] = False
+    names = law.coefficients + law.exponents
+    parameters = {key: np.full((len(families), sets), np.nan) for key in names}
+    objective = np.full(len(families), np.nan)
+    if fitted.any():
+        middle = float(np.exp(np.log(C).mean()))
+        scaled = law.logs({"C": C / middle})
+        chosen = np.flatnonzero(fitted)
+        loss = np.exp(np.where(present, ln_loss, 0.0))[:, chosen]
+        coefficients, exponents, objective[chosen] = (_jointly if shared else _apart)(law, scaled, loss, present[chosen])
+        back = np.exp(np.einsum("fse,te->fst", exponents, law.logs({"C": np.array([middle])})[:, :, 0]))
+        for index, key in enumerate(law.coefficients):
+            parameters[key][chosen] = coefficients[:, :, index] * back[:, :, index]
+        for index, key in enumerate(law.exponents):
+            parameters[key][chosen] = exponents[:, :, index]
+    flags = tuple(
+        tuple(diagnose(law, {key: parameters[key][f] for key in names}, int(present[f].sum()), level))
+        if fitted[f]
+        else (f"refused: {needed} budgets are needed, {int(present[f].sum())} are there",)
+        for f in range(len(families))
+    )
+    return Trend(name=name, law=law, families=families, parameters=parameters, objective=objective, flags=flags)
+
+
+Parts = tuple[Float[np.ndarray, "families sets terms"], Float[np.ndarray, "families sets exponents"], Float[np.ndarray, " families"]]
+
+
+def bounds(law: Law) -> tuple[Float[np.ndarray, " exponents"], Float[np.ndarray, " exponents"]]:
+    """Lowest and highest values of the exponents."""
+    by_name = {parameter.name: parameter for parameter in law.parameters}
+    low = np.array([by_name[name].low for name in law.exponents])
+    high = np.array([by_name[name].high or np.inf for name in law.exponents])
+    return low, high
+
+
+def _apart(
+    law: Law,
+    logs: Float[np.ndarray, "terms exponents budgets"],
+    loss: Float[np.ndarray, "sets families budgets"],
+    present: Bool[np.ndarray, "families budgets"],
+) -> Parts:
+    sets, families, budgets = loss.shape
+    low, high = bounds(law)
+    problem = project.Problem(logs=logs, mask=np.ones((len(logs), budgets)), low=low, high=high, delta=law.delta)
+    rows = loss.transpose(1, 0, 2).reshape(-1, budgets)
+    weights = np.repeat(present.astype(float), sets, axis=0)
+    found = project.solve(problem, rows, weights, project.exponent_grid(len(low)))
+    shape = (families, sets, -1)
+    return found.coefficients.reshape(shape), found.exponents.reshape(shape), found.objective.reshape(families, sets)[:, 0]
+
+
+def _jointly(
+    law: Law,
+    logs: Float[np.ndarray, "terms exponents budgets"],
+    loss: Float[np.ndarray, "sets families budgets"],
+    present: Bool[np.ndarray, "families budgets"],
+) -> Parts:
+    sets, families, budgets = loss.shape
+    group = np.repeat(np.arange(families), budgets)
+    rows = loss.reshape(sets, -1)
+    weights = np.tile(present.astype(float).ravel(), (sets, 1))
+    problem, found = solve_shared(np.tile(logs, (1, 1, families)), group, bounds(law), law.delta, rows, weights)
+    apart = found.coefficients[:, 1:].reshape(sets, families, -1)
+    floor = np.repeat(found.coefficients[:, None, :1], families, axis=1)
+    coefficients = np.concatenate([floor, apart], axis=2).transpose(1, 0, 2)
+    exponents = found.exponents.reshape(sets, families, -1).transpose(1, 0, 2)
+    objective = [
+        project.objective(problem, rows[:1], weights[:1] * (group == family), found.coefficients[:1], found.exponents[:1])[0]
+        for family in range(families)
+    ]
+    return coefficients, exponents, np.array(objective)
+
+
+def diagnose(law: Law, parameters: dict[str, Float[np.ndarray, " sets"]], points: int, level: float) -> list[str]:
+    """What to distrust in a fit, in words. Column 0 is the estimate."""
+    flags = []
+    spare = points - len(law.parameters)
+    if spare <= 2:
+        flags.append(f"only {points} points for {len(law.parameters)} parameters")
+    for name in law.coefficients:
+        if parameters[name][0] <= 0:
+            what = "floor" if name == "E" else "term"
+            flags.append(f"{name} = 0: the data do not support this {what}")
+    by_name = {parameter.name: parameter for parameter in law.parameters}
+    for name in law.exponents:
+        estimate, draws = parameters[name][0], parameters[name][1:]
+        if estimate <= by_name[name].low * 1.01 or estimate >= (by_name[name].high or np.inf) * 0.99:
+            flags.append(f"{name} is at the edge of the search")
+        elif len(draws):
+            low, high = interval(draws, level)
+            if high > 3 * low:
+                flags.append(f"{name} is not identified: anything from {low:.3g} to {high:.3g} fits")
+    return flags
+
+
+def floors(apart: Trend, together: Trend, frontier: Frontier) -> dict[str, Any]:
+    """Do the data need a floor for each family? A likelihood ratio, with the noise of the frontier as the scale."""
+    both = np.isfinite(apart.objective) & np.isfinite(together.objective)
+    result: dict[str, Any] = {"shared_ln_objective": None, "separate_ln_objective": None, "distinguishable": None}
+    if both.sum() < 2:
+        return result | {"text": "Fewer than two families have the budgets that a floor takes; floors are not compared."}
+    separate, shared = float(apart.objective[both].sum()), float(together.objective[both].sum())
+    drawn = frontier.draws[:, both]
+    own = drawn - np.nanmean(drawn, axis=1, keepdims=True)  # what families share moves all floors alike
+    variance = float(np.nanmean(np.nanvar(own, axis=0))) * both.sum() / (both.sum() - 1)
+    ratio = 2 * (shared - separate) / variance if variance > 0 else np.inf * (shared > separate * (1 + 1e-6))
+    chance = float(stats.chi2.sf(ratio, both.sum() - 1)) if np.isfinite(ratio) else 0.0
+    apart_enough = chance < 0.1
+    text = (
+        f"The families need separate floors: with a shared one, such misfit has probability {chance:.2g}."
+        if apart_enough
+        else f"This range of compute cannot tell separate floors from a shared one (probability {chance:.2g})."
+    )
+    return {
+        "shared_ln_objective": shared,
+        "separate_ln_objective": separate,
+        "distinguishable": apart_enough,
+        "text": text,
+    }
+
+
+def holdout(frontier: Frontier, names: tuple[str, ...], level: float) -> list[dict[str, Any]]:
+    """Each law fitted without the largest budget, and how far it is from what that budget gave."""
+    rows: list[dict[str, Any]] = []
+    if len(frontier.budgets) < 3:
+        return rows
+    last = float(frontier.budgets[-1])
+    for name in names:
+        law, shared = named(name)
+        earlier = frontier.value[:, :-1], frontier.draws[:, :, :-1]
+        fitted = trend(law, frontier.families, frontier.budgets[:-1], *earlier, level, shared=shared)
+        predicted = fitted.predict(np.array([last]))[:, :, 0]
+        for family, label in enumerate(frontier.families):
+            if not np.isfinite(predicted[family, 0]) or not frontier.present[family, -1]:
+                continue
+            measured = float(np.exp(frontier.value[family, -1]))
+            low, high = interval(predicted[family, 1:], level)
+            rows.append(
+                {
+                    "family": label,
+                    "law": name,
+                    "budget": last,
+                    "predicted": predicted[family, 0],
+                    "low": low,
+                    "high": high,
+                    "measured": measured,
+                    "ln_error": np.log(predicted[family, 0] / measured),
+                    "compute_equivalent": fitted.inverse(family, measured) / last,
+                }
+            )
+    return rows

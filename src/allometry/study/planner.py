@@ -1,0 +1,293 @@
+"""From a request to a plan: price the models, then find the largest design that the time carries.
+
+When the minutes do not carry all, a design is turned down in this order: span, seeds, sizes, families. What is left out, and
+how many minutes would bring it back, is part of the plan.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+from allometry.data._corpus import Corpus
+from allometry.flow import Refusal, Tokens
+from allometry.model._family import LARGEST
+from allometry.study.design import (
+    FITTED,
+    Cell,
+    Prices,
+    Shape,
+    best_size,
+    fixed_token_cells,
+    frontier_cells,
+    lattice,
+    smallest_budget,
+    wall_seconds,
+)
+from allometry.study.job import short_name
+from allometry.study.plan import Plan
+from allometry.study.pool import Pool
+from allometry.study.request import Request
+
+USED = 0.92  # share of the time that is left that a plan fills: predictions err
+BATCHES = (1, 8)  # at which steps are timed
+FULL = Shape(budgets=4, stride=3, seeds=3, sizes=5)
+MOST_BUDGETS = 7
+SPEED = {"cpu": 3e10, "cuda": 5e13}  # FLOPs per second of one job: only to decide which sizes to price
+
+
+def length_for(request: Request) -> int:
+    """Tokens in a sequence: as asked, else what the time can train on: short sequences for short studies on a CPU."""
+    if request.length:
+        return request.length
+    if request.minutes is None or request.device.startswith("cuda"):
+        return 256
+    return 64 if request.minutes < 3 else 128 if request.minutes < 30 else 256
+
+
+def make_plan(
+    request: Request, corpus: Corpus, pool: Pool, jobs: int, device: str, seconds_left: Callable[[], float], earlier: Plan | None
+) -> Plan:
+    """Price and design. `seconds_left` is the time for training alone. With an `earlier` plan, extend it."""
+    length = earlier.length if earlier else length_for(request)
+    io = Tokens(vocab=corpus.vocab, length=length)
+    rough = seconds_left() * jobs * SPEED[device.split(":")[0]] if request.minutes else 40 * max(request.flops)
+    prices = _priced(request, io, pool, rough, earlier)
+    precision = request.precision if request.precision != "auto" else ""
+    if earlier:
+        precision = earlier.precision
+    if not precision:
+        precision = _faster(request, io, pool, prices, rough)
+    if request.flops:
+        shape, budgets, cells = _by_flops(request, prices, length)
+        notes: list[str] = []
+        more = ""
+    else:
+        shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier)
+    plan = Plan(
+        request=request,
+        data=corpus.fingerprint,
+        vocab=corpus.vocab,
+        length=length,
+        precision=precision,
+        device=device,
+        jobs=jobs,
+        families=shape.families,
+        budgets=tuple(budgets),
+        seeds=shape.seeds,
+        sizes=shape.sizes,
+        stride=shape.stride,
+        cells=tuple(cells),
+        prices=prices,
+        seconds=wall_seconds(cells, jobs),
+        degraded=tuple(notes),
+        more_minutes=more,
+    )
+    return plan
+
+
+def _priced(request: Request, io: Tokens, pool: Pool, rough: float, earlier: Plan | None) -> Prices:
+    """Count every size that could matter, then time the training steps of those that will."""
+    known = dict(earlier.prices) if earlier else {}
+    top = _largest_size(rough / 20, io.length)
+    wanted = [(f, s) for f in request.families for s in range(1, top + 1) if (f, s) not in known or not known[f, s].steps]
+    counted = pool.ask([("price", family, size, io, (), 0.0) for family, size in wanted])
+    known |= {(p.family, p.size): p for _, p in counted}
+    if request.flops:
+        return known  # no clock to keep: times are measured as it goes
+    timed = [(f, s) for f, s in wanted if s >= 2]
+    at_most = max(0.02, min(0.3, 0.01 * 60 * request.minutes / max(1, len(timed)))) if request.minutes else 0.1
+    measured = pool.ask([("price", family, size, io, BATCHES, at_most) for family, size in timed])
+    return known | {(p.family, p.size): p for _, p in measured}
+
+
+def _largest_size(flops: float, length: int) -> int:
+    """The largest size that a budget could make best, with room above: 6 N D at ten tokens for each parameter."""
+    parameters = (flops / 60) ** 0.5
+    from math import log10
+
+    return max(6, min(LARGEST, round(1 + 3 * (log10(max(parameters, 1e3)) - 3)) + 1))
+
+
+def _faster(request: Request, io: Tokens, pool: Pool, prices: Prices, rough: float) -> str:
+    """fp32 or bf16, by what is the faster on this machine at the largest size that the study is likely to train."""
+    family = request.families[0]
+    size = best_size(prices, family, rough / 40)
+    batch = max(1, 2048 // io.length)
+    (_, seconds), *_ = pool.ask([("precisions", family, size, io, batch)])
+    return "bf16" if seconds["bf16"] < 0.95 * seconds["fp32"] else "fp32"
+
+
+def _by_flops(request: Request, prices: Prices, length: int) -> tuple[Shape, list[float], list[Cell]]:
+    shape = Shape(budgets=len(request.flops), seeds=request.seeds or 2, sizes=request.sizes or 3, families=request.families)
+    budgets = sorted(request.flops)
+    if request.protocol == "fixed-tokens":
+        first = request.families[0]
+        sizes = sorted({min((s for f, s in prices if f == first), key=lambda s: abs(prices[first, s].N - 1e4)) + 2 * k for k in range(len(budgets))})
+        tokens = max(budgets) / max(prices[f, sizes[-1]].flops for f in request.families)
+        _enough(tokens, length, request)
+        return shape, [tokens], fixed_token_cells(prices, sizes, tokens, shape, length, request.batch, request.seed)
+    return shape, budgets, frontier_cells(prices, budgets, shape, length, request.batch, request.seed)
+
+
+def _by_minutes(
+    request: Request, prices: Prices, length: int, jobs: int, seconds: float, earlier: Plan | None
+) -> tuple[Shape, Sequence[float], list[Cell], list[str], str]:
+    """The first design, in the order of preference, that fits; with budgets as large as then still fit."""
+
+    def fits(cells: list[Cell]) -> bool:
+        return wall_seconds(cells, jobs) <= USED * seconds
+
+    make = _fixed_tokens if request.protocol == "fixed-tokens" else _frontier
+    shapes = list(_shapes(request, earlier))
+    for shape in shapes:
+        designs = list(make(request, prices, length, shape, earlier))
+        best = next(((budgets, cells) for budgets, cells in designs if fits(cells)), None)
+        if best:
+            notes = _notes(request, shape)
+            least = min(wall_seconds(cells, jobs) for _, cells in make(request, prices, length, shapes[0], earlier))
+            more = _more(least, shapes[0], shape, request, seconds)
+            return shape, best[0], best[1], notes, more
+    leanest = min((wall_seconds(c, jobs) for _, c in make(request, prices, length, shapes[-1], earlier)), default=float("inf"))
+    assert request.minutes
+    spent = 60 * request.minutes - seconds
+    raise Refusal(
+        f"{request.minutes:g} minutes carry no plan for {', '.join(map(short_name, shapes[-1].families))} at length {length}. "
+        f"The smallest that would: --minutes {(leanest / USED + spent) / 60 + 0.1:.1f}."
+    )
+
+
+def _shapes(request: Request, earlier: Plan | None) -> Iterator[Shape]:
+    """Designs in the order of preference: span goes first, then seeds, sizes, families. An earlier plan never shrinks."""
+    seeds = [request.seeds] if request.seeds else [3, 2, 1]
+    sizes = [request.sizes] if request.sizes else [5, 4, 3]
+    everyone = request.families
+    fewest = min(2, len(everyone))
+    strides = [3, 2]
+    groups = [everyone[:count] for count in range(len(everyone), fewest - 1, -1)]
+    if earlier:
+        strides = [earlier.stride]
+        seeds = [s for s in seeds if s >= earlier.seeds] or [earlier.seeds]
+        sizes = [s for s in sizes if s >= earlier.sizes] or [earlier.sizes]
+        groups = [g for g in groups if len(g) >= len(earlier.families)]
+    yield Shape(stride=strides[0], seeds=seeds[0], sizes=sizes[0], families=everyone)
+    last = strides[-1]
+    steps = [(s, sizes[0], everyone) for s in seeds]
+    steps += [(seeds[-1], k, everyone) for k in sizes[1:]]
+    steps += [(seeds[-1], sizes[-1], group) for group in groups[1:]]
+    for some_seeds, some_sizes, some_families in steps:
+        yield Shape(stride=last, seeds=some_seeds, sizes=some_sizes, families=some_families)
+
+
+def _frontier(
+    request: Request, prices: Prices, length: int, shape: Shape, earlier: Plan | None
+) -> Iterator[tuple[Sequence[float], list[Cell]]]:
+    """Designs of one shape, the largest top budget first, and for one top the widest span first."""
+    known = {f: max(s for g, s in prices if g == f) for f in shape.families}
+    if earlier:
+        kept = {cell.budget: cell.batch for cell in earlier.cells}
+        for extra in range(MOST_BUDGETS, -1, -1):
+            top = earlier.budgets[-1]
+            above = [_step_above(top, shape.stride * (k + 1)) for k in range(extra)]
+            yield from _tried(prices, [*earlier.budgets, *above], shape, length, request, known, kept, earlier)
+        return
+    floor = smallest_budget(prices, shape.families, length, request.batch)
+    indices = [i for i in range(30, 160) if lattice(i) >= floor]
+    tops = [i for i in indices if i - 3 * shape.stride >= indices[0]][: 12 * 6]
+    for top in reversed(tops):
+        for count in range(MOST_BUDGETS if shape.stride == FULL.stride else shape.budgets, shape.budgets - 1, -1):
+            low = top - shape.stride * (count - 1)
+            if low >= indices[0]:
+                budgets = [lattice(i) for i in range(low, top + 1, shape.stride)]
+                yield from _tried(prices, budgets, shape, length, request, known, {}, None)
+
+
+def _tried(
+    prices: Prices,
+    budgets: list[float],
+    shape: Shape,
+    length: int,
+    request: Request,
+    known: dict[str, int],
+    kept: dict[float, int],
+    earlier: Plan | None,
+) -> Iterator[tuple[Sequence[float], list[Cell]]]:
+    """One design, unless its best size is beyond the sizes that were priced."""
+    top = max(budgets)
+    if any(best_size(prices, f, top) + shape.sizes // 2 > known[f] for f in shape.families):
+        return
+    try:
+        cells = frontier_cells(prices, budgets, shape, length, request.batch, request.seed, kept)
+    except Refusal:
+        return
+    yield budgets, _joined(earlier.cells, cells) if earlier else cells
+
+
+def _joined(old: Sequence[Cell], new: Sequence[Cell]) -> list[Cell]:
+    """All cells of both plans. A cell of both has the seeds of both, and as many rates as the old: those are decided."""
+    before = {cell.key: cell for cell in old}
+    after = {cell.key: cell for cell in new}
+    joined = [
+        dataclasses.replace(cell, seeds=tuple(sorted({*cell.seeds, *before[key].seeds})), rates=before[key].rates)
+        if key in before
+        else cell
+        for key, cell in after.items()
+    ]
+    return joined + [cell for key, cell in before.items() if key not in after]
+
+
+def _fixed_tokens(
+    request: Request, prices: Prices, length: int, shape: Shape, earlier: Plan | None
+) -> Iterator[tuple[Sequence[float], list[Cell]]]:
+    """Every size on the same tokens, most tokens first; sizes two steps apart (one, when the span is turned down)."""
+    if earlier:
+        sizes = sorted({cell.size for cell in earlier.cells})
+        new = fixed_token_cells(prices, sizes, earlier.budgets[0], shape, length, earlier.cells[0].batch, request.seed)
+        yield earlier.budgets, _joined(earlier.cells, new)
+        return
+    known = min(max(s for g, s in prices if g == f) for f in shape.families)
+    apart = 2 if shape.stride == FULL.stride else 1
+    for tokens in (float(round(FITTED * length * 10 ** (k / 6))) for k in range(60, -1, -1)):
+        sizes = [3 + apart * k for k in range(max(4, shape.sizes))]
+        if sizes[-1] <= known:
+            yield [tokens], fixed_token_cells(prices, sizes, tokens, shape, length, request.batch, request.seed)
+
+
+def _enough(tokens: float, length: int, request: Request) -> None:
+    if tokens < FITTED * length * (request.batch or 1):
+        raise Refusal(
+            f"{max(request.flops):.3g} FLOPs give the largest size {tokens:.3g} tokens, under {FITTED} steps at length {length}. "
+            "Give more --flops, fewer of them, or a shorter --length."
+        )
+
+
+def _step_above(budget: float, steps: int) -> float:
+    from math import log10
+
+    return lattice(round(6 * log10(budget)) + steps)
+
+
+def _notes(request: Request, shape: Shape) -> list[str]:
+    """What was turned down, in words."""
+    notes = []
+    if shape.stride < FULL.stride:
+        notes.append("span: the budgets span 10x of compute instead of 32x")
+    if not request.seeds and shape.seeds < FULL.seeds:
+        notes.append(f"seeds: {shape.seeds} instead of {FULL.seeds} (one cheap cell of each family has four, for the noise)")
+    if not request.sizes and shape.sizes < FULL.sizes:
+        notes.append(f"sizes: {shape.sizes} for each budget instead of {FULL.sizes}")
+    if len(shape.families) < len(request.families):
+        left = [short_name(f) for f in request.families if f not in shape.families]
+        notes.append(f"families: without {', '.join(left)}")
+    return notes
+
+
+def _more(least: float, full: Shape, shape: Shape, request: Request, seconds: float) -> str:
+    assert request.minutes
+    if shape == full:
+        return f"--minutes {2 * request.minutes:g} would add larger budgets."
+    minutes = request.minutes + (least / USED - seconds) / 60
+    return (
+        f"About --minutes {max(minutes, request.minutes + 1):.0f} would carry all that was turned down "
+        f"({full.seeds} seeds, {full.sizes} sizes, 32x of compute, every family)."
+    )
+
+

@@ -1,0 +1,250 @@
+"""Carry out a study: prepare the data, plan, tune, bracket, score. Resumes by itself; finishes in the time it was given."""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from allometry.data._corpus import Corpus, prepare
+from allometry.data.text import Text
+from allometry.flow import Refusal
+from allometry.model._family import Family
+from allometry.record.store import Folder, guarded, make_folder, write_json
+from allometry.record.table import table
+from allometry.study.clock import Clock
+from allometry.study.design import Cell
+from allometry.study.job import FAMILIES, Job, short_name
+from allometry.study.plan import Plan, read_plan, write_plan
+from allometry.study.planner import length_for, make_plan
+from allometry.study.pool import Message, Pool
+from allometry.study.rates import Rates
+from allometry.study.request import Request
+from allometry.study.worker import Place
+from allometry.find import member
+
+RESERVE = 8.0  # seconds kept for the baselines and the report
+LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
+GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
+
+
+class Listener(Protocol):
+    """Who is told how the study goes."""
+
+    def planned(self, plan: Plan) -> None: ...
+    def stage(self, name: str, jobs: list[Job], done: int) -> None: ...
+    def began(self, job: Job) -> None: ...
+    def point(self, job: Job, step: int, loss: float, tokens: int, seconds: float) -> None: ...
+    def ended(self, job: Job, status: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+def run_study(
+    request: Request, out: Path, listener: Listener, *, dry_run: bool = False, cache: Path, began: float | None = None
+) -> Plan:
+    """Start a study in the folder `out`, or go on with it. Returns the plan; the runs are in the store.
+
+    Raises Refusal for whatever the user can mend. `began` is when the command started (time.perf_counter()).
+    """
+    for family in request.families:
+        _check_family(family)
+    device = _device(request)
+    jobs = request.jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1)
+    make_folder(out)
+    with _alone(out):
+        clock = Clock(out, began if began is not None else time.perf_counter())
+        earlier = read_plan(out)
+        if earlier and earlier.request.question != request.question:
+            raise Refusal(
+                f"{out} holds a study of another request ({earlier.request.command()}). Choose another folder with --out."
+            )
+        place = Place(
+            store=out,
+            device=device,
+            threads=max(1, (os.cpu_count() or 1) // jobs),
+            revision=_revision(),
+            checkpoint_seconds=float(os.environ.get("ALLOMETRY_CHECKPOINT_SECONDS", "15")),
+        )
+        with Pool(jobs, place) as pool:  # the workers load while the data is prepared
+            with clock.part("preparing the data"):
+                corpus = _prepare(request, cache)
+                Text(corpus, earlier.length if earlier else length_for(request))  # refuses a corpus that is too small
+            if earlier and earlier.data != corpus.fingerprint:
+                raise Refusal(f"{out} holds a study of other data: the files have changed since. Choose another folder with --out.")
+            study = _Study(request, out, corpus, pool, clock, listener)
+            with clock.part("pricing and planning"):
+                plan = study.plan(jobs, device, earlier, dry_run)
+            listener.planned(plan)
+            if not dry_run:
+                study.carry_out(plan)
+    return plan
+
+
+class _Study:
+    """One start of a study."""
+
+    def __init__(self, request: Request, out: Path, corpus: Corpus, pool: Pool, clock: Clock, listener: Listener) -> None:
+        self.request, self.out, self.corpus, self.pool, self.clock, self.listener = request, out, corpus, pool, clock, listener
+        self.store = Folder(out)
+        self.skipped: list[str] = []
+        self.pace = 1.0  # actual over predicted seconds of the runs so far
+
+    def plan(self, jobs: int, device: str, earlier: Plan | None, dry_run: bool) -> Plan:
+        """The frozen plan; made or extended where there is none or more minutes are given."""
+        asked, had = self.request.minutes, earlier.request.minutes if earlier else None
+        if earlier and (asked is None or had is None or asked <= had):
+            return earlier
+        plan = make_plan(self.request, self.corpus, self.pool, jobs, device, self.seconds_left, earlier)
+        if not dry_run:
+            write_plan(self.out, plan)
+            write_json(self.out / "data.json", self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)})
+        return plan
+
+    def seconds_left(self) -> float:
+        """Seconds left for training, or a week where no minutes were asked."""
+        if self.request.minutes is None:
+            return 7 * 86400.0
+        return 60 * self.request.minutes - self.clock.seconds - RESERVE
+
+    def carry_out(self, plan: Plan) -> None:
+        """Tune, bracket, score; what the time does not carry is skipped in the order of the plan, from its end."""
+        self._limit = None if self.request.minutes is None else 60 * self.request.minutes
+        rates = Rates(self.out)
+        with self.clock.part("training stages"):
+            for stage in ("tune", "bracket", "score"):
+                cells = [cell for cell in plan.cells if cell.stage == stage]
+                rates.decide(cells, self._tuned())
+                self._do(plan, stage, cells, rates)
+                if stage != "score" and rates.widen(cells, self._tuned()):
+                    self._do(plan, stage, cells, rates)
+        write_json(self.out / "skipped.json", self.skipped)
+        self.clock.save()
+
+    def _tuned(self) -> Any:
+        runs = table(self.store)
+        return runs[runs["stage"] == "tune"]
+
+    def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> None:
+        jobs = [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
+        if stage == "score":  # small budgets first; within a budget every family's first seed before any second
+            jobs.sort(key=lambda job: (job.budget, job.seed))
+        else:
+            jobs.sort(key=lambda job: -job.seconds)  # the longest first, so that none is waited for at the end
+        waiting = [(job, job.run().id) for job in jobs]
+        todo = [(job, run_id) for job, run_id in waiting if self.store.end(run_id) is None]
+        self.listener.stage(stage, [job for job, _ in todo], len(waiting) - len(todo))
+        queue = iter(todo)
+
+        def next_request() -> tuple[Job, Message] | None:
+            for job, _ in queue:
+                if self._too_late(job):
+                    self.skipped.append(job.name)
+                    continue
+                self.listener.began(job)
+                return job, ("run", job, self.corpus.folder)
+            return None
+
+        def heard(job: Job, message: Message) -> None:
+            if message[0] == "note":
+                self.listener.note(message[1])
+            else:
+                _, _, step, loss, tokens, seconds = message
+                self.listener.point(job, step, loss, tokens, seconds)
+
+        for job, (_, _, status, seconds) in self.pool.work(next_request, heard, self._patience):
+            if job.seconds > 0 and seconds > 0:
+                self.pace += 0.1 * (seconds / job.seconds - self.pace)
+            self.listener.ended(job, status)
+            self.clock.save()
+
+    def _too_late(self, job: Job) -> bool:
+        return self._limit is not None and self.clock.seconds + job.seconds * self.pace > LATEST * self._limit - RESERVE
+
+    def _patience(self) -> float | None:
+        return None if self._limit is None else GIVEN_UP * self._limit - RESERVE - self.clock.seconds
+
+    def _job(self, plan: Plan, cell: Cell, rate: float, seed: int) -> Job:
+        price = plan.prices[cell.family, cell.size]
+        task_tokens = len(self.corpus.train)
+        return Job(
+            family=cell.family,
+            size=cell.size,
+            stage=cell.stage,
+            budget=cell.budget,
+            flops=cell.budget if self.request.protocol == "frontier" else cell.C,
+            steps=cell.steps,
+            batch=cell.batch,
+            rate=rate,
+            seed=seed,
+            vocab=plan.vocab,
+            length=plan.length,
+            data=plan.data,
+            precision=plan.precision,
+            seconds=cell.seconds,
+            labels={
+                "stage": "score" if cell.stage == "score" else "tune",
+                "family": short_name(cell.family),
+                "budget": cell.budget,
+                "N": price.N,
+                "N_all": price.N_all,
+                "D": cell.D,
+                "C": cell.C,
+                "C_non_embedding": cell.D * (price.flops - price.vocabulary_flops),
+                "epochs": cell.D / task_tokens,
+                "flops_per_token": price.flops,
+            },
+        )
+
+
+def _prepare(request: Request, cache: Path) -> Corpus:
+    return prepare(
+        request.sources,
+        tokenizer=request.tokenizer,
+        text_key=request.text_key,
+        text_column=request.text_column,
+        cache=cache,
+    )
+
+
+def _check_family(reference: str) -> None:
+    family = member(FAMILIES, reference)
+    if not (isinstance(family, type) and issubclass(family, Family)):
+        raise Refusal(f"{reference} is not a family. Make it a subclass of allometry.Family with a method build(self, io).")
+
+
+def _device(request: Request) -> str:
+    if request.device != "auto":
+        if request.device.startswith("cuda") and not torch.cuda.is_available():
+            raise Refusal(f"--device {request.device}: this machine has no CUDA device. Use --device cpu.")
+        return request.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse to work in a folder in which another process works. The lock goes with the process, however that ends."""
+    with guarded(out / ".lock"):
+        file = open(out / ".lock", "w")  # noqa: SIM115 (closed below; it is the lock)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise Refusal(f"Another process works in {out}. Wait for it, or choose another folder with --out.") from error
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def _revision() -> str:
+    """The git revision of this package's checkout, or an empty string where it is installed otherwise."""
+    here = Path(__file__).parent
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""

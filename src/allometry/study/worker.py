@@ -1,0 +1,208 @@
+"""A worker: a process of its own that prices models and carries out runs, one after another, as the study tells it."""
+
+import contextlib
+import ctypes
+import dataclasses
+import functools
+import math
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from allometry.data._corpus import load
+from allometry.data.text import Text
+from allometry.flow import End, Refusal, Run, Tokens
+from allometry.record.store import Folder
+from allometry.study.job import Job, family_at
+from allometry.study.memory import Memory
+from allometry.study.price import Price
+from allometry.train import checkpoint
+from allometry.train.evaluate import evaluate
+from allometry.train.loop import Diverged, Setting, train
+from allometry.train.meter import count
+from allometry.train.speed import latency, seconds_per_step
+
+SEQUENCES = 96  # held out
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a worker works."""
+
+    store: Path
+    device: str
+    threads: int
+    checkpoint_seconds: float = 15.0
+    revision: str = ""
+
+
+def serve(connection: Connection, place: Place) -> None:
+    """Answer requests until the connection closes. Ends with its parent, also when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    _end_with_parent()
+    torch.set_num_threads(place.threads)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while (message := connection.recv()) is not None:
+            kind, *arguments = message
+            try:
+                answer = _ANSWERS[kind](place, connection, *arguments)
+            except Refusal as error:
+                answer = ("refused", str(error))
+            except Exception:
+                answer = ("broken", traceback.format_exc())
+            connection.send(answer)
+
+
+def price(place: Place, connection: Connection, family: str, size: int, io: Tokens, batches: tuple[int, ...], seconds: float) -> Any:
+    """Count one model and, for some batches, measure its training step. None of it is a run."""
+    spec = family_at(family, size)
+    counted = count(spec, io)
+    steps, waiting = {}, None
+    if batches:
+        torch.manual_seed(0)
+        model = spec.build(io).to(place.device)
+        setting = Setting(device=place.device)
+        steps = {batch: seconds_per_step(model, io, batch, setting, seconds) for batch in batches}
+        waiting = latency(model, io, setting)
+    return "priced", Price(
+        family=family,
+        size=size,
+        width=spec.width if hasattr(spec, "width") else 0,
+        N=counted.non_embedding_parameters,
+        N_all=counted.parameters,
+        flops=counted.training_flops_per_token,
+        vocabulary_flops=3 * counted.vocabulary_flops_per_token,
+        state_bytes=counted.state_bytes,
+        by_part=dict(counted.by_part),
+        steps=steps,
+        tokens_per_step=io.length,
+        latency=waiting,
+    )
+
+
+def precisions(place: Place, connection: Connection, family: str, size: int, io: Tokens, batch: int) -> Any:
+    """Seconds of a training step in fp32 and in bf16, side by side."""
+    model = family_at(family, size).build(io).to(place.device)
+    seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in ("fp32", "bf16")}
+    return "precisions", seconds
+
+
+def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> Any:
+    """Do one run from wherever it was, and record how it ended."""
+    run = job.run()
+    store = Folder(place.store)
+    folder = store.ask(run, job.labels)
+    task = _task(corpus, job.length)
+    began = time.perf_counter()
+
+    def notify(text: str) -> None:
+        connection.send(("note", f"{job.name}: {text}"))
+
+    setting = Setting(
+        device=place.device,
+        precision=run.precision,
+        folder=folder,
+        checkpoint_seconds=place.checkpoint_seconds,
+        notify=notify,
+    )
+    memory = Memory(place.device)
+    facts = _facts(place, run.precision)
+    try:
+        model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
+    except Diverged as error:
+        end = End(status="diverged", reason=str(error), facts=facts)
+    except Refusal:
+        raise  # the disk is full or read-only: that is no fault of this run
+    except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
+        first_line = (str(error).splitlines() or [""])[0]
+        end = End(status="failed", reason=f"{type(error).__name__}: {first_line}", facts=facts)
+    else:
+        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job.length)
+    end.facts["wall_seconds"] = time.perf_counter() - began
+    store.finish(run.id, end)
+    checkpoint.remove(folder)
+    return "ended", run.id, end.status, end.seconds
+
+
+def _train(
+    run: Run, flops_per_token: float, task: Text, setting: Setting, store: Folder, connection: Connection
+) -> tuple[nn.Module, float]:
+    """Train the run's model, storing its Points; a damaged checkpoint is put away and the run starts again."""
+    torch.manual_seed(run.seed)
+    model: nn.Module = run.family.build(run.io).to(setting.device)  # type: ignore[attr-defined]
+    batch_of = functools.partial(task.batch, run.seed)
+    points = train(model, batch_of, run.recipe, run.budget, setting, flops_per_token)  # type: ignore[arg-type]
+    try:
+        while True:
+            point = next(points)
+            store.append(run.id, [point])
+            connection.send(("point", run.id, point.step, point.loss, point.tokens, point.seconds))
+    except StopIteration as stop:
+        return model, stop.value
+    except checkpoint.Damaged as error:
+        assert setting.folder
+        setting.notify(f"{error}; this run starts again from its beginning")
+        checkpoint.remove(setting.folder)
+        return _train(run, flops_per_token, task, setting, store, connection)
+
+
+def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], length: int) -> End:
+    held_out = _held_out(corpus, length)
+    score = evaluate(model, held_out.inputs, held_out.targets, held_out.weights, held_out.document, setting)
+    if not math.isfinite(score.loss):
+        return End(status="diverged", reason="the held-out loss is not finite", seconds=seconds, facts=facts)
+    sizes = held_out.document_bytes.tolist()
+    return End(
+        status="done",
+        loss=score.loss,
+        bits_per_byte=sum(score.documents) / sum(sizes) / math.log(2),
+        seconds=seconds,
+        facts=facts
+        | {
+            "document_nats": [round(nats, 6) for nats in score.documents],
+            "document_bytes": sizes,
+            "position_nats": [None if math.isnan(nats) else round(nats, 5) for nats in score.positions],
+        },
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _task(corpus: Path, length: int) -> Text:
+    return Text(load(corpus), length)
+
+
+@functools.lru_cache(maxsize=2)
+def _held_out(corpus: Path, length: int) -> Any:
+    return _task(corpus, length).held_out(SEQUENCES)
+
+
+def _facts(place: Place, precision: str) -> dict[str, Any]:
+    device = torch.cuda.get_device_name() if place.device.startswith("cuda") else platform.processor() or platform.machine()
+    return {
+        "device": f"{place.device} ({device})",
+        "threads": place.threads,
+        "precision": precision,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "revision": place.revision,
+    }
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when its parent is gone, so that no orphan writes beside the next start."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            sys.exit()
+
+
+_ANSWERS: dict[str, Any] = {"price": price, "precisions": precisions, "run": carry_out}
