@@ -57,7 +57,7 @@ class Truth:
 
     def frontier(self, C: float, sizes: np.ndarray) -> float:
         """The lowest ln loss at a budget between the smallest and the largest of `sizes`."""
-        return float(np.log(self.loss(np.geomspace(sizes.min(), sizes.max(), 2001), C).min()))
+        return float(np.log(self.loss(np.geomspace(sizes.min(), sizes.max(), 301), C).min()))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,13 @@ class Laboratory:
         nats = self.bytes * np.log(2) * np.exp(ln_loss + spread - variance / 2)
         self.documents.append(nats if done else np.full(DOCUMENTS, np.nan))
         bpb = nats.sum() / (np.log(2) * self.bytes.sum()) if done else np.nan
-        row: dict[str, object] = {"run": str(len(self.rows)), "stage": stage, "family": truth.name, "size": size, "seed": seed}
+        row: dict[str, object] = {
+            "run": str(len(self.rows)),
+            "stage": stage,
+            "family": truth.name,
+            "size": size,
+            "seed": seed,
+        }
         row |= {"budget": C, "rate": rate, "steps": 1000, "N": size, "N_all": size + 65536, "D": C / 6 / size, "C": C}
         row |= {"C_non_embedding": C * size / (size + 32768), "loss": bpb * np.log(2), "bpb": bpb, "seconds": C / 2e11}
         row |= {"memory": 1e8 + 40 * size, "status": "done" if done else "diverged", "epochs": 0.5}
@@ -169,7 +175,9 @@ def check(world: World, generator: np.random.Generator, draws: int) -> list[tupl
     seed = int(generator.integers(1 << 30))
     answer = compare(table, documents, laboratory.bytes, draws=draws, seed=seed).to_json()
     truths = {truth.name: truth for truth in world.families}
-    true = {n: np.array([t.frontier(C, s) for C, s in zip(world.budgets, world.sizes, strict=True)]) for n, t in truths.items()}
+    true = {
+        n: np.array([t.frontier(C, s) for C, s in zip(world.budgets, world.sizes, strict=True)]) for n, t in truths.items()
+    }
     held: list[tuple[str, bool]] = []
 
     def hold(kind: str, value: float, low: float | None, high: float | None) -> None:
@@ -203,9 +211,12 @@ def check(world: World, generator: np.random.Generator, draws: int) -> list[tupl
 
 def _true_inverse(truth: Truth, world: World, ln_loss: float) -> float:
     """FLOPs at which the family truly reaches a loss: the frontier at compute between the budgets, its sizes moving along."""
-    ln_C = np.linspace(np.log(world.budgets[0]), np.log(world.budgets[-1]), 400)
+    ln_C = np.linspace(np.log(world.budgets[0]), np.log(world.budgets[-1]), 80)
     ends = [np.interp(ln_C, np.log(world.budgets), np.log([s[i] for s in world.sizes])) for i in (0, -1)]
-    curve = [truth.frontier(float(np.exp(x)), np.exp(np.array(pair))) for x, pair in zip(ln_C, zip(*ends, strict=True), strict=True)]
+    curve = [
+        truth.frontier(float(np.exp(x)), np.exp(np.array(pair)))
+        for x, pair in zip(ln_C, zip(*ends, strict=True), strict=True)
+    ]
     return float(np.exp(np.interp(-ln_loss, -np.array(curve), ln_C)))
 
 
@@ -247,12 +258,16 @@ def main() -> None:
     asked = parser.parse_args()
     start = time.perf_counter()
     result = simulate(asked.studies, asked.draws, asked.seed)
-    document = {"command": f"python benchmarks/coverage.py --studies {asked.studies} --draws {asked.draws} --seed {asked.seed}"}
+    document = {
+        "command": f"python benchmarks/coverage.py --studies {asked.studies} --draws {asked.draws} --seed {asked.seed}"
+    }
     document |= {"seconds": round(time.perf_counter() - start, 1), "level": 0.9, "results": result}  # type: ignore[dict-item]
     path = Path(__file__).parent / "results" / "coverage.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
-    table = Table(title=f"Coverage of 90 % intervals in {asked.studies} simulated studies (wanted: 85 to 95 %; false: at most 10 %)")
+    table = Table(
+        title=f"Coverage of 90 % intervals in {asked.studies} simulated studies (wanted: 85 to 95 %; false: at most 10 %)"
+    )
     for column in ("what", "share", "standard error", "studies"):
         table.add_column(column)
     for kind, row in result.items():

@@ -81,7 +81,8 @@ def bundle(**sizes: int) -> dict[str, Any]:
         "runs": rows,
         "learning_curves": {row["run"]: _curve(row) for row in rows},
         "positions": {
-            family: {"size": 2, "loss": [2.0 * _SCALE[family] + 3 / (i + 1) ** 0.6 for i in range(256)]} for family in FAMILIES
+            family: {"size": 2, "loss": [2.0 * _SCALE[family] + 3 / (i + 1) ** 0.6 for i in range(256)]}
+            for family in FAMILIES
         },
         "costs": [_cost(family, i) for i, family in enumerate(FAMILIES)],
         "baselines": [
@@ -95,7 +96,9 @@ def bundle(**sizes: int) -> dict[str, Any]:
 
 def edge_bundle() -> dict[str, Any]:
     """One family, one budget, most things empty: what a study looks like that was stopped early."""
-    rows = [row for row in run_rows() if row["family"] == "transformer" and row["budget"] == BUDGETS[0] and row["size"] == 1][:1]
+    rows = [
+        row for row in run_rows() if row["family"] == "transformer" and row["budget"] == BUDGETS[0] and row["size"] == 1
+    ][:1]
     return {"answer": {"families": ["transformer"], "budgets": [1e12], "frontier": []}, "runs": rows, "study": {}}
 
 
@@ -153,7 +156,16 @@ def _study() -> dict[str, Any]:
         "revision": "08c68e8",
         "seeds": {"tune": [1], "score": [10, 11]},
         "plan": [
-            {"budget": c, "family": f, "size": s, "N": 1e5 * s, "D": c / 6e5 / s, "steps": 400, "batch": 16, "seconds": c / 2e11}
+            {
+                "budget": c,
+                "family": f,
+                "size": s,
+                "N": 1e5 * s,
+                "D": c / 6e5 / s,
+                "steps": 400,
+                "batch": 16,
+                "seconds": c / 2e11,
+            }
             for c in BUDGETS
             for f in FAMILIES
             for s in (1, 2, 3)
@@ -356,7 +368,14 @@ def _law(family: str, law: str) -> dict[str, Any]:
     if law != "power":
         parameters["E"] = {"value": 0.75, "low": 0.1, "high": 1.1, "unit": "bits per byte"}
     flags = ["floor at the edge of its range"] if family == HOSTILE and law == "power_floor" else []
-    return {"family": family, "law": law, "equation": equations[law], "parameters": parameters, "objective": -41.2, "flags": flags}
+    return {
+        "family": family,
+        "law": law,
+        "equation": equations[law],
+        "parameters": parameters,
+        "objective": -41.2,
+        "flags": flags,
+    }
 
 
 def _matched(a: str, b: str) -> dict[str, Any]:
@@ -365,7 +384,14 @@ def _matched(a: str, b: str) -> dict[str, Any]:
         return {"a": a, "b": b, "reason": "the two share no loss"} | missing
     gap = _SLOPE[a] - _SLOPE[b]
     verdict = a if gap > 0.008 else b if gap < -0.008 else None
-    numbers = {"loss": 1.9, "slope_a": _SLOPE[a], "slope_b": _SLOPE[b], "difference": gap, "low": gap - 0.008, "high": gap + 0.008}
+    numbers = {
+        "loss": 1.9,
+        "slope_a": _SLOPE[a],
+        "slope_b": _SLOPE[b],
+        "difference": gap,
+        "low": gap - 0.008,
+        "high": gap + 0.008,
+    }
     return {"a": a, "b": b, "verdict": verdict, "reason": None if verdict else "the interval holds zero"} | numbers
 
 
@@ -373,13 +399,24 @@ def _tuned(family: str) -> dict[str, Any]:
     cells = []
     for budget in BUDGETS:
         points = [
-            {"rate": rate, "loss": frontier_loss(family, budget) * (1 + 0.02 * math.log10(rate / 3e-3) ** 2), "status": "done"}
+            {
+                "rate": rate,
+                "loss": frontier_loss(family, budget) * (1 + 0.02 * math.log10(rate / 3e-3) ** 2),
+                "status": "done",
+            }
             for rate in _RATES
         ]
         if family == "transformer" and budget == BUDGETS[0]:
             points[-1] |= {"loss": None, "status": "diverged"}
         interior = not (family == "performer" and budget == BUDGETS[0])
         best = 3e-3 if interior else 1e-2
-        cell = {"budget": budget, "size": 2, "N": 1.1e5, "best": best, "low": best / 1.7, "high": best * 1.8 if interior else None}
+        cell = {
+            "budget": budget,
+            "size": 2,
+            "N": 1.1e5,
+            "best": best,
+            "low": best / 1.7,
+            "high": best * 1.8 if interior else None,
+        }
         cells.append(cell | {"interior": interior, "points": points})
     return {"family": family, "curvature": 0.02, "slope_N": -0.2, "slope_C": -0.1, "runs": 16, "cells": cells}

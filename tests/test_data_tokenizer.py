@@ -60,7 +60,7 @@ def test_the_vocabulary_is_learned_from_the_training_part_only(tmp_path: Path) -
     words = ["".join(draw.choices(string.ascii_letters, k=5)) for _ in range(60)]
     for word in words:
         (tmp_path / f"{word}.txt").write_text(" ".join([word] * 200))
-    corpus = prepare([str(tmp_path)], tokenizer="bpe:400", cache=tmp_path / ".cache")
+    corpus = prepare([str(tmp_path)], tokenizer="bpe:460", cache=tmp_path / ".cache")
     held = {Path(name).stem for name in corpus.about["held_out_groups"]}
     learned = {word for word in words if word.encode() in corpus.texts or b" " + word.encode() in corpus.texts}
     assert learned

@@ -5,6 +5,7 @@ documents", with lines in the place of words). It goes when most of its shingles
 containment in all that came before, not resemblance to one other document, so the time is linear.
 """
 
+import zlib
 from collections.abc import Iterable
 
 from allometry.data._document import Document
@@ -16,13 +17,15 @@ DENSE = 1 << 26  # bytes of corpus up to which every shingle is kept; of a large
 
 
 def shingles(text: bytes, keep: int = 1) -> list[int]:
-    """Hashes of five lines (or sentences, where lines are long) in a row, without case and indentation; 1 in `keep`.
+    """Hashes of five lines (or sentences, where lines are long) in a row, without ASCII case and indentation; 1 in `keep`.
 
-    Hashes are Python's own, so they differ between processes; only equality within one process is used.
+    Hashes are Python's own and differ between processes, so only their equality is used. Which shingles are kept hangs
+    on their text alone: the same corpus has the same duplicates everywhere.
     """
-    lines = [hash(s) for line in text.lower().replace(b". ", b".\n").split(b"\n") if (s := line.strip())]
-    hashes = [hash(tuple(lines[i : i + LINES])) for i in range(max(1, len(lines) - LINES + 1))]
-    return hashes if keep == 1 else [h for h in hashes if h % keep == 0] or [min(hashes)]
+    lines = [s for line in text.lower().replace(b". ", b".\n").split(b"\n") if (s := line.strip())]
+    rows = [b"\n".join(lines[i : i + LINES]) for i in range(max(1, len(lines) - LINES + 1))]
+    kept = rows if keep == 1 else [row for row in rows if zlib.crc32(row) % keep == 0] or rows[:1]
+    return [hash(row) for row in kept]
 
 
 def without_duplicates(documents: list[Document]) -> list[Document]:

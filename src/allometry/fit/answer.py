@@ -195,9 +195,7 @@ def _rates(name: str, surface: RateSurface, level: float) -> dict[str, Any]:
     }
 
 
-def _robust(
-    axes: dict[str, Axis], gaps: dict[tuple[int, int], Difference], level: float, margin: float
-) -> dict[str, Any]:
+def _robust(axes: dict[str, Axis], gaps: dict[tuple[int, int], Difference], level: float, margin: float) -> dict[str, Any]:
     """What would overturn the answer: another way of counting, or mis-tuned rates."""
     flops, without = axes["flops"], axes["flops_non_embedding"]
     if not gaps or not any(gap.budgets for gap in gaps.values()):
@@ -217,7 +215,11 @@ def _robust(
         if first in pair and gap.verdict(level, margin)[0] is not None
     ]
     if not needed:
-        return {"counting": counting, "rate_penalty_ln": None, "text": text + " There is no winner that rates could overturn."}
+        return {
+            "counting": counting,
+            "rate_penalty_ln": None,
+            "text": text + " There is no winner that rates could overturn.",
+        }
     penalty = min(needed)
     text += f" Mis-tuned rates would have to cost {flops.families[first]} {penalty:.1%} of its loss to overturn a verdict."
     return {"counting": counting, "rate_penalty_ln": penalty, "text": text}

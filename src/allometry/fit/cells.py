@@ -76,7 +76,13 @@ def read(table: pd.DataFrame, *, families: tuple[str, ...] | None, least_steps: 
     check_columns(table, NEEDED)
     name, unit = loss_column(table)
     check_columns(table, (name,))
-    asked = families or tuple(dict.fromkeys(table["family"].astype(str)))
+    there = tuple(dict.fromkeys(table["family"].astype(str)))
+    asked = families or there
+    for family in asked:
+        if family not in there:
+            near = difflib.get_close_matches(family, there, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise Refusal(f"The table has no family '{family}'.{hint} It has: {', '.join(there)}.")
     loss = column(table, name)
     score = table["family"].astype(str).isin(asked).to_numpy()
     if "stage" in table:
@@ -92,7 +98,9 @@ def read(table: pd.DataFrame, *, families: tuple[str, ...] | None, least_steps: 
     keys, cell = np.unique(np.stack([family, level, size], axis=1), axis=0, return_inverse=True)
     mean = (cell.ravel()[None, :] == np.arange(len(keys))[:, None]).astype(float)
     mean /= np.maximum(mean.sum(1, keepdims=True), 1)
-    orders = np.unique(np.array([f"{a}|{b}" for a, b in zip(level, seed, strict=True)], dtype=object), return_inverse=True)[1]
+    orders = np.unique(np.array([f"{a}|{b}" for a, b in zip(level, seed, strict=True)], dtype=object), return_inverse=True)[
+        1
+    ]
     shown_rate = np.nan_to_num(rate, nan=-1.0)
     groups = np.unique(np.stack([family, level, size, shown_rate], axis=1), axis=0, return_inverse=True)[1]
     ln_loss = np.log(loss[rows])

@@ -86,6 +86,6 @@ def compare(
         families=tuple(families) if families else None,
         least_steps=least_steps,
     )
-    found = answer(study, protocol=protocol, level=level, reach=reach, margin=rate_penalty_ln, target=target)
+    found = plain(answer(study, protocol=protocol, level=level, reach=reach, margin=rate_penalty_ln, target=target))
     found["headline"] = headline(found)
-    return Comparison(answer=plain(found))
+    return Comparison(answer=found)

@@ -33,16 +33,23 @@ def doubts(study: Study, protocol: str, held: list[dict[str, Any]]) -> list[Warn
                 warn("size edge", text + " Its loss there may be too high; add smaller or larger sizes.")
         off = np.abs(np.log(study.cells.costs["C"] / study.cells.levels[study.cells.level]))
         if len(off) and off.max() > OFF:
-            warn("budget missed", f"Runs differ by up to {off.max():.0%} from their budget, which is what they are compared at.")
+            warn(
+                "budget missed",
+                f"Runs differ by up to {off.max():.0%} from their budget, which is what they are compared at.",
+            )
     elif len(study.cells.levels) > 1:
-        text = "Only the runs with the largest number of tokens are compared; under fixed-tokens one number is one comparison."
+        text = (
+            "Only the runs with the largest number of tokens are compared; under fixed-tokens one number is one comparison."
+        )
         warn("token levels", text)
     found += _rates(study)
     found += study.cells.warnings
     if not study.noise.measured:
         warn("seeds", study.noise.text)
     if not np.isfinite(study.drawn.documents_ln):
-        warn("documents", "Losses per held-out document are not known, so intervals leave out the sampling of held-out text.")
+        warn(
+            "documents", "Losses per held-out document are not known, so intervals leave out the sampling of held-out text."
+        )
     poor = {row["family"]: row for row in held if row["law"] == "power_floor_shared" and abs(row["ln_error"]) > POOR}
     for name, row in poor.items():
         warn("hold-out", f"Smaller budgets predicted the largest one of {name} wrongly by {row['ln_error']:+.1%}.")

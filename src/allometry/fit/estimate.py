@@ -65,11 +65,17 @@ class Fit:
         given = dict(zip(self.law.variables, values, strict=False)) | named
         if set(given) != set(self.law.variables) or len(values) + len(named) != len(given):
             wanted = ", ".join(f"{name}=" for name in self.law.variables)
-            raise Refusal(f"{self.law.name} predicts from {', '.join(self.law.variables)}; got {list(given)}. Give {wanted}.")
+            raise Refusal(
+                f"{self.law.name} predicts from {', '.join(self.law.variables)}; got {list(given)}. Give {wanted}."
+            )
         for name, value in given.items():
             low, high = self.range[name]
             if not low / self.reach / (1 + 1e-9) <= value <= high * self.reach * (1 + 1e-9):
-                far = f"{value / high:.3g} times the largest" if value > high else f"{low / value:.3g} times below the smallest"
+                far = (
+                    f"{value / high:.3g} times the largest"
+                    if value > high
+                    else f"{low / value:.3g} times below the smallest"
+                )
                 raise TooFar(
                     f"{name} = {value:.3g} is {far} run; this fit answers up to {self.reach:g} times. "
                     "Add runs there, or pass reach= to accept the risk."
@@ -129,7 +135,10 @@ class Fits:
     def predict(self, *values: float, **named: float) -> pd.DataFrame:
         """One row for each group: loss, low, high. Raises TooFar beyond the reach."""
         return pd.DataFrame(
-            [dict(zip(("family", "loss", "low", "high"), (fit.group, *fit.predict(*values, **named)), strict=True)) for fit in self]
+            [
+                dict(zip(("family", "loss", "low", "high"), (fit.group, *fit.predict(*values, **named)), strict=True))
+                for fit in self
+            ]
         )
 
     @property
@@ -168,7 +177,9 @@ def fit(
     if set(shared) - {"E"} or (shared and "E" not in chosen.coefficients):
         raise Refusal(f"shared={tuple(shared)} cannot be shared in {chosen.equation}. Only a floor E can: shared=('E',).")
     if draws < 50 or not 0 < level < 1 or reach < 1:
-        raise Refusal(f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more.")
+        raise Refusal(
+            f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more."
+        )
     if is_study(table) and chosen.variables == ("C",) and by == "family" and not columns:
         return _frontier(table, chosen, bool(shared), draws, seed, reach, level)
     return _rows(table, chosen, by, columns or {}, bool(shared), draws, seed, reach, level)
@@ -177,7 +188,9 @@ def fit(
 def _frontier(table: pd.DataFrame, law: Law, shared: bool, draws: int, seed: int, reach: float, level: float) -> Fits:
     study = measure(table, level=level, count=draws, seed=seed)
     frontier = study.frontier
-    found = trends.trend(law, frontier.families, frontier.budgets, frontier.value, frontier.draws, level, shared=shared, kept=draws)
+    found = trends.trend(
+        law, frontier.families, frontier.budgets, frontier.value, frontier.draws, level, shared=shared, kept=draws
+    )
     fits = {}
     for index, family in enumerate(frontier.families):
         here = frontier.present[index]
@@ -198,7 +211,9 @@ def _frontier(table: pd.DataFrame, law: Law, shared: bool, draws: int, seed: int
             )
     if not fits:
         reasons = "; ".join(f"{name}: {', '.join(flags)}" for name, flags in zip(found.families, found.flags, strict=True))
-        raise Refusal(f"No family has enough budgets for {law.name} ({reasons}). Add budgets, or use a law with fewer parameters.")
+        raise Refusal(
+            f"No family has enough budgets for {law.name} ({reasons}). Add budgets, or use a law with fewer parameters."
+        )
     notes = tuple(warning["text"] for warning in study.cells.warnings)
     return Fits(fits=fits, unit=study.cells.unit, notes=notes, source=table)
 

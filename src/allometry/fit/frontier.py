@@ -141,7 +141,9 @@ def _over_sizes(cells: Cells, draws: Draws) -> Frontier:
     )
 
 
-def interpolation(nodes: Float[np.ndarray, " nodes"], places: Float[np.ndarray, " places"]) -> Float[np.ndarray, "places nodes"]:
+def interpolation(
+    nodes: Float[np.ndarray, " nodes"], places: Float[np.ndarray, " places"]
+) -> Float[np.ndarray, "places nodes"]:
     """Weights that interpolate linearly between ascending `nodes`; rows of zeros outside them."""
     slack = 1e-9 * (1 + np.abs(nodes).max())
     inside = (places >= nodes[0] - slack) & (places <= nodes[-1] + slack)

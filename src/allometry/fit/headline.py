@@ -92,8 +92,8 @@ def _how_much(answer: dict[str, Any], order: list[str]) -> str:
 def _distrust(answer: dict[str, Any]) -> str:
     warnings = answer["warnings"]
     detectable = [pair["detectable_ln"] for pair in answer["pairs"] if pair["detectable_ln"] is not None]
-    text = f"Differences under {percent(max(detectable))} would mostly go unseen" if detectable else "Distrust"
+    text = f"Differences under {percent(max(detectable))} would mostly go unseen." if detectable else "To distrust:"
     if warnings:
         more = f" (and {len(warnings) - 1} more warnings)" if len(warnings) > 1 else ""
-        return f"{text}; {warnings[0]['text'].rstrip('.')}{more}."
-    return f"{text}; nothing else stands out." if detectable else "Nothing stands out to distrust."
+        return f"{text} {warnings[0]['text'].rstrip('.')}{more}."
+    return f"{text} Nothing else stands out."

@@ -81,5 +81,7 @@ def _dummies(labels: np.ndarray) -> Float[np.ndarray, "runs labels"]:
     return (labels[:, None] == np.unique(labels)[None, :]).astype(float)
 
 
-def _residual(design: Float[np.ndarray, "runs columns"], values: Float[np.ndarray, "runs many"]) -> Float[np.ndarray, "runs many"]:
+def _residual(
+    design: Float[np.ndarray, "runs columns"], values: Float[np.ndarray, "runs many"]
+) -> Float[np.ndarray, "runs many"]:
     return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]

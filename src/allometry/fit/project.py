@@ -175,7 +175,7 @@ def refine(
         trial = np.clip(now + step, low, high)
         trial_score = objective(problem, data, weight, trial[:, :terms], trial[:, terms:])
         better = trial_score < score[moving]
-        settled = (score[moving] - trial_score <= 1e-11 * score[moving] + 1e-18) & (better | (damping[moving] > 1e3))
+        settled = (score[moving] - trial_score <= 1e-9 * score[moving] + 1e-14) & (better | (damping[moving] > 1e3))
         values[moving[better]] = trial[better]
         score[moving[better]] = trial_score[better]
         damping[moving] = np.clip(np.where(better, damping[moving] / 5, damping[moving] * 8), 1e-9, 1e6)

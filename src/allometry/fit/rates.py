@@ -15,12 +15,12 @@ some 6 % of the loss); misfit and noise 1 % of the loss within a factor of 2.
 """
 
 import dataclasses
-from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from allometry.fit.cells import column, loss_column
 from allometry.spec import Spec
 
 KEPT = 1024  # posterior draws that a surface keeps
@@ -109,7 +109,12 @@ class RateSurface:
             origin, middle, spread = (np.log(prior.N), np.log(prior.C)), np.log(prior.rate), prior.wide
         draws = _posterior(used, origin, middle, spread, prior, np.random.default_rng(seed))
         return cls(
-            cells=tuple(cells), curvature=draws[0], plane=draws[1], origin=origin, informed=informed, note=_note(cells, informed)
+            cells=tuple(cells),
+            curvature=draws[0],
+            plane=draws[1],
+            origin=origin,
+            informed=informed,
+            note=_note(cells, informed),
         )
 
     def ln_best(self, N: Float[np.ndarray, "..."], C: Float[np.ndarray, "..."]) -> Float[np.ndarray, "draws ..."]:
@@ -119,7 +124,9 @@ class RateSurface:
 
     def best(self, N: float, C: float, level: float = 0.9) -> Rate:
         """The rate to use at `N` parameters and `C` training FLOPs."""
-        low, middle, high = np.exp(np.quantile(self.ln_best(np.array(N), np.array(C)), [(1 - level) / 2, 0.5, (1 + level) / 2]))
+        low, middle, high = np.exp(
+            np.quantile(self.ln_best(np.array(N), np.array(C)), [(1 - level) / 2, 0.5, (1 + level) / 2])
+        )
         interior = False
         if self.cells:
             near = min(self.cells, key=lambda cell: np.log(cell.N / N) ** 2 + np.log(cell.C / C) ** 2)
@@ -151,44 +158,28 @@ class RateSurface:
 
 def read_cells(tune: pd.DataFrame) -> list[Cell]:
     """Group tuning runs into cells. Runs without a usable rate, N or C are passed over."""
-    if not len(tune) or not {"rate", "N"} <= set(tune.columns):
-        return []
-    loss = "bpb" if "bpb" in tune and tune["bpb"].notna().any() else "loss"
-    table = pd.DataFrame(
-        {
-            "rate": pd.to_numeric(tune["rate"]).to_numpy(float),
-            "N": pd.to_numeric(tune["N"]).to_numpy(float),
-            "loss": pd.to_numeric(tune[loss]).to_numpy(float) if loss in tune else np.nan,
-            "status": tune["status"].astype(str).to_numpy() if "status" in tune else "done",
-        }
-    )
-    compute = [pd.to_numeric(tune[name]).to_numpy(float) for name in ("budget", "C") if name in tune]
-    if not compute:
-        return []
-    table["budget"] = compute[0]
-    table["C"] = np.where(np.isfinite(compute[-1]), compute[-1], compute[0])
-    table["size"] = pd.to_numeric(tune["size"]).to_numpy(float) if "size" in tune else table["N"]
-    table.loc[(table["status"] != "done") | ~(table["loss"] > 0) | ~np.isfinite(table["loss"]), "loss"] = np.nan
-    table = table[(table["rate"] > 0) & (table["N"] > 0) & (table["C"] > 0)].sort_values("rate")
-    result = []
-    for key, rows in table.groupby(["budget", "size"]):
-        size, budget = _number(key[1]), _number(key[0])
-        result.append(
-            Cell(
-                size=size,
-                budget=budget,
-                N=float(rows["N"].mean()),
-                C=float(rows["C"].mean()),
-                rates=rows["rate"].to_numpy(float),
-                losses=rows["loss"].to_numpy(float),
-                status=tuple(rows["status"]),
-            )
+    rate, N, budget, C = (column(tune, name) for name in ("rate", "N", "budget", "C"))
+    budget, C = np.where(np.isfinite(budget), budget, C), np.where(np.isfinite(C), C, budget)
+    size = column(tune, "size") if "size" in tune else N
+    loss = column(tune, loss_column(tune)[0])
+    status = tune["status"].astype(str).to_numpy() if "status" in tune else np.full(len(tune), "done")
+    loss = np.where((status == "done") & (loss > 0) & np.isfinite(loss), loss, np.nan)
+    usable = np.flatnonzero((rate > 0) & (N > 0) & (C > 0) & np.isfinite(rate * N * C))
+    usable = usable[np.argsort(rate[usable], kind="stable")]
+    places, cell = np.unique(np.stack([budget, size], axis=1)[usable], axis=0, return_inverse=True)
+    rows = [usable[cell.ravel() == index] for index in range(len(places))]
+    return [
+        Cell(
+            size=float(place[1]),
+            budget=float(place[0]),
+            N=float(N[here].mean()),
+            C=float(C[here].mean()),
+            rates=rate[here],
+            losses=loss[here],
+            status=tuple(str(value) for value in status[here]),
         )
-    return result
-
-
-def _number(value: Hashable) -> float:
-    return float(value)  # type: ignore[arg-type]
+        for place, here in zip(places, rows, strict=True)
+    ]
 
 
 def _bracketed(cell: Cell) -> bool:

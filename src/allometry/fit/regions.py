@@ -26,6 +26,7 @@ AXES = {
     "seconds": "seconds",
     "memory": "memory",
 }
+LEAST = 0.5  # share of draws in which a crossing must happen to be shown
 PLACES = 12  # at which curves are compared, on the axes other than FLOPs
 
 
@@ -66,7 +67,11 @@ def axes(cells: Cells, draws: Draws, frontier: Frontier) -> list[Axis]:
                 here = ln_cost[(cells.family == family) & np.isfinite(ln_cost)]
                 if len(where) and here.max() > ln_cost[where[-1]]:
                     # What costs more and is no better: the best run so far still stands.
-                    found = np.append(found[0], here.max()), np.append(found[1], found[1][-1]), found[2][:, [*range(len(where)), -1]]
+                    found = (
+                        np.append(found[0], here.max()),
+                        np.append(found[1], found[1][-1]),
+                        found[2][:, [*range(len(where)), -1]],
+                    )
             nodes.append(found[0])
             losses.append(found[1])
             drawn.append(found[2])
@@ -170,7 +175,7 @@ def mean_gap(axis: Axis, a: int, b: int) -> float:
 
 
 def crossovers(every: list[Axis], level: float) -> list[dict[str, Any]]:
-    """Where the curves of two families cross, in the estimate; with the share of draws that cross in the same sense."""
+    """Where the curves of two families cross, in the estimate and in most draws, in the same sense."""
     found = []
     for axis in every:
         for a, b in zip(*_pairs(len(axis.families)), strict=True):
@@ -182,7 +187,9 @@ def crossovers(every: list[Axis], level: float) -> list[dict[str, Any]]:
                 gaps = sense * (axis.draws[:, a, common] - axis.draws[:, b, common])
                 places = _crossing(x, gaps, _root(x, sense * gap, int(left)))
                 happens = np.isfinite(places)
-                ends = np.exp(interval(places[happens], level)) if happens.any() else (np.nan, np.nan)
+                if happens.mean() < LEAST:
+                    continue
+                ends = np.exp(interval(places[happens], level))
                 below, above = (a, b) if sense > 0 else (b, a)
                 found.append(
                     {

@@ -50,7 +50,9 @@ def read(table: pd.DataFrame, variables: tuple[str, ...], by: str | None, column
     repeated = pd.DataFrame(np.vstack([group, values]).T).duplicated().sum()
     if repeated:
         notes.append(f"{int(repeated)} rows repeat another row exactly; they count as often as they stand there")
-    run = kept["run"].astype(str).to_numpy(dtype=object) if "run" in kept else np.arange(len(kept)).astype(str).astype(object)
+    run = (
+        kept["run"].astype(str).to_numpy(dtype=object) if "run" in kept else np.arange(len(kept)).astype(str).astype(object)
+    )
     return Rows(
         groups=groups,
         group=group,

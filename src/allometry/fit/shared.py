@@ -68,7 +68,9 @@ def _start(
     total, found = np.zeros(FLOORS), []
     for index in range(int(group.max()) + 1):
         here = group == index
-        problem = Problem(logs=logs[:, :, here], mask=np.ones((len(logs), here.sum())), low=bounds[0], high=bounds[1], delta=delta)
+        problem = Problem(
+            logs=logs[:, :, here], mask=np.ones((len(logs), here.sum())), low=bounds[0], high=bounds[1], delta=delta
+        )
         gram, right = (part[0] for part in project.grams(problem, loss[:, here], weights[:, here], grid))
         left = right[None, :, 1:] - floors[:, None, None] * gram[None, :, 1:, 0]
         inner = np.broadcast_to(gram[None, :, 1:, 1:], (FLOORS, *gram[:, 1:, 1:].shape))

@@ -94,7 +94,9 @@ def trend(
     return Trend(name=name, law=law, families=families, parameters=parameters, objective=objective, flags=flags)
 
 
-Parts = tuple[Float[np.ndarray, "families sets terms"], Float[np.ndarray, "families sets exponents"], Float[np.ndarray, " families"]]
+Parts = tuple[
+    Float[np.ndarray, "families sets terms"], Float[np.ndarray, "families sets exponents"], Float[np.ndarray, " families"]
+]
 
 
 def bounds(law: Law) -> tuple[Float[np.ndarray, " exponents"], Float[np.ndarray, " exponents"]]:
@@ -116,7 +118,7 @@ def _apart(
     problem = project.Problem(logs=logs, mask=np.ones((len(logs), budgets)), low=low, high=high, delta=law.delta)
     rows = loss.transpose(1, 0, 2).reshape(-1, budgets)
     weights = np.repeat(present.astype(float), sets, axis=0)
-    found = project.solve(problem, rows, weights, project.exponent_grid(len(low)))
+    found = project.solve(problem, rows, weights, project.exponent_grid(len(low)), steps=30)
     shape = (families, sets, -1)
     return found.coefficients.reshape(shape), found.exponents.reshape(shape), found.objective.reshape(families, sets)[:, 0]
 

@@ -57,11 +57,11 @@ class Grid:
         return table
 
 
-def cell(text: str, aside: str = "", tip: str | None = "", family: str = "", tone: str = "") -> Cell:
-    """Make a cell. A missing number says why on the page, where the reader points at it."""
+def cell(text: str, aside: str = "", tip: str = "", tone: str = "", why: str | None = "") -> Cell:
+    """Make a cell. A missing number says why on the page, where the reader points at it; `why` is for that case alone."""
     if text == MISSING:
-        return Cell(text=text, tip=tip or "not measured", tone="soft")
-    return Cell(text=text, aside=aside, tip=tip or "", family=family, tone=tone)
+        return Cell(text=text, tip=why or tip or "not measured", tone="soft")
+    return Cell(text=text, aside=aside, tip=tip, tone=tone)
 
 
 def family_cell(name: str) -> Cell:

@@ -21,8 +21,50 @@
     return meta.group !== undefined && state.off.has(meta.group);
   };
 
+  // Plotly writes bare digits between the powers of ten; these are whole numbers, as many as the axis has room for.
+  const STEPS = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
+  const superscript = (text) => text.replace(/[-0-9]/g, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));
+  const written = (step, power) => {
+    if (power >= -2 && power < 4) return String(Number(`${step}e${power}`));
+    return `${step === 1 ? "" : `${step}×`}10${superscript(String(power))}`;
+  };
+  const ticks = ([low, high], pixels, room) => {
+    let found = [];
+    for (const every of [1, 2, 3, 5, 10]) {
+      for (const steps of every === 1 ? STEPS : [[1]]) {
+        found = [];
+        for (let power = Math.floor(low / every) * every; power <= high; power += every) {
+          for (const step of steps) {
+            const place = power + Math.log10(step);
+            if (place >= low && place <= high) found.push({ place, value: Number(`${step}e${power}`), text: written(step, power) });
+          }
+        }
+        const gaps = found.slice(1).map((tick, i) => ((tick.place - found[i].place) / (high - low)) * pixels);
+        if (gaps.every((gap) => gap >= room)) return found;
+      }
+    }
+    return found;
+  };
+  const label = (plot) => {
+    const changes = {};
+    for (const [name, room, pixels] of [["xaxis", 50, plot.clientWidth - 90], ["yaxis", 26, plot.clientHeight - 60]]) {
+      const axis = plot.layout[name];
+      const [low, high] = [...(axis?.range || [])].sort((a, b) => a - b);
+      const wide = axis?.type === "log" && high - low > 0.6; // a shorter axis has plain numbers
+      const found = wide ? ticks([low, high], pixels, room) : [];
+      const mode = found.length > 1 ? "array" : "auto";
+      const values = mode === "array" ? found.map((tick) => tick.value) : null;
+      if ((axis?.tickmode || "auto") === mode && String(axis?.tickvals || "") === String(values || "")) continue;
+      changes[`${name}.tickmode`] = mode;
+      changes[`${name}.tickvals`] = values;
+      changes[`${name}.ticktext`] = mode === "array" ? found.map((tick) => tick.text) : null;
+    }
+    if (Object.keys(changes).length) Plotly.relayout(plot, changes);
+  };
+
   const draw = ({ plot, spec, state }, printing) => {
-    const theme = darkQuery.matches && !(printing || printQuery.matches) ? dark : light;
+    const paper = printing || printQuery.matches;
+    const theme = darkQuery.matches && !paper ? dark : light;
     const view = spec.views.find((item) => item.key === state.view) || spec.views[0];
     const shared = spec.traces.map((trace, i) => (view && view.x ? { ...trace, x: view.x[i] } : trace));
     const traces = view ? [...view.before, ...shared, ...view.after] : shared;
@@ -32,8 +74,15 @@
       layout.yaxis = { ...layout.yaxis, autorange: true };
       delete layout.yaxis.range;
     }
+    if (paper) { // a page is laid out before a figure could follow its width: A4 and Letter have at least this much
+      const half = plot.closest(".panel");
+      Object.assign(layout, { width: half ? 335 : 690, height: plot.closest(".short") ? 220 : 330 });
+    }
     const config = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d"] };
-    return Plotly.react(plot, data, layout, config);
+    const resized = Boolean(plot.layout?.width) && !paper; // back from paper
+    Plotly.react(plot, data, layout, config);
+    label(plot);
+    if (resized) Plotly.Plots.resize(plot);
   };
 
   for (const box of document.querySelectorAll("[data-figure]")) {
@@ -53,9 +102,10 @@
     }
     drawn.push(item);
     draw(item);
+    item.plot.on("plotly_relayout", () => label(item.plot)); // after zooming and turning the phone
   }
 
-  const all = (printing) => drawn.forEach((item) => { draw(item, printing); Plotly.Plots.resize(item.plot); });
+  const all = (printing) => drawn.forEach((item) => draw(item, printing));
   darkQuery.addEventListener("change", () => all());
   printQuery.addEventListener("change", () => all());
 

@@ -80,7 +80,7 @@ def costs_table(costs: list[dict[str, Any]]) -> Grid:
                 cell(scientific(cost.get("N_all"), 3)),
                 cell(scientific(cost.get("training_flops_per_token"), 3)),
                 cell(scientific(cost.get("forward_flops_per_token"), 3)),
-                cell(storage(cost.get("state_bytes")), "grows with length" if grows else "" if grows is None else "constant"),
+                cell(storage(cost.get("state_bytes")), "growing" if grows else "" if grows is None else "constant"),
                 cell(duration(cost.get("latency_seconds"))),
                 cell(number(cost.get("tokens_per_second"), 3)),
                 cell(storage(cost.get("memory"))),
@@ -90,13 +90,15 @@ def costs_table(costs: list[dict[str, Any]]) -> Grid:
         _FAMILY,
         Column(name="size"),
         Column(name="N", unit="parameters", tip="active, without embedding and output"),
-        Column(name="all", unit="parameters"),
-        Column(name="training", unit="FLOPs per token"),
-        Column(name="inference", unit="FLOPs per token"),
-        Column(name="state", unit="per sequence"),
+        Column(name="all N", unit="parameters", tip="with embedding and output"),
+        Column(name="training", unit="FLOPs/token"),
+        Column(name="inference", unit="FLOPs/token"),
+        Column(
+            name="state", unit="per sequence", tip="what the next token needs of the past; growing with length, or constant"
+        ),
         Column(name="latency", unit="per token", tip="of one next token, measured"),
-        Column(name="speed", unit="training tokens/s"),
-        Column(name="peak memory"),
+        Column(name="speed", unit="tokens/s", tip="in training"),
+        Column(name="memory", tip="peak, in training"),
     )
     return Grid(title="Costs", columns=columns, rows=tuple(rows), empty="No cost was measured.")
 
@@ -104,7 +106,7 @@ def costs_table(costs: list[dict[str, Any]]) -> Grid:
 def baselines_table(baselines: list[dict[str, Any]]) -> Grid:
     """Predictors that need no network."""
     rows = [
-        (Cell(text=str(at.get("name", ""))), cell(number(at.get("bits_per_byte"), 4), tip=at.get("note")), Cell(text=at.get("note") or ""))
+        (Cell(text=str(at.get("name", ""))), cell(number(at.get("bits_per_byte"), 4)), Cell(text=at.get("note") or ""))
         for at in plain(baselines)
     ]
     columns = (Column(name="baseline", text=True), Column(name="loss", unit="bits per byte"), Column(name="note", text=True))

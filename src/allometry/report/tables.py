@@ -58,7 +58,11 @@ def pairs_table(answer: dict[str, Any]) -> Grid:
         Column(name="a", text=True),
         Column(name="b", text=True),
         Column(name="loss of a against b", unit="%", tip="over all budgets; below zero, a is better"),
-        Column(name="compute a needs", unit="× that of b", tip="to reach the loss of b at the largest budget; below 1, a is better"),
+        Column(
+            name="compute a needs",
+            unit="× that of b",
+            tip="to reach the loss of b at the largest budget; below 1, a is better",
+        ),
         Column(name="better", text=True),
         Column(name="smallest detectable", unit="%", tip="a smaller difference could not have been seen in this study"),
     )
@@ -85,7 +89,9 @@ def budgets_table(answer: dict[str, Any]) -> Grid:
         Column(name="loss of a against b", unit="%"),
         Column(name="compute a needs", unit="× that of b"),
     )
-    return Grid(title="Pairs at each budget", columns=columns, rows=tuple(rows), empty="There are no two families to compare.")
+    return Grid(
+        title="Pairs at each budget", columns=columns, rows=tuple(rows), empty="There are no two families to compare."
+    )
 
 
 def winners_table(answer: dict[str, Any], axis: str = "flops") -> Grid:
@@ -99,7 +105,7 @@ def winners_table(answer: dict[str, Any], axis: str = "flops") -> Grid:
             *(
                 cell(
                     probability((region.get("probability") or {}).get(name)),
-                    tip="not compared in this region",
+                    why="not compared in this region",
                     tone="strong" if region.get("winner") == name else "",
                 )
                 for name in families
@@ -132,7 +138,6 @@ def frontier_table(answer: dict[str, Any]) -> Grid:
                 cell(scientific(size), _counts(at.get("N_low"), at.get("N_high"))),
                 cell(scientific(tokens)),
                 cell(number(tokens / size, 2) if tokens and size else MISSING),
-                cell(number(at.get("rate"), 2)),
                 cell("yes" if not inside else "at the edge", tip=inside, tone="loud" if inside else ""),
             )
         )
@@ -142,11 +147,12 @@ def frontier_table(answer: dict[str, Any]) -> Grid:
         Column(name="best loss", unit="bits per byte"),
         Column(name="best size N", unit="parameters", tip="active, without embedding and output"),
         Column(name="D", unit="tokens"),
-        Column(name="D / N", unit="tokens per parameter", page_only=True),
-        Column(name="learning rate", page_only=True),
+        Column(name="D / N", tip="tokens per parameter", page_only=True),
         Column(name="optimum inside", text=True),
     )
-    return Grid(title="Compute-optimal frontier", columns=columns, rows=tuple(rows), empty="No family has a measured optimum.")
+    return Grid(
+        title="Compute-optimal frontier", columns=columns, rows=tuple(rows), empty="No family has a measured optimum."
+    )
 
 
 def crossovers_table(answer: dict[str, Any]) -> Grid:
@@ -156,7 +162,9 @@ def crossovers_table(answer: dict[str, Any]) -> Grid:
             family_cell(at["a"]),
             family_cell(at["b"]),
             cell(AXES.get(at.get("axis", ""), (str(at.get("axis")),))[0]),
-            cell(cost_text(str(at.get("axis")), at.get("cost")), _counts(at.get("low"), at.get("high"), str(at.get("axis")))),
+            cell(
+                cost_text(str(at.get("axis")), at.get("cost")), _counts(at.get("low"), at.get("high"), str(at.get("axis")))
+            ),
             family_cell(str(at.get("better_below") or MISSING)),
             family_cell(str(at.get("better_above") or MISSING)),
             cell(probability(at.get("probability"))),
@@ -172,7 +180,9 @@ def crossovers_table(answer: dict[str, Any]) -> Grid:
         Column(name="better above", text=True),
         Column(name="probability"),
     )
-    return Grid(title="Crossovers", columns=columns, rows=tuple(rows), empty="No two families change places in the range run.")
+    return Grid(
+        title="Crossovers", columns=columns, rows=tuple(rows), empty="No two families change places in the range run."
+    )
 
 
 def laws_table(answer: dict[str, Any]) -> Grid:
@@ -194,7 +204,7 @@ def fits_table(fits: list[dict[str, Any]]) -> Grid:
         rows.append(
             (
                 family_cell(str(fit.get("family", MISSING))),
-                cell(str(fit.get("law", MISSING)), tip=fit.get("equation")),
+                cell(str(fit.get("law", MISSING)), tip=fit.get("equation") or ""),
                 *(_parameter(values.get(name)) for name in units),
                 cell(number(fit.get("objective"), 3)),
                 cell(flags, tone="loud"),
@@ -212,10 +222,7 @@ def fits_table(fits: list[dict[str, Any]]) -> Grid:
 
 def slopes_table(answer: dict[str, Any]) -> Grid:
     """How fast the loss falls with compute, over the range that was run."""
-    rows = [
-        (family_cell(at["family"]), cell(*_interval(at, "slope", 3)))
-        for at in plain(answer.get("slopes") or [])
-    ]
+    rows = [(family_cell(at["family"]), cell(*_interval(at, "slope", 3))) for at in plain(answer.get("slopes") or [])]
     columns = (_FAMILY, Column(name="slope", unit="−d ln loss / d ln FLOPs"))
     return Grid(title="Slopes over the range run", columns=columns, rows=tuple(rows), empty="One budget has no slope.")
 
@@ -226,10 +233,10 @@ def matched_slopes_table(answer: dict[str, Any]) -> Grid:
         (
             family_cell(at["a"]),
             family_cell(at["b"]),
-            cell(number(at.get("loss"), _DIGITS), tip=at.get("reason")),
-            cell(number(at.get("slope_a"), 3), tip=at.get("reason")),
-            cell(number(at.get("slope_b"), 3), tip=at.get("reason")),
-            cell(*estimate(at.get("difference"), at.get("low"), at.get("high"), 2, sign=True), at.get("reason")),
+            cell(number(at.get("loss"), _DIGITS), why=at.get("reason")),
+            cell(number(at.get("slope_a"), 3), why=at.get("reason")),
+            cell(number(at.get("slope_b"), 3), why=at.get("reason")),
+            cell(*estimate(at.get("difference"), at.get("low"), at.get("high"), 2, sign=True), why=at.get("reason")),
             _verdict(at.get("verdict"), at.get("reason")),
         )
         for at in plain(answer.get("matched_slopes") or [])
@@ -256,7 +263,7 @@ def holdout_table(answer: dict[str, Any]) -> Grid:
             cell(*_interval(at, "predicted")),
             cell(number(at.get("measured"), _DIGITS)),
             cell(estimate(percent(at.get("ln_error")), None, None, 2, sign=True)[0]),
-            cell(number(at.get("compute_equivalent"), 3), tip="the law never reaches the measured loss"),
+            cell(number(at.get("compute_equivalent"), 3), why="the law never reaches the measured loss"),
         )
         for at in plain(answer.get("holdout") or [])
     ]
@@ -267,7 +274,9 @@ def holdout_table(answer: dict[str, Any]) -> Grid:
         Column(name="predicted", unit="bits per byte"),
         Column(name="measured", unit="bits per byte"),
         Column(name="error", unit="%"),
-        Column(name="error in compute", unit="×", tip="the compute at which the law says what was measured, over the true one"),
+        Column(
+            name="error in compute", unit="×", tip="the compute at which the law says what was measured, over the true one"
+        ),
     )
     return Grid(title="Hold-out", columns=columns, rows=tuple(rows), empty="Too few budgets to leave the largest out.")
 
@@ -305,10 +314,10 @@ def target_table(answer: dict[str, Any]) -> Grid:
     rows = [
         (
             Cell(text=at["family"], family=at["family"], tone="strong" if at["family"] == target.get("winner") else ""),
-            cell(scientific(at.get("N")), tip=at.get("reason")),
-            cell(scientific(at.get("D")), tip=at.get("reason")),
-            cell(number(at.get("rate"), 2), tip=at.get("reason")),
-            cell(*_interval(at, "loss"), at.get("reason")),
+            cell(scientific(at.get("N")), why=at.get("reason")),
+            cell(scientific(at.get("D")), why=at.get("reason")),
+            cell(number(at.get("rate"), 2), why=at.get("reason")),
+            cell(*_interval(at, "loss"), why=at.get("reason")),
             cell(at.get("reason") or "", tone="loud"),
         )
         for at in target.get("choices") or []
@@ -327,13 +336,14 @@ def target_table(answer: dict[str, Any]) -> Grid:
 
 def _difference(at: dict[str, Any]) -> Cell:
     low, high, value = (percent(at.get(key)) for key in ("low", "high", "ln_difference"))
-    return cell(*estimate(value, low, high, 2, sign=True), at.get("reason"))
+    return cell(*estimate(value, low, high, 2, sign=True), why=at.get("reason"))
 
 
 def _multiplier(at: dict[str, Any]) -> Cell:
     value = at.get("multiplier")
     if value is None:
-        return cell(MISSING, tip=at.get("reason") or "the other's loss lies outside the range that was run")
+        why = at.get("reason") or "the other's loss lies outside the range that was run"
+        return cell(MISSING, why=why)
     return cell(*estimate(value, at.get("multiplier_low"), at.get("multiplier_high"), 3))
 
 
@@ -345,7 +355,7 @@ def _verdict(winner: str | None, reason: str | None) -> Cell:
 
 def _parameter(value: dict[str, Any] | None) -> Cell:
     if value is None:
-        return cell(MISSING, tip="this law has no such parameter")
+        return cell(MISSING, why="this law has no such parameter")
     return cell(*estimate(value.get("value"), value.get("low"), value.get("high"), 3))
 
 

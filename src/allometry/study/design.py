@@ -14,6 +14,7 @@ from allometry.flow import Refusal
 from allometry.study.price import Price
 
 PER_DECADE = 6
+SMALLEST = 2  # size; below it widths are so few that families cannot be matched
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
 TOKENS_PER_PARAMETER = 30.0  # where the best size is looked for: between 20 (arXiv:2203.15556) and what small runs here show
 TUNE_SEED = 1000  # rates are chosen on seeds from here on, and scored on others
@@ -88,7 +89,7 @@ def best_size(prices: Prices, family: str, flops: float) -> int:
 
 def window(prices: Prices, family: str, flops: float, sizes: int, length: int, batch: int) -> list[int]:
     """Neighbouring sizes around the best, moved down until each has FITTED steps; fewer where there are no more."""
-    known = sorted(s for f, s in prices if f == family)
+    known = sorted(s for f, s in prices if f == family and s >= SMALLEST)
     possible = [s for s in known if flops / prices[family, s].flops >= FITTED * length * (batch or 1)]
     first = max(0, best_size(prices, family, flops) - sizes // 2 - known[0])
     first = max(0, min(first, len(possible) - sizes))
@@ -109,12 +110,12 @@ def frontier_cells(
     `kept` holds the batch of budgets that an earlier start has decided.
     """
     windows = {(f, c): window(prices, f, c, shape.sizes, length, batch) for f in shape.families for c in budgets}
-    short = [(f, c) for (f, c), sizes in windows.items() if len(sizes) < min(3, shape.sizes)]
+    short = [(f, c) for (f, c), sizes in windows.items() if len(sizes) < 3]
     if short:
         family, flops = short[0]
         raise Refusal(
             f"{flops:.3g} FLOPs do not carry three sizes of {family} for {FITTED} steps at length {length}. "
-            f"The smallest budget that does is about {smallest_budget(prices, shape.families, length, batch):.2g} FLOPs."
+            f"The smallest budget that does is about {smallest_budget(prices, shape.families, 3, length, batch):.2g} FLOPs."
         )
     low, high = min(budgets), max(budgets)
     seeds = tuple(range(seed, seed + shape.seeds))
@@ -155,10 +156,10 @@ def fixed_token_cells(prices: Prices, sizes: Sequence[int], tokens: float, shape
     return cells
 
 
-def smallest_budget(prices: Prices, families: Iterable[str], length: int, batch: int = 0) -> float:
-    """The fewest FLOPs at which three sizes of every family have FITTED steps."""
+def smallest_budget(prices: Prices, families: Iterable[str], sizes: int, length: int, batch: int = 0) -> float:
+    """The fewest FLOPs at which so many sizes of every family have FITTED steps."""
     tokens = FITTED * length * (batch or 1)
-    return max(tokens * sorted(p.flops for (f, _), p in prices.items() if f == family)[:3][-1] for family in families)
+    return max(tokens * prices[family, SMALLEST + sizes - 1].flops for family in families)
 
 
 def wall_seconds(cells: Iterable[Cell], jobs: int) -> float:

@@ -5,6 +5,7 @@ how many minutes would bring it back, is part of the plan.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from allometry.data._corpus import Corpus
@@ -12,6 +13,7 @@ from allometry.flow import Refusal, Tokens
 from allometry.model._family import LARGEST
 from allometry.study.design import (
     FITTED,
+    SMALLEST,
     Cell,
     Prices,
     Shape,
@@ -58,11 +60,14 @@ def make_plan(
         precision = _faster(request, io, pool, prices, rough)
     if request.flops:
         shape, budgets, cells = _by_flops(request, prices, length)
+        used = sorted({(cell.family, cell.size) for cell in cells})
+        prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
+        shape, budgets, cells = _by_flops(request, prices, length)
         notes: list[str] = []
         more = ""
     else:
         shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier)
-    plan = Plan(
+    return Plan(
         request=request,
         data=corpus.fingerprint,
         vocab=corpus.vocab,
@@ -81,30 +86,45 @@ def make_plan(
         degraded=tuple(notes),
         more_minutes=more,
     )
-    return plan
 
 
 def _priced(request: Request, io: Tokens, pool: Pool, rough: float, earlier: Plan | None) -> Prices:
-    """Count every size that could matter, then time the training steps of those that will."""
+    """Count every size that could matter, then time the training steps of those that the time could carry.
+
+    Larger sizes are counted too, so that it can be said what more minutes would buy.
+    """
     known = dict(earlier.prices) if earlier else {}
-    top = _largest_size(rough / 20, io.length)
-    wanted = [(f, s) for f in request.families for s in range(1, top + 1) if (f, s) not in known or not known[f, s].steps]
-    counted = pool.ask([("price", family, size, io, (), 0.0) for family, size in wanted])
-    known |= {(p.family, p.size): p for _, p in counted}
+    top = _largest_size(rough / 20)
+    wanted = [(f, s) for f in request.families for s in range(SMALLEST, min(LARGEST, top + 4) + 1)]
+    wanted = [key for key in wanted if key not in known or not known[key].steps]
+    known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, (), 0.0) for f, s in wanted])}
     if request.flops:
-        return known  # no clock to keep: times are measured as it goes
-    timed = [(f, s) for f, s in wanted if s >= 2]
-    at_most = max(0.02, min(0.3, 0.01 * 60 * request.minutes / max(1, len(timed)))) if request.minutes else 0.1
-    measured = pool.ask([("price", family, size, io, BATCHES, at_most) for family, size in timed])
-    return known | {(p.family, p.size): p for _, p in measured}
+        return _timed(known, [], BATCHES, 0.0, io, pool)
+    assert request.minutes
+    timed = [(family, size) for family, size in wanted if size <= top]
+    return _timed(known, timed, BATCHES, 0.6 * request.minutes / max(1, len(timed)), io, pool)
 
 
-def _largest_size(flops: float, length: int) -> int:
+def _timed(
+    prices: Prices, timed: Sequence[tuple[str, int]], batches: tuple[int, ...], seconds: float, io: Tokens, pool: Pool
+) -> Prices:
+    """Prices with the steps of some models timed; the others are guessed from the largest timed one of their family."""
+    at_most = max(0.02, min(0.3, seconds))
+    measured = pool.ask([("price", family, size, io, batches, at_most) for family, size in timed])
+    prices = prices | {(p.family, p.size): p for _, p in measured}
+    for family in {f for f, _ in prices}:
+        speeds = [(p.size, p.flops * io.length * b / t) for p in prices.values() if p.family == family for b, t in p.steps.items()]
+        speed = max(speeds)[1] if speeds else SPEED["cpu"]
+        for key, price in prices.items():
+            if key[0] == family and not price.steps:
+                prices[key] = dataclasses.replace(price, flops_per_second=speed)
+    return prices
+
+
+def _largest_size(flops: float) -> int:
     """The largest size that a budget could make best, with room above: 6 N D at ten tokens for each parameter."""
     parameters = (flops / 60) ** 0.5
-    from math import log10
-
-    return max(6, min(LARGEST, round(1 + 3 * (log10(max(parameters, 1e3)) - 3)) + 1))
+    return max(6, min(LARGEST, round(1 + 3 * (math.log10(max(parameters, 1e3)) - 3)) + 1))
 
 
 def _faster(request: Request, io: Tokens, pool: Pool, prices: Prices, rough: float) -> str:
@@ -189,7 +209,7 @@ def _frontier(
             above = [_step_above(top, shape.stride * (k + 1)) for k in range(extra)]
             yield from _tried(prices, [*earlier.budgets, *above], shape, length, request, known, kept, earlier)
         return
-    floor = smallest_budget(prices, shape.families, length, request.batch)
+    floor = smallest_budget(prices, shape.families, shape.sizes, length, request.batch)
     indices = [i for i in range(30, 160) if lattice(i) >= floor]
     tops = [i for i in indices if i - 3 * shape.stride >= indices[0]][: 12 * 6]
     for top in reversed(tops):
@@ -260,9 +280,7 @@ def _enough(tokens: float, length: int, request: Request) -> None:
 
 
 def _step_above(budget: float, steps: int) -> float:
-    from math import log10
-
-    return lattice(round(6 * log10(budget)) + steps)
+    return lattice(round(6 * math.log10(budget)) + steps)
 
 
 def _notes(request: Request, shape: Shape) -> list[str]:

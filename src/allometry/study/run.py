@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import torch
 
 from allometry.data._corpus import Corpus, prepare
 from allometry.data.text import Text
+from allometry.find import member
 from allometry.flow import Refusal
 from allometry.model._family import Family
-from allometry.record.store import Folder, guarded, make_folder, write_json
+from allometry.record.store import Folder, guarded, make_folder, read_json, write_json
 from allometry.record.table import table
 from allometry.study.clock import Clock
 from allometry.study.design import Cell
@@ -25,11 +27,11 @@ from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
 from allometry.study.rates import Rates
 from allometry.study.request import Request
-from allometry.study.worker import Place
-from allometry.find import member
+from allometry.study.worker import SEQUENCES, Place
 
 RESERVE = 8.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
+MOST_BASELINE_BYTES = 2e6  # an n-gram model of more takes longer than it tells
 GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
 
 
@@ -102,8 +104,18 @@ class _Study:
         plan = make_plan(self.request, self.corpus, self.pool, jobs, device, self.seconds_left, earlier)
         if not dry_run:
             write_plan(self.out, plan)
+            self._commands()
             write_json(self.out / "data.json", self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)})
         return plan
+
+    def _commands(self) -> None:
+        """What to type to do this again, to go on with it, and to draw it again."""
+        request, place = self.request, f" --out {shlex.quote(str(self.out))}"
+        more = {"minutes": 4 * request.minutes} if request.minutes else {}
+        commands = {"command": request.command() + place, "report_command": f"allometry report {shlex.quote(str(self.out))}"}
+        if more:
+            commands["extend_command"] = request.command(**more) + place
+        write_json(self.out / "commands.json", commands | {"title": f"{', '.join(request.sources)}: which architecture?"})
 
     def seconds_left(self) -> float:
         """Seconds left for training, or a week where no minutes were asked."""
@@ -123,7 +135,17 @@ class _Study:
                 if stage != "score" and rates.widen(cells, self._tuned()):
                     self._do(plan, stage, cells, rates)
         write_json(self.out / "skipped.json", self.skipped)
+        with self.clock.part("baselines"):
+            self._baselines(plan)
         self.clock.save()
+
+    def _baselines(self, plan: Plan) -> None:
+        """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan."""
+        shown = min(MOST_BASELINE_BYTES, max(cell.D for cell in plan.cells) * self.corpus.about["train_bytes"] / len(self.corpus.train))
+        path = self.out / "baselines.json"
+        if not path.exists() or read_json(path)["train_bytes"] != int(shown):
+            found = Text(self.corpus, plan.length).baselines(int(shown), SEQUENCES)
+            write_json(path, {"train_bytes": int(shown), "baselines": [{"name": name, "note": f"{values['text']}, {values['train_bytes']:,} bytes"} | values for name, values in found.items()]})
 
     def _tuned(self) -> Any:
         runs = table(self.store)

@@ -67,6 +67,20 @@ def count(family: Family, io: IO) -> Count:
     )
 
 
+def check(family: Family, io: IO, counted: Count) -> str:
+    """Whether the family's closed form gives what was counted, in words."""
+    form = family.closed_form(io)
+    if form is None:
+        return "the family gives no formula"
+    pairs = {
+        "parameters": (form.parameters, counted.parameters),
+        "non-embedding parameters": (form.non_embedding_parameters, counted.non_embedding_parameters),
+        "forward FLOPs per token": (form.forward_flops_per_token, counted.forward_flops_per_token),
+    }
+    wrong = [f"{name}: formula {a:g}, counted {b:g}" for name, (a, b) in pairs.items() if abs(a - b) > 1e-9 * abs(b)]
+    return "; ".join(wrong) or "agrees with the count"
+
+
 def _forward_flops(model: nn.Module, tokens: torch.Tensor) -> dict[str, float]:
     """Forward FLOPs under each module's name; the whole model's name is the empty string."""
     for module in model.modules():

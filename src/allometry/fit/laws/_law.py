@@ -60,7 +60,9 @@ class Law(Spec):
         return tuple(dict.fromkeys(variable for term in self.terms for variable, _ in term.powers))
 
     def predict(
-        self, parameters: Mapping[str, float | Float[np.ndarray, "..."]], columns: Mapping[str, float | Float[np.ndarray, "..."]]
+        self,
+        parameters: Mapping[str, float | Float[np.ndarray, "..."]],
+        columns: Mapping[str, float | Float[np.ndarray, "..."]],
     ) -> Float[np.ndarray, "..."]:
         """The loss at `columns`. Parameters and columns are broadcast: draws as [draws 1] meet points as [points]."""
         total = np.zeros(())

@@ -6,6 +6,7 @@ print. The `meta` of a trace says what it belongs to: `group` (a family's or par
 
 import dataclasses
 import html
+import math
 from typing import Any
 
 from allometry.report.palette import Mark
@@ -100,7 +101,9 @@ def safe(text: Any) -> str:
 
 def keys(marks: dict[str, Mark], present: set[str]) -> list[Key]:
     """The legend of the families that a figure shows."""
-    return [Key(group=m.index, label=name, colour=m.colour, outline=m.outline) for name, m in marks.items() if name in present]
+    return [
+        Key(group=m.index, label=name, colour=m.colour, outline=m.outline) for name, m in marks.items() if name in present
+    ]
 
 
 def points(x: list[Any], y: list[Any], text: list[str], marker: dict[str, Any], **meta: Any) -> Trace:
@@ -124,13 +127,20 @@ def ends(x: list[Any], y: list[Any], label: str) -> Trace:
         "mode": "text",
         "x": x[-1:],
         "y": y[-1:],
-        "text": [label],
+        "text": [f"\u2002\u00a0{label}"],  # a little away from the last point
         "textposition": "middle right",
         "textfont": {"size": 11, "color": "@soft"},
         "cliponaxis": False,
         "hoverinfo": "skip",
         "meta": {},
     }
+
+
+def log_range(values: list[float]) -> dict[str, list[float]]:
+    """The range of a log axis that shows all values: never narrower than 4 %, as one run alone has no range."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(0.06 * (high - low), 0.009)
+    return {"range": [low - room, high + room]}
 
 
 LABELLED = {"margin": {"l": 12, "r": 58, "t": 14, "b": 8}}

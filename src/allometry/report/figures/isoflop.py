@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, points, shade
+from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, log_range, points, shade
 from allometry.report.numbers import number, scientific
 from allometry.report.palette import Mark
 from allometry.report.tables import budget_unit
 
 
 def isoflop_figures(answer: dict[str, Any], runs: list[dict[str, Any]], marks: dict[str, Mark]) -> list[Figure]:
-    """One figure per family, all with the same axes."""
+    """One figure per family that has scored runs."""
     unit = budget_unit(answer)
     scored = [r for r in runs if r.get("stage") != "tune" and r.get("bpb") and r.get("N") and r.get("budget")]
     budgets = sorted({row["budget"] for row in scored})
@@ -25,14 +25,21 @@ def isoflop_figures(answer: dict[str, Any], runs: list[dict[str, Any]], marks: d
                 traces += _level(rows, f"{scientific(budget)} {unit}", mark, shade(place, len(budgets)))
         optima = [at for at in answer.get("frontier") or [] if at["family"] == family and at.get("N") and at.get("loss")]
         traces += [_optimum(at, mark) for at in optima]
+        reach = log_range([row["bpb"] for row in mine] + [at["loss"] for at in optima])
         edges = sum(not at.get("interior") for at in optima)
-        flagged = f"{edges} of {len(optima)} optima lie at the edge of the sizes run (open): the true best size may be beyond."
+        flagged = (
+            f"{edges} of {len(optima)} optima lie at the edge of the sizes run (open): the true best size may be beyond."
+        )
         figures.append(
             Figure(
                 id=f"isoflop-{mark.index}",
                 title=family,
-                caption=flagged if edges else f"{len(optima)} optima, all inside the sizes run." if optima else "No optimum.",
-                layout=layout(axis("N: active non-embedding parameters"), axis("Loss (bits per byte)"), **LABELLED),
+                caption=flagged
+                if edges
+                else f"{len(optima)} optima, all inside the sizes run."
+                if optima
+                else "The best size was not measured.",
+                layout=layout(axis("N: active non-embedding parameters"), axis("Loss (bits per byte)") | reach, **LABELLED),
                 traces=traces,
                 height="short",
             )
@@ -67,7 +74,12 @@ def _level(rows: list[dict[str, Any]], label: str, mark: Mark, opacity: float) -
 
 
 def _optimum(at: dict[str, Any], mark: Mark) -> Trace:
-    marker: dict[str, Any] = {"color": mark.colour, "symbol": mark.symbol, "size": 13, "line": {"color": "@ink", "width": 1.6}}
+    marker: dict[str, Any] = {
+        "color": mark.colour,
+        "symbol": mark.symbol,
+        "size": 13,
+        "line": {"color": "@ink", "width": 1.6},
+    }
     where = "inside the sizes run"
     if not at.get("interior"):
         marker |= {"color": "@page", "line": {"color": mark.colour, "width": 2}}

@@ -105,7 +105,9 @@ def _curves(answer: dict[str, Any], name: str, marks: dict[str, Mark]) -> list[T
         if whole:
             cost, _, low, high = (list(values) for values in zip(*whole, strict=True))
             band = {"x": cost + cost[::-1], "y": high + low[::-1], "fill": "toself", "fillcolor": faded(mark.colour, 0.16)}
-            traces.append(band | {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "meta": meta})
+            traces.append(
+                band | {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "meta": meta}
+            )
         line = {"color": mark.colour, "width": 2.2, "dash": mark.dash}
         text = f"<b>{safe(curve['family'])}</b>, {safe(law.replace('_', ' '))}<br>%{{x:.3~e}}<br>%{{y:.4~g}} bits per byte<extra></extra>"
         shape = {"type": "scatter", "mode": "lines", "x": curve["cost"], "y": curve["loss"], "line": line}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, points, safe, shade
+from allometry.report.figures._figure import LABELLED, Figure, Trace, axis, ends, layout, log_range, points, safe, shade
 from allometry.report.numbers import number, scientific
 from allometry.report.palette import Mark
 
@@ -16,7 +16,8 @@ def rate_figures(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Figure]
             continue
         mark = marks[family["family"]]
         budgets = sorted({cell["budget"] for cell in cells})
-        top = max(p["loss"] for cell in cells for p in cell["points"] if p.get("loss"))
+        losses = [p["loss"] for cell in cells for p in cell["points"] if p.get("loss")]
+        top = max(losses)
         traces: list[Trace] = []
         for cell in cells:
             traces += _cell(cell, mark, shade(budgets.index(cell["budget"]), len(budgets)), top)
@@ -27,7 +28,9 @@ def rate_figures(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Figure]
                 id=f"rates-{mark.index}",
                 title=family["family"],
                 caption=flagged if edges else f"{len(cells)} chosen rates, all inside the rates tried.",
-                layout=layout(axis("Learning rate"), axis("Loss (bits per byte)"), **LABELLED),
+                layout=layout(
+                    axis("Learning rate"), axis("Loss (bits per byte)") | log_range([*losses, 1.01 * top]), **LABELLED
+                ),
                 traces=traces,
                 height="short",
             )

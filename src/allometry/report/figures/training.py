@@ -33,7 +33,12 @@ def training_figure(
         flops.append(thin["flops"])
     views = [
         View(key="tokens", label="tokens seen", x=tokens, layout={"xaxis": axis("Tokens seen") | {"nticks": 5}}),
-        View(key="flops", label="training compute", x=flops, layout={"xaxis": axis("Training compute (FLOPs)") | {"nticks": 5}}),
+        View(
+            key="flops",
+            label="training compute",
+            x=flops,
+            layout={"xaxis": axis("Training compute (FLOPs)") | {"nticks": 5}},
+        ),
     ]
     return Figure(
         id="training",
@@ -60,7 +65,8 @@ def thinned(curve: dict[str, list[float | None]], limit: int = POINTS) -> dict[s
         edges = [0, *sorted(set(grown))]
     stretches = list(itertools.pairwise(edges))
     return {
-        name: [_mean((curve.get(name) or [])[first:last]) for first, last in stretches] for name in ("tokens", "flops", "loss")
+        name: [_mean((curve.get(name) or [])[first:last]) for first, last in stretches]
+        for name in ("tokens", "flops", "loss")
     }
 
 
