@@ -134,8 +134,8 @@ def _cost(family: str, i: int) -> dict[str, Any]:
 def _study() -> dict[str, Any]:
     return {
         "title": "Python source code, 5 minutes on 2 cores",
-        "command": "allometry compare --data stdlib --families transformer,lstm,performer --minutes 5 --out runs/demo",
-        "extend_command": "allometry compare --data stdlib --families transformer,lstm,performer --minutes 30 --out runs/demo",
+        "command": "allometry compare --data stdlib --families transformer,lstm,performer --minutes 5",
+        "extend_command": "allometry compare --data stdlib --families transformer,lstm,performer --minutes 30",
         "report_command": "allometry report runs/demo",
         "data": {
             "name": "stdlib",
@@ -185,7 +185,7 @@ def answer() -> dict[str, Any]:
         "draws": 400,
         "unit": "bits per byte",
         "headline": [
-            "transformer has the lowest loss above 3.1×10¹² FLOPs (probability 0.97); below that it cannot be told from lstm.",
+            "transformer has the lowest loss above 3.1×10¹² FLOPs (probability 0.97); below that it is not told from lstm.",
             "At 6.4×10¹³ FLOPs it is 2.4 % [1.6, 3.1] below lstm, which would need 1.9 times the compute to reach it.",
             "Distrust: one optimum lies at the edge of the sizes, and two seeds are few.",
         ],
@@ -197,7 +197,7 @@ def answer() -> dict[str, Any]:
             "documents_ln": 0.006,
             "degrees": 15,
             "measured": True,
-            "text": "Seeds move a loss by 0.4 % (standard deviation, 15 degrees of freedom); half of it is the order of the data.",
+            "text": "Seeds move a loss by 0.4 % (standard deviation, 15 degrees of freedom); half is the order of the data.",
         },
         "frontier": [_frontier(family, budget) for family in FAMILIES for budget in BUDGETS],
         "pairs": [_pair(a, b) for a, b in pairs],
@@ -243,8 +243,8 @@ def answer() -> dict[str, Any]:
         "robust": {
             "counting": False,
             "rate_penalty_ln": 0.021,
-            "text": "The winner stays the same when embedding and output are left out of the count; mis-tuned rates would have "
-            "to cost the transformer 2.1 % to overturn it.",
+            "text": "The winner stays the same when embedding and output are left out of the count; mis-tuned rates would "
+            "have to cost the transformer 2.1 % to overturn it.",
         },
         "target": None,
         "warnings": [

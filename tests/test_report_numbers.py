@@ -1,5 +1,6 @@
 """Numbers for people: what is written is the number that was meant, and nothing is ever `nan`."""
 
+import itertools
 import json
 import math
 import random
@@ -50,7 +51,7 @@ def test_an_interval_has_the_decimals_of_its_estimate():
         width = 10 ** chance.uniform(-2, 1)
         text, aside = estimate(value, value - width, value + width, 3)
         low, high = aside.strip("[]").split(", ")
-        assert len({part.partition(".")[2].__len__() for part in (text, low, high)}) == 1
+        assert len({len(part.partition(".")[2]) for part in (text, low, high)}) == 1
         assert parse(low) == pytest.approx(value - width, abs=0.006 * max(1, abs(value) + width))
         assert parse(high) == pytest.approx(value + width, abs=0.006 * max(1, abs(value) + width))
 
@@ -91,7 +92,7 @@ def test_a_strip_is_as_wide_as_its_regions_are_on_a_log_scale():
     edges = [1e3, 1e4, 1e6, 1.2e6, 1e8]
     regions = [
         {"low_cost": low, "high_cost": high, "probability": shares, "winner": None, "reason": None}
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in itertools.pairwise(edges)
     ]
     band = strip({"regions": {"flops": regions}}, "flops")
     widths = [segment["width"] for segment in band["segments"]]
@@ -101,4 +102,4 @@ def test_a_strip_is_as_wide_as_its_regions_are_on_a_log_scale():
     places = [place for place, _ in band["ticks"]]
     assert places[0] == 0
     assert places[-1] == pytest.approx(100)
-    assert min(b - a for a, b in zip(places, places[1:], strict=False)) > 15  # percent of a phone's width
+    assert min(b - a for a, b in itertools.pairwise(places)) > 15  # percent of a phone's width

@@ -74,7 +74,9 @@ def compare(
         jobs=jobs,
         seed=seed,
     )
-    _study(request, out or Path("allometry-studies") / request.folder_name, target, dry_run, quiet, as_json)
+    from allometry.api import default_folder
+
+    _study(request, out or default_folder(request), target, dry_run, quiet, as_json)
 
 
 @app.command()
@@ -206,7 +208,7 @@ def fit(
     columns = {role: name for role, name in (("N", n), ("D", d), ("C", c), ("loss", loss)) if name}
     group = by or ("family" if "family" in frame.columns else None)
     fits = fit_law(frame, law=law, by=group, columns=columns or None)
-    content: dict[str, Any] = {"fits": fits.to_json()}
+    content: dict[str, Any] = fits.to_json()
     if predict:
         content["predictions"] = [_predicted(fit, word) for fit in fits for word in _words(predict)]
     if as_json:
@@ -229,11 +231,12 @@ def _predicted(fit: Any, word: str) -> dict[str, Any]:
 
 def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: bool, as_json: bool) -> None:
     from allometry.progress import listener
+    from allometry.api import cache
     from allometry.study.run import run_study
 
     console = _console(stderr=as_json)
-    with listener(console, quiet, request.minutes) as told:
-        plan = run_study(request, out, told, dry_run=dry_run, cache=_cache(), began=BEGAN)
+    with listener(console, quiet) as told:
+        plan = run_study(request, out, told, dry_run=dry_run, cache=cache(), began=BEGAN)
     if dry_run:
         if as_json:
             _print_json(plan.to_json())
@@ -292,13 +295,6 @@ def _numbers(text: str | None, option: str) -> list[float]:
         return [float(word) for word in _words(text or "")]
     except ValueError as error:
         raise Refusal(f"{option} {text}: {error}. Give numbers with commas between, such as 2e10,6e10.") from error
-
-
-def _cache() -> Path:
-    import os
-
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("ALLOMETRY_CACHE") or Path(base) / "allometry")
 
 
 def _console(stderr: bool = False) -> Any:

@@ -16,8 +16,8 @@ LINE_EVERY = 15.0  # seconds between plain lines
 class Quiet:
     """Says what must be known (notes) and nothing else."""
 
-    def __init__(self, console: Console, minutes: float | None = None) -> None:
-        self.console, self.minutes = console, minutes
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.plan: Plan | None = None
 
     def __enter__(self) -> "Quiet":
@@ -49,8 +49,8 @@ class Quiet:
 class Lines(Quiet):
     """Plain lines, for logs: the plan, each stage, and now and then how far it is."""
 
-    def __init__(self, console: Console, minutes: float | None = None) -> None:
-        super().__init__(console, minutes)
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self._began = self._said = time.perf_counter()
         self._total = self._done = 0
 
@@ -77,8 +77,8 @@ class Lines(Quiet):
 class Bars(Lines):
     """One bar for the study and one for each run under way, with loss, tokens/s and time left."""
 
-    def __init__(self, console: Console, minutes: float | None = None) -> None:
-        super().__init__(console, minutes)
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -124,10 +124,10 @@ class Bars(Lines):
             self._progress.update(self._study, description=f"study: {name}")
 
 
-def listener(console: Console, quiet: bool, minutes: float | None) -> Any:
+def listener(console: Console, quiet: bool) -> Any:
     """Bars in a terminal, lines elsewhere, almost nothing with --quiet."""
     kind = Quiet if quiet else Bars if console.is_terminal else Lines
-    return kind(console, minutes)
+    return kind(console)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -143,5 +143,5 @@ def plan_lines(plan: Plan) -> list[str]:
         f"  seeds        {plan.seeds} scored, rates tuned on others",
         f"  price        {scientific(plan.flops)} FLOPs, about {duration(plan.seconds)} of training",
     ]
-    lines += [f"  turned down  {note}" for note in plan.degraded]
+    lines += [f"  note         {note}" for note in plan.degraded]
     return lines + ([f"  more         {plan.more_minutes}"] if plan.more_minutes else [])

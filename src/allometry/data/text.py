@@ -88,13 +88,12 @@ class Text:
         lengths = np.diff(self.corpus.offsets)
         chosen = _spread(len(lengths), min(sequences, len(lengths)))
         quotas = _share_out(np.maximum(1, lengths[chosen] // length), sequences)
-        stretches = np.zeros(
-            (int(quotas.sum()), length + 1), dtype=np.int64
-        )  # 0, the end of a document, comes before its text
+        stretches = np.zeros((int(quotas.sum()), length + 1), dtype=np.int64)
         weights = np.zeros((len(stretches), length), dtype=np.float32)
         document = np.repeat(np.arange(len(chosen)), quotas)
         row = 0
         for index, quota in zip(chosen, quotas, strict=True):
+            # As in training, the end of a document stands before the text.
             tokens = np.concatenate([[0], self.corpus.document(int(index))])
             for window in _spread(max(1, int(lengths[index]) // length), int(quota)):
                 stretch = tokens[window * length : (window + 1) * length + 1]

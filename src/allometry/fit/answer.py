@@ -1,17 +1,19 @@
 """From a measured study to the document of docs/answer.md."""
 
+# ruff: noqa: N806 - N, D and C are the letters of the field
+
 from typing import Any
 
 import numpy as np
 
 from allometry.fit import differences, regions, trends
 from allometry.fit.differences import Difference, interval
+from allometry.fit.doubts import doubts
 from allometry.fit.rates import RateSurface
 from allometry.fit.regions import Axis
 from allometry.fit.study import Study
 from allometry.fit.target import choose
 from allometry.fit.trends import Trend
-from allometry.fit.doubts import doubts
 
 CURVE = 40  # points of a drawn curve
 

@@ -12,6 +12,13 @@ from allometry.flow import Refusal
 
 NEEDED = ("family", "size", "seed", "budget", "N", "D", "C")
 COSTS = ("C", "C_non_embedding", "N", "N_all", "seconds", "memory")
+OTHER_NAMES = {  # what other people call these columns
+    "N": ("param", "model size", "model_size"),
+    "D": ("token",),
+    "C": ("flop", "compute"),
+    "loss": ("loss", "perplexity", "nats"),
+    "family": ("model", "arch"),
+}
 Warning_ = dict[str, str]  # {kind, text}, as in the answer
 
 
@@ -39,7 +46,7 @@ class Cells:
 
 def loss_column(table: pd.DataFrame) -> tuple[str, str]:
     """The column that is compared and its unit: bits per byte where there are any, else the loss as it is."""
-    if "bpb" in table and pd.to_numeric(table["bpb"]).notna().any():
+    if np.isfinite(column(table, "bpb")).any():
         return "bpb", "bits per byte"
     return "loss", "nats per token"
 
@@ -52,6 +59,7 @@ def check_columns(table: pd.DataFrame, needed: tuple[str, ...]) -> None:
     have = [str(name) for name in table.columns]
     folded = {name.lower(): name for name in have}
     near = [folded[n] for name in missing for n in difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.5)]
+    near += [one for name in missing for one in have if any(word in one.lower() for word in OTHER_NAMES.get(name, ()))]
     hint = f" Nearest: {', '.join(dict.fromkeys(near))}." if near else ""
     raise Refusal(
         f"The table has no column {', '.join(missing)}.{hint} It has: {', '.join(have)}. "
@@ -68,7 +76,7 @@ def column(table: pd.DataFrame, name: str) -> Float[np.ndarray, " runs"]:
     """A column as numbers; NaN all over where the table lacks it."""
     if name not in table:
         return np.full(len(table), np.nan)
-    return pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
+    return np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=float)
 
 
 def read(table: pd.DataFrame, *, families: tuple[str, ...] | None, least_steps: int) -> Cells:
@@ -143,8 +151,12 @@ def _usable(
         leave_out(table["status"] == "diverged", "diverged", "diverged and have no loss")
         leave_out(table["status"] != "done", "failed", "failed or did not finish and have no loss")
     leave_out(~(np.isfinite(loss) & (loss > 0)), "no loss", "have a loss that is not a positive number and are left out")
-    places = np.stack([column(table, name) for name in ("budget", "N", "C", "size")])
-    leave_out(~((places > 0) & np.isfinite(places)).all(0), "no cost", "lack a budget, size, N or C and are left out")
+    places = np.stack([column(table, name) for name in ("budget", "N", "C", "D")])
+    leave_out(
+        ~((places > 0) & np.isfinite(places)).all(0) | ~np.isfinite(column(table, "size")),
+        "no cost",
+        "lack a size, or a positive budget, N, D or C, and are left out",
+    )
     steps = column(table, "steps")
     leave_out(steps < least_steps, "starved", f"took fewer than {least_steps} steps and are left out as starved")
     keys = ["family", "size", "budget", "seed"] + [name for name in ("rate",) if name in table]

@@ -1,4 +1,4 @@
-"""compare: which architecture wins at which compute, by how much, and how surely. Its answer is the document of docs/answer.md."""
+"""compare: which architecture wins at which compute, by how much, and how surely; its answer is that of docs/answer.md."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from allometry.fit.answer import answer
-from allometry.fit.estimate import Fits
+from allometry.fit.fits import Fits
 from allometry.fit.headline import headline
 from allometry.fit.plain import plain
 from allometry.fit.study import measure
@@ -63,9 +63,9 @@ def compare(
 ) -> Comparison:
     """Compare the families of a study's table (columns: docs/answer.md).
 
-    `documents` are nats per row and held-out document. `rate_penalty_ln` is what mis-tuned rates may cost: a smaller difference
-    is not called. `target` asks what to train at that many FLOPs, up to `reach` times the largest budget. Runs of fewer than
-    `least_steps` steps are starved and left out. Missing pieces make warnings, not errors.
+    `documents` are nats per row and held-out document. `rate_penalty_ln` is what mis-tuned rates may cost: a smaller
+    difference is not called. `target` asks what to train at that many FLOPs, up to `reach` times the largest budget. Runs
+    of fewer than `least_steps` steps are starved and left out. Missing pieces make warnings, not errors.
     """
     if isinstance(table, Fits):
         table = table.study()

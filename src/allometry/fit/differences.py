@@ -4,6 +4,8 @@ The chance of error is split. A study of two equal families should name a winner
 overall or in some region; so the overall verdict takes 0.6 of that chance and the regions (`regions.py`) take 0.4.
 """
 
+# ruff: noqa: N803, N806 - N, D and C are the letters of the field
+
 import dataclasses
 from typing import Any
 
@@ -64,7 +66,7 @@ def difference(frontier: Frontier, a: int, b: int) -> Difference:
     )
 
 
-def interval(draws: Float[np.ndarray, "draws *many"], level: float) -> Float[np.ndarray, "2 *many"]:
+def interval(draws: Float[np.ndarray, " draws *many"], level: float) -> Float[np.ndarray, " 2 *many"]:
     """Low and high end. Draws may be infinite (outside the range run), so no two are ever averaged."""
     count = len(draws)
     ranks = [int(np.floor((1 - level) / 2 * (count - 1))), int(np.ceil((1 + level) / 2 * (count - 1)))]

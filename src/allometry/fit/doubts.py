@@ -19,7 +19,7 @@ def doubts(study: Study, protocol: str, held: list[dict[str, Any]]) -> list[Warn
         found.append({"kind": kind, "text": text})
 
     frontier = study.frontier
-    absent = [name for name, here in zip(frontier.families, frontier.present.any(1), strict=True) if not here]
+    absent = [name for index, name in enumerate(frontier.families) if not frontier.present[index].any()]
     if absent:
         warn("missing", f"No scored run of {', '.join(absent)} ended with a loss.")
     if len(frontier.budgets) < 4:

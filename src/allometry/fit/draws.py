@@ -1,11 +1,13 @@
 """Draws of all cell losses at once: what the study might as well have measured.
 
 Every interval of the answer comes from these draws, pushed through the same estimator as the estimate. They carry
-1. noise between seeds: a run's own part, and the part that families share through the data order (it cancels in differences);
+1. noise between seeds: a run's own part, and the part that families share through the data order (it cancels between them);
 2. the sampling of held-out documents: one random weight for each document, the same for all runs (Rubin 1981's Bayesian
    bootstrap: the multinomial one without its ties);
 3. doubt about learning rates: what the best rate would have gained, drawn from each family's surface.
 """
+
+# ruff: noqa: N806 - N, D and C are the letters of the field
 
 import dataclasses
 
@@ -90,6 +92,6 @@ def check_documents(
         return
     if documents.shape != (rows, len(document_bytes)):
         raise Refusal(
-            f"documents has shape {list(documents.shape)}; the table has {rows} rows and document_bytes {len(document_bytes)} "
+            f"documents has shape {list(documents.shape)}; the table has {rows} rows, document_bytes {len(document_bytes)} "
             f"entries. Give documents as [{rows} {len(document_bytes)}], rows in the order of the table."
         )

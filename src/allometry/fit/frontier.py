@@ -12,6 +12,8 @@ Under `fixed-tokens` sizes are not optimised over: the curve is the loss against
 tokens, read on levels of C that all families reach.
 """
 
+# ruff: noqa: N806, N815 - N, D and C are the letters of the field
+
 import dataclasses
 
 import numpy as np
@@ -83,16 +85,16 @@ def _read(
     weights: Float[np.ndarray, "families budgets cells"], draws: Draws
 ) -> tuple[Float[np.ndarray, "families budgets"], Float[np.ndarray, "draws families budgets"]]:
     families, budgets, cells = weights.shape
-    flat = weights.reshape(-1, cells)
+    flat = weights.reshape(families * budgets, cells)
     absent = np.where((weights != 0).any(2), 0.0, np.nan)
-    drawn = (draws.losses @ flat.T).reshape(-1, families, budgets)
+    drawn = (draws.losses @ flat.T).reshape(len(draws.losses), families, budgets)
     return (flat @ draws.centre).reshape(families, budgets) + absent, drawn + absent
 
 
 def _optimum(
     x: Float[np.ndarray, " sizes"], centre: Float[np.ndarray, " sizes"], losses: Float[np.ndarray, "draws sizes"]
 ) -> tuple[Float[np.ndarray, " sizes"], bool, Float[np.ndarray, " draws"], Float[np.ndarray, " draws"]]:
-    """Weights that read the optimum, whether it is interior, and what each draw would have picked: its value and its ln N."""
+    """Weights that read the optimum, whether it is interior, and what each draw would have picked: value and ln N."""
     best = losses.argmin(1)
     picked, picked_x = losses.min(1), x[best]
     weight = (np.arange(len(x)) == centre.argmin()).astype(float)
@@ -100,7 +102,7 @@ def _optimum(
         return weight, False, picked, picked_x
     middle = x.mean()
     solver = np.linalg.pinv(np.vander(x - middle, 3, increasing=True))
-    constant, slope, bend = solver @ centre
+    _, slope, bend = solver @ centre
     constants, slopes, bends = (losses @ solver.T).T
     safe = np.where(bends > 0, bends, 1.0)
     vertex = -slopes / (2 * safe)

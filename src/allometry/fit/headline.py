@@ -28,7 +28,8 @@ def headline(answer: dict[str, Any]) -> list[str]:
         best = only[-1]
         return [
             f"Only {order[0]} has runs that ended well, so there is nothing to compare it with.",
-            f"At {flops(best['budget'])} it reaches {best['loss']:.3f} {answer['unit']} [{best['low']:.3f}, {best['high']:.3f}].",
+            f"At {flops(best['budget'])} it reaches {best['loss']:.3f} {answer['unit']} "
+            f"[{best['low']:.3f}, {best['high']:.3f}].",
             _distrust(answer),
         ]
     return [_who(answer, order), _how_much(answer, order), _distrust(answer)]
@@ -78,14 +79,13 @@ def _how_much(answer: dict[str, Any], order: list[str]) -> str:
     ends = sorted((sign * overall["low"], sign * overall["high"]))
     low, high = 100 * np.expm1(ends[0]), 100 * np.expm1(ends[1])
     side = "below" if gap < 0 else "above"
-    text = f"On average the loss of {order[0]} is {percent(gap)} {side} that of {order[1]} (interval {low:+.1f} to {high:+.1f} %)"
+    text = f"On average the loss of {order[0]} is {percent(gap)} {side} that of {order[1]} "
+    text += f"(interval {low:+.1f} to {high:+.1f} %)"
     known = [row for row in pair["budgets"] if row["multiplier"] is not None]
-    if known and sign > 0:
-        row = known[-1]
-        return f"{text}; at {flops(row['budget'])} it needs {row['multiplier']:.2f} times the compute for the same loss."
     if known:
+        who = "it" if sign > 0 else order[1]
         row = known[-1]
-        return f"{text}; at {flops(row['budget'])} {order[1]} needs {row['multiplier']:.2f} times the compute for the same loss."
+        return f"{text}; at {flops(row['budget'])} {who} needs {row['multiplier']:.2f} times the compute for the same loss."
     return f"{text}; the difference in compute lies outside the range that was run."
 
 

@@ -3,7 +3,7 @@
 1. On a grid of exponents the coefficients come from non-negative least squares of the relative error. The law is linear
    there, so all grid points of all data sets are one matrix product.
 2. From the best grid point: Gauss-Newton on the Huber loss of ln L, damped (Levenberg, Marquardt) and reweighted (Huber's
-   weights majorise his loss, so a step that is taken never makes it worse). Bounds are kept by projected steps (Bertsekas 1982).
+   weights majorise his loss). A step that makes it worse is not taken. Bounds hold by projection (Bertsekas 1982).
 
 A data set is a row of `loss` with its row of `weights`; resamples and draws are further rows. There is no loop over them.
 """
@@ -102,7 +102,7 @@ def grid_search(
 def nonnegative(
     gram: Float[np.ndarray, "*many terms terms"], right: Float[np.ndarray, "*many terms"]
 ) -> tuple[Float[np.ndarray, "*many terms"], Float[np.ndarray, "*many"]]:
-    """Non-negative least squares by trying every set of active terms; laws have few. Returns what each gains in squares too."""
+    """Non-negative least squares by trying every set of active terms; laws have few. Also returns the squares explained."""
     terms = right.shape[-1]
     best = np.zeros_like(right)
     best_gain = np.zeros(right.shape[:-1])
@@ -175,7 +175,9 @@ def refine(
         trial = np.clip(now + step, low, high)
         trial_score = objective(problem, data, weight, trial[:, :terms], trial[:, terms:])
         better = trial_score < score[moving]
-        settled = (score[moving] - trial_score <= 1e-9 * score[moving] + 1e-14) & (better | (damping[moving] > 1e3))
+        # A small gain settles nothing while a strong damping keeps the steps small.
+        small = score[moving] - trial_score <= 1e-9 * score[moving] + 1e-14
+        settled = small & np.where(better, damping[moving] < 1, damping[moving] > 1e5)
         values[moving[better]] = trial[better]
         score[moving[better]] = trial_score[better]
         damping[moving] = np.clip(np.where(better, damping[moving] / 5, damping[moving] * 8), 1e-9, 1e6)

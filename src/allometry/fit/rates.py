@@ -14,6 +14,8 @@ larger models want lower rates, as most published fits find; k = 0.06 within a f
 some 6 % of the loss); misfit and noise 1 % of the loss within a factor of 2.
 """
 
+# ruff: noqa: N803, N806, N815 - N, D and C are the letters of the field
+
 import dataclasses
 
 import numpy as np
@@ -94,7 +96,7 @@ class RateSurface:
 
     @classmethod
     def fit(cls, tune: pd.DataFrame, *, prior: Prior = PRIOR, seed: int = 0) -> "RateSurface":
-        """Fit the tuning runs of one family: columns rate, loss (or bpb), N, C (or budget), and size, budget, status if known.
+        """Fit the tuning runs of one family: columns rate, loss (or bpb), N, C or budget, and size and status if known.
 
         Never refuses: with one cell of three rates, with diverged runs only or with nothing the prior shows through.
         """
@@ -141,7 +143,7 @@ class RateSurface:
         rate: Float[np.ndarray, " cells"] | float,
         draws: int,
         generator: np.random.Generator,
-    ) -> Float[np.ndarray, "draws *cells"]:
+    ) -> Float[np.ndarray, " draws *cells"]:
         """Draws of the excess ln loss of having trained with `rate`. One draw is one surface for all places in the call.
 
         Where no two rates were compared, the best rate is believed within a factor of 1.4 of the rate that was used.

@@ -3,8 +3,8 @@
 On compute, with or without embedding, the nodes are the frontier at the budgets. On parameters, seconds and memory they are
 the runs that no cheaper run of the family beats. Between nodes ln loss is linear in ln cost.
 
-A winner must beat every other family by more than chance makes anywhere: one critical value holds for all pairs, all places and
-all axes together (the largest deviation of a draw, in standard deviations; Westfall & Young 1993).
+A winner must beat every other family by more than chance makes anywhere: one critical value holds for all pairs, places and
+axes together (the largest deviation of a draw, in standard deviations; Westfall & Young 1993).
 """
 
 import dataclasses
@@ -75,12 +75,12 @@ def axes(cells: Cells, draws: Draws, frontier: Frontier) -> list[Axis]:
             nodes.append(found[0])
             losses.append(found[1])
             drawn.append(found[2])
-        result.append(_interpolated(name, families, nodes, losses, drawn))
+        result.append(_interpolated(name, families, len(frontier.draws), nodes, losses, drawn))
     return result
 
 
 def _unbeaten(cells: Cells, draws: Draws, family: int, ln_cost: Float[np.ndarray, " cells"]) -> np.ndarray:
-    """Cells of a family, by rising cost, that are better than all cheaper ones. Chosen once, so that draws do not pick minima."""
+    """A family's cells that beat all cheaper ones, by rising cost. Chosen once, so that draws do not pick minima."""
     here = np.flatnonzero((cells.family == family) & np.isfinite(ln_cost))
     here = here[np.lexsort((draws.centre[here], ln_cost[here]))]
     if not len(here):
@@ -91,14 +91,19 @@ def _unbeaten(cells: Cells, draws: Draws, family: int, ln_cost: Float[np.ndarray
 
 
 def _interpolated(
-    name: str, families: tuple[str, ...], nodes: list[np.ndarray], losses: list[np.ndarray], drawn: list[np.ndarray]
+    name: str,
+    families: tuple[str, ...],
+    count: int,
+    nodes: list[np.ndarray],
+    losses: list[np.ndarray],
+    drawn: list[np.ndarray],
 ) -> Axis:
     ends = [(node[0], node[-1]) for node in nodes if len(node)]
     places = np.zeros(0)
     if ends and max(end[1] for end in ends) > min(end[0] for end in ends):
         places = np.linspace(min(end[0] for end in ends), max(end[1] for end in ends), PLACES)
     value = np.full((len(families), len(places)), np.nan)
-    draws = np.full((len(drawn[0]), len(families), len(places)), np.nan)
+    draws = np.full((count, len(families), len(places)), np.nan)
     for family, node in enumerate(nodes):
         if len(node) and len(places):
             weights = interpolation(node, places)

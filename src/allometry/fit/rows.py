@@ -31,9 +31,9 @@ def read(table: pd.DataFrame, variables: tuple[str, ...], by: str | None, column
         have = ", ".join(str(name) for name in table.columns)
         raise Refusal(f"The table has no column {by} to fit by. It has: {have}. Choose one, or by=None for one fit of all.")
     values = np.stack([column(table, name) for name in roles.values()])
-    usable = (np.isfinite(values) & (values > 0)).all(axis=0)
+    usable = np.asarray((np.isfinite(values) & (values > 0)).all(axis=0))
     if "status" in table:
-        usable = usable & (table["status"] == "done").to_numpy()
+        usable = usable & np.asarray(table["status"] == "done")
     if not usable.any():
         raise Refusal(
             f"None of the {len(table)} rows has positive numbers in all of {', '.join(roles.values())}. "
@@ -42,7 +42,7 @@ def read(table: pd.DataFrame, variables: tuple[str, ...], by: str | None, column
     notes = []
     if not usable.all():
         notes.append(f"{int((~usable).sum())} of {len(usable)} rows are left out: no positive finite value")
-    kept = table[usable]
+    kept = table.iloc[np.flatnonzero(usable)]
     labels = kept[by].astype(str).to_numpy(dtype=object) if by is not None else np.full(len(kept), "all", dtype=object)
     groups = tuple(dict.fromkeys(labels))
     group = np.array([groups.index(label) for label in labels], dtype=int)

@@ -44,7 +44,7 @@ def solve_shared(
         weights[1:],
         np.repeat(first.coefficients, len(loss) - 1, axis=0),
         np.repeat(first.exponents, len(loss) - 1, axis=0),
-        steps=40,
+        steps=12,
     )
     together = Solution(
         coefficients=np.concatenate([first.coefficients, rest.coefficients]),
@@ -61,7 +61,7 @@ def _start(
     delta: float,
     loss: Float[np.ndarray, "1 points"],
     weights: Float[np.ndarray, "1 points"],
-) -> tuple[Float[np.ndarray, "1 terms"], Float[np.ndarray, "1 exponents"]]:
+) -> tuple[Float[np.ndarray, "1 all_terms"], Float[np.ndarray, "1 all_exponents"]]:
     """For a given floor the groups are apart: try floors on a grid, and for each the exponents of each group on theirs."""
     grid = project.exponent_grid(logs.shape[1])
     floors = np.linspace(0, loss[weights > 0].min() * 0.999, FLOORS)

@@ -41,9 +41,11 @@ def measure(
     """Read the table, fit each family's rates, measure the noise, draw `count` times, trace the frontier."""
     check_documents(len(table), documents, document_bytes)
     cells = tables.read(table, families=families, least_steps=least_steps)
-    names = table["family"].astype(str)
-    tuning = (table["stage"] == "tune") if "stage" in table else pd.Series(False, index=table.index)
-    surfaces = {name: RateSurface.fit(table[tuning & (names == name)], seed=seed) for name in cells.families}
+    names = table["family"].astype(str).to_numpy()
+    tuning = (table["stage"] == "tune").to_numpy() if "stage" in table else np.zeros(len(table), dtype=bool)
+    surfaces = {
+        name: RateSurface.fit(table.iloc[np.flatnonzero(tuning & (names == name))], seed=seed) for name in cells.families
+    }
     spread = noise.measure(cells)
     drawn = draw(cells, spread, surfaces, documents, document_bytes, count, np.random.default_rng(seed))
     return Study(

@@ -4,6 +4,8 @@ The interval of the loss holds the draws of all three laws, so the choice of the
 draw under one law, as what they share cancels.
 """
 
+# ruff: noqa: N803, N806 - N, D and C are the letters of the field
+
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,7 @@ def choose(
             rate = surfaces[name].best(N, flops).rate if name in surfaces and surfaces[name].cells else None
             row |= {"rate": rate, "loss": np.exp(np.median(finite)), "low": low, "high": high}
         choices.append(row | {"reason": reason})
-    winner, reason = (None, refused) if refused else _best(frontier.families, np.stack(losses), level, margin)
+    winner, reason = (None, refused) if refused else _best(frontier.families, losses, level, margin)
     return {"flops": flops, "choices": choices, "winner": winner, "reason": reason}
 
 
@@ -86,13 +88,12 @@ def _flops_per_token(cells: Cells, family: int, N: float) -> float:
 
 
 def _best(
-    families: tuple[str, ...], losses: Float[np.ndarray, "families draws"], level: float, margin: float
+    families: tuple[str, ...], losses: list[Float[np.ndarray, " draws"]], level: float, margin: float
 ) -> tuple[str | None, str | None]:
-    known = np.flatnonzero(np.isfinite(losses).any(1))
-    if not len(known):
+    known = [family for family, drawn in enumerate(losses) if np.isfinite(drawn).any()]
+    if not known:
         return None, "no family has enough budgets to fit a law to"
-    middle = np.array([np.nanmedian(losses[family]) for family in known])
-    best = known[middle.argmin()]
+    best = min(known, key=lambda family: float(np.nanmedian(losses[family])))
     close = []
     for other in known:
         gap = losses[other] - losses[best]

@@ -53,7 +53,7 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, m.build(outputs), c.build(outputs)) for m, c in parts)
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, vocab, bias=False)
-        nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.normal_(self.embedding.weight, std=0.5)  # beside the parts' outputs, which add up to a variance of one
         spread(self.head.weight, width * 100)  # nearly uniform predictions at the start: the first loss is ln(vocab)
 
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length vocab"]:

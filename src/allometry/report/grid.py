@@ -73,4 +73,5 @@ def _rich_cell(item: Cell) -> Any:
     from rich.text import Text
 
     style = {"strong": "bold", "soft": "dim", "loud": "yellow"}.get(item.tone, "")
-    return Text(f"{item.text} {item.aside}".rstrip(), style=style)
+    aside = item.aside.replace(", ", ",")  # so that a narrow column puts an interval on a line of its own, whole
+    return Text(f"{item.text} {aside}".rstrip(), style=style)

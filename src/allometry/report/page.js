@@ -47,7 +47,8 @@
   };
   const label = (plot) => {
     const changes = {};
-    for (const [name, room, pixels] of [["xaxis", 50, plot.clientWidth - 90], ["yaxis", 26, plot.clientHeight - 60]]) {
+    const { width = plot.clientWidth, height = plot.clientHeight, margin } = plot.layout;
+    for (const [name, room, pixels] of [["xaxis", 52, width - margin.r - 65], ["yaxis", 26, height - 60]]) {
       const axis = plot.layout[name];
       const [low, high] = [...(axis?.range || [])].sort((a, b) => a - b);
       const wide = axis?.type === "log" && high - low > 0.6; // a shorter axis has plain numbers
@@ -56,6 +57,7 @@
       const values = mode === "array" ? found.map((tick) => tick.value) : null;
       if ((axis?.tickmode || "auto") === mode && String(axis?.tickvals || "") === String(values || "")) continue;
       changes[`${name}.tickmode`] = mode;
+      changes[`${name}.tickangle`] = mode === "array" ? 0 : "auto";
       changes[`${name}.tickvals`] = values;
       changes[`${name}.ticktext`] = mode === "array" ? found.map((tick) => tick.text) : null;
     }

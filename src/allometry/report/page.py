@@ -1,6 +1,7 @@
 """The report: one HTML file that opens without a network, the answer first.
 
-Figures are JSON that plotly.js, embedded once, draws; nothing is fetched. The page forbids it itself (Content-Security-Policy).
+Figures are JSON that plotly.js, embedded once, draws; nothing is fetched, and the page itself forbids
+it (Content-Security-Policy).
 """
 
 import json
@@ -28,14 +29,16 @@ _HERE = Path(__file__).parent
 def render(bundle: dict[str, Any]) -> str:
     """Write the report of a study as one HTML text.
 
-    `bundle` has the keys `answer` (docs/answer.md), `runs`, `learning_curves`, `positions`, `costs`, `baselines` and `study`;
-    what is missing or empty is said to be missing on the page. Numbers may be numpy's; NaN and infinity count as missing.
+    `bundle` has the keys `answer` (docs/answer.md), `runs`, `learning_curves`, `positions`, `costs`, `baselines` and
+    `study`; what is missing or empty is said to be missing on the page. Numbers may be numpy's; NaN and infinity count
+    as missing.
     """
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    bundle = plain(bundle)
-    parts = {key: bundle.get(key) or {} for key in ("answer", "learning_curves", "positions", "study")}
+    curves = bundle.get("learning_curves") or {}  # large, and only a few are drawn
+    bundle = plain({key: value for key, value in bundle.items() if key != "learning_curves"})
+    parts = {key: bundle.get(key) or {} for key in ("answer", "positions", "study")} | {"learning_curves": curves}
     lists = {key: bundle.get(key) or [] for key in ("runs", "costs", "baselines")}
     known = marks(_families(parts, lists))
     figures = _figures(parts, lists, known)

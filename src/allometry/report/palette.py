@@ -1,7 +1,8 @@
 """One colour, one marker and one dash per family, the same in every figure and table; and the colours of the two themes.
 
 The colours are those of Okabe & Ito (2008), which people with any common colour blindness can tell apart. Yellow and black
-are left out: one vanishes on white, the other on the dark page. Beyond six families a colour comes again with another marker.
+are left out: one vanishes on white, the other on the dark page. Beyond six families a colour comes again, with another
+marker.
 """
 
 import dataclasses

@@ -34,6 +34,7 @@ def strip(answer: dict[str, Any], axis: str) -> dict[str, Any]:
         left, right = place(region["low_cost"]), place(region["high_cost"])
         best = max(shares, key=lambda family: shares[family], default=None)
         text = "; ".join(f"{family} {probability(share)}" for family, share in sorted(shares.items(), key=lambda i: -i[1]))
+        reach = f"{cost_text(axis, region['low_cost'])} to {cost_text(axis, region['high_cost'])}"
         band["segments"].append(
             {
                 "left": left,
@@ -41,8 +42,7 @@ def strip(answer: dict[str, Any], axis: str) -> dict[str, Any]:
                 "winner": winner,
                 "label": winner or CANNOT_TELL,
                 "share": probability(shares[winner]) if winner in shares else _lead(best, shares),
-                "tip": f"{cost_text(axis, region['low_cost'])} to {cost_text(axis, region['high_cost'])}{said}: {text or 'no draws'}. "
-                + (region.get("reason") or ""),
+                "tip": f"{reach}{said}: {text or 'no draws'}. {region.get('reason') or ''}",
                 "parts": [(family, round(100 * share, 2)) for family, share in shares.items()],
             }
         )

@@ -14,9 +14,11 @@ from allometry.flow import Refusal
 from allometry.study.price import Price
 
 PER_DECADE = 6
-SMALLEST = 2  # size; below it widths are so few that families cannot be matched
+SMALLEST = 1  # size
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
-TOKENS_PER_PARAMETER = 30.0  # where the best size is looked for: between 20 (arXiv:2203.15556) and what small runs here show
+# Where the best size is looked for. Large models want 20 (arXiv:2203.15556); at 10^4 parameters, where the output layer and
+# attention cost more than the rest, the study of docs/log.md found 55 to 160.
+TOKENS_PER_PARAMETER = 80.0
 TUNE_SEED = 1000  # rates are chosen on seeds from here on, and scored on others
 REPEATS = 4  # seeds of the one cell per family that measures the seed noise
 TUNE_RATES, BRACKET_RATES = 4, 3

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from allometry.data._corpus import Corpus
 from allometry.flow import Refusal, Tokens
-from allometry.model._family import LARGEST
+from allometry.model._family import LARGEST, TOLERANCE, parameters_at
 from allometry.study.design import (
     FITTED,
     SMALLEST,
@@ -63,8 +63,7 @@ def make_plan(
         used = sorted({(cell.family, cell.size) for cell in cells})
         prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
         shape, budgets, cells = _by_flops(request, prices, length)
-        notes: list[str] = []
-        more = ""
+        notes, more = _unmatched(prices, cells), ""
     else:
         shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier)
     return Plan(
@@ -162,7 +161,7 @@ def _by_minutes(
         designs = list(make(request, prices, length, shape, earlier))
         best = next(((budgets, cells) for budgets, cells in designs if fits(cells)), None)
         if best:
-            notes = _notes(request, shape)
+            notes = _notes(request, shape) + _unmatched(prices, best[1])
             least = min(wall_seconds(cells, jobs) for _, cells in make(request, prices, length, shapes[0], earlier))
             more = _more(least, shapes[0], shape, request, seconds)
             return shape, best[0], best[1], notes, more
@@ -296,6 +295,14 @@ def _notes(request: Request, shape: Shape) -> list[str]:
         left = [short_name(f) for f in request.families if f not in shape.families]
         notes.append(f"families: without {', '.join(left)}")
     return notes
+
+
+def _unmatched(prices: Prices, cells: Sequence[Cell]) -> list[str]:
+    """Models whose parameters miss their size by more than the tolerance: at the bottom of the ladder widths are coarse."""
+    used = sorted({(cell.family, cell.size) for cell in cells})
+    missed = [(f, s, prices[f, s].N / parameters_at(s) - 1) for f, s in used]
+    said = [f"{short_name(f)} {s} ({miss:+.0%})" for f, s, miss in missed if abs(miss) > TOLERANCE]
+    return [f"matching: parameters off their size: {', '.join(said)}"] if said else []
 
 
 def _more(least: float, full: Shape, shape: Shape, request: Request, seconds: float) -> str:

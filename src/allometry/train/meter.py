@@ -105,7 +105,7 @@ def _as_products(layer: nn.RNNBase, x: torch.Tensor, state: Any = None) -> tuple
         gates = x @ into.T
         hidden = gates.new_empty(*gates.shape[:-1], recur.shape[1])
         hidden @ recur.T
-        x = hidden if len(weights) < 5 else hidden @ weights[4].T  # a projection of the state
+        x = gates.new_empty(*gates.shape[:-1], layer.hidden_size) @ weights[-1].T if layer.proj_size else hidden
     return x, None
 
 

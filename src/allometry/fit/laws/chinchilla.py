@@ -1,4 +1,4 @@
-"""Loss by parameters and tokens (Hoffmann et al., 2022, arXiv:2203.15556, approach 3; Besiroglu et al., 2024, arXiv:2404.10102)."""
+"""Loss by parameters and tokens (Hoffmann et al., 2022, arXiv:2203.15556; Besiroglu et al., 2024, arXiv:2404.10102)."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The plain power law in training compute: a straight line in log-log ("M1" of Alabdulmohsin et al., 2022, arXiv:2209.06640)."""
+"""The plain power law in training compute: a line in log-log ("M1" of Alabdulmohsin et al., 2022, arXiv:2209.06640)."""
 
 from typing import ClassVar
 

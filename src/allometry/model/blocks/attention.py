@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._causal import LONGEST, CausalAttention
+from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._rotary import Rotary
 
 
@@ -42,6 +44,8 @@ class _Attention(nn.Module):
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
+        if in_eager_cpu(parts) and length <= LONGEST:
+            return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         query, key = self.rotary(query), self.rotary(key)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
@@ -54,12 +58,10 @@ def reference(layer: _Attention, x: Float[Tensor, "batch length width"]) -> Floa
     head = width // layer.heads
     query, key, value = (x @ layer.query_key_value.weight.T).view(batch, length, 3, layer.heads, head).unbind(2)
     angle = torch.arange(length, dtype=x.dtype)[:, None] * 10000 ** (-torch.arange(0, head, 2, dtype=x.dtype) / head)
-    turn = torch.polar(torch.ones_like(angle), angle)[:, None]
 
     def turned(y: Tensor) -> Tensor:
-        first, second = y.chunk(2, dim=-1)
-        turned = torch.complex(first, second) * turn
-        return torch.cat([turned.real, turned.imag], dim=-1)
+        first, second, cosine, sine = y[..., 0::2], y[..., 1::2], angle.cos()[:, None], angle.sin()[:, None]
+        return torch.stack([first * cosine - second * sine, second * cosine + first * sine], dim=-1).flatten(-2)
 
     query, key = turned(query), turned(key)
     rows = []

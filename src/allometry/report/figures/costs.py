@@ -46,7 +46,12 @@ def parts_figure(costs: list[dict[str, Any]]) -> Figure | None:
         layout=layout(axis("", log=False), y, barmode="stack", bargap=0.35),
         traces=traces,
         views=[
-            View(key="share", label="share", x=shares, layout={"xaxis": axis("Share of FLOPs per token (%)", log=False)}),
+            View(
+                key="share",
+                label="share",
+                x=shares,
+                layout={"xaxis": axis("Share of FLOPs per token (%)", log=False) | {"range": [0, 100]}},
+            ),
             View(key="flops", label="FLOPs per token", x=values, layout={"xaxis": _flops_axis()}),
         ],
         legend=[Key(group=i, label=part, colour=PART_COLOURS[i], outline=_SQUARE) for i, part in enumerate(parts)],

@@ -65,8 +65,8 @@ def _level(rows: list[dict[str, Any]], label: str, mark: Mark, opacity: float) -
     }
     marker = {"color": mark.colour, "symbol": mark.symbol, "size": 6, "opacity": opacity}
     text = [
-        f"<b>{label}</b>, size {row.get('size')}, seed {row.get('seed')}<br>N {scientific(row['N'])}, D {scientific(row.get('D'))}"
-        f"<br><b>{number(row['bpb'], 4)} bits per byte</b>"
+        f"<b>{label}</b>, size {row.get('size')}, seed {row.get('seed')}<br>N {scientific(row['N'])}, "
+        f"D {scientific(row.get('D'))}<br><b>{number(row['bpb'], 4)} bits per byte</b>"
         for row in rows
     ]
     dots = points([row["N"] for row in rows], [row["bpb"] for row in rows], text, marker)
@@ -84,7 +84,8 @@ def _optimum(at: dict[str, Any], mark: Mark) -> Trace:
     if not at.get("interior"):
         marker |= {"color": "@page", "line": {"color": mark.colour, "width": 2}}
         where = "at the edge of the sizes run: the best size may lie beyond"
-    text = f"<b>best size at {scientific(at.get('budget'))}</b><br>N {scientific(at['N'])}, {number(at['loss'], 4)} bits per byte<br>{where}"
+    found = f"N {scientific(at['N'])}, {number(at['loss'], 4)} bits per byte"
+    text = f"<b>best size at {scientific(at.get('budget'))}</b><br>{found}<br>{where}"
     trace = points([at["N"]], [at["loss"]], [text], marker)
     if at.get("N_low") and at.get("N_high"):
         trace["error_x"] = {

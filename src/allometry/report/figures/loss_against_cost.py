@@ -46,9 +46,9 @@ def loss_figure(
     return Figure(
         id="loss",
         title="Loss against cost",
-        caption="Each point is a run: filled where its loss is compared, open where it chose learning rates. Lines are the laws "
-        "or the measured frontier, bands their intervals, large marks the compute-optimal loss at each budget. A cross at the "
-        "top is a run that gave no loss. Dotted lines are baselines without a network.",
+        caption="Each point is a run: filled where its loss is compared, open where it chose learning rates. Lines are the "
+        "laws or the measured frontier, bands their intervals, large marks the compute-optimal loss at each budget. A cross "
+        "at the top is a run that gave no loss. Dotted lines are baselines without a network.",
         layout=layout(axis(""), y, shapes=lines, annotations=names),
         traces=traces,
         views=views,
@@ -109,7 +109,8 @@ def _curves(answer: dict[str, Any], name: str, marks: dict[str, Mark]) -> list[T
                 band | {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "meta": meta}
             )
         line = {"color": mark.colour, "width": 2.2, "dash": mark.dash}
-        text = f"<b>{safe(curve['family'])}</b>, {safe(law.replace('_', ' '))}<br>%{{x:.3~e}}<br>%{{y:.4~g}} bits per byte<extra></extra>"
+        name = f"<b>{safe(curve['family'])}</b>, {safe(law.replace('_', ' '))}"
+        text = f"{name}<br>%{{x:.3~e}}<br>%{{y:.4~g}} bits per byte<extra></extra>"
         shape = {"type": "scatter", "mode": "lines", "x": curve["cost"], "y": curve["loss"], "line": line}
         traces.append(shape | {"hovertemplate": text, "meta": meta})
     return traces
@@ -123,7 +124,8 @@ def _frontier(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Trace]:
             continue
         marker = {"color": mark.colour, "symbol": mark.symbol, "size": 12, "line": {"color": "@ink", "width": 1.4}}
         text = [
-            f"<b>{safe(family)}</b>, frontier at {scientific(at['budget'])} FLOPs<br><b>{number(at['loss'], 4)} bits per byte</b>"
+            f"<b>{safe(family)}</b>, frontier at {scientific(at['budget'])} FLOPs"
+            f"<br><b>{number(at['loss'], 4)} bits per byte</b>"
             f"<br>best size N {scientific(at.get('N'))}{'' if at.get('interior') else ', at the edge of the sizes run'}"
             for at in places
         ]

@@ -11,7 +11,8 @@ def rate_figures(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Figure]
     """One figure per family that was tuned."""
     figures = []
     for family in answer.get("rates") or []:
-        cells = [cell for cell in family.get("cells") or [] if any(p.get("loss") for p in cell.get("points") or [])]
+        cells = [_known(cell) for cell in family.get("cells") or [] if cell.get("budget")]
+        cells = [cell for cell in cells if any(p.get("loss") for p in cell["points"])]
         if not cells:
             continue
         mark = marks[family["family"]]
@@ -36,6 +37,10 @@ def rate_figures(answer: dict[str, Any], marks: dict[str, Mark]) -> list[Figure]
             )
         )
     return figures
+
+
+def _known(cell: dict[str, Any]) -> dict[str, Any]:
+    return cell | {"points": [point for point in cell.get("points") or [] if point.get("rate")]}
 
 
 def _cell(cell: dict[str, Any], mark: Mark, opacity: float, top: float) -> list[Trace]:

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from allometry.report.figures._figure import Figure, Trace, View, axis, keys, layout, safe, shade
-from allometry.report.numbers import number, scientific
+from allometry.report.numbers import number, plain, scientific
 from allometry.report.palette import Mark
 
 CURVES, POINTS = 60, 100  # at most
@@ -13,12 +13,15 @@ CURVES, POINTS = 60, 100  # at most
 def training_figure(
     runs: list[dict[str, Any]], learning_curves: dict[str, dict[str, Any]], marks: dict[str, Mark]
 ) -> Figure | None:
-    """Training loss of the best run per family and budget: at most CURVES of them, of at most POINTS points each."""
+    """Training loss of the best run per family and budget: at most CURVES of them, of at most POINTS points each.
+
+    `learning_curves` may be as they were recorded: only those that are drawn are looked at.
+    """
     best: dict[tuple[str, float], dict[str, Any]] = {}
     for row in runs:
         kind = (row["family"], row.get("budget") or 0.0)
         curve = learning_curves.get(str(row.get("run"))) or {}
-        if row.get("bpb") and row.get("stage") != "tune" and curve.get("loss"):
+        if row.get("bpb") and row.get("stage") != "tune" and len(curve.get("loss", ())):
             best[kind] = min(best.get(kind, row), row, key=lambda r: r["bpb"])
     # The largest budgets first, should there be too many.
     chosen = sorted(best.items(), key=lambda item: -item[0][1])[:CURVES]
@@ -27,7 +30,7 @@ def training_figure(
     budgets = sorted({budget for (_, budget), _ in chosen})
     traces, tokens, flops = [], [], []
     for (family, budget), row in reversed(chosen):
-        thin = thinned(learning_curves[str(row["run"])])
+        thin = thinned(plain(learning_curves[str(row["run"])]))
         traces.append(_curve(thin["loss"], row, marks[family], shade(budgets.index(budget), len(budgets))))
         tokens.append(thin["tokens"])
         flops.append(thin["flops"])
@@ -43,8 +46,8 @@ def training_figure(
     return Figure(
         id="training",
         title="Training curves",
-        caption="Training loss of the best run of each family at each budget, stronger for larger budgets. Noise is averaged "
-        "within short stretches.",
+        caption="Training loss of the best run of each family at each budget, stronger for larger budgets. Noise is "
+        "averaged within short stretches.",
         layout=layout(axis(""), axis("Training loss (nats per token)")),
         traces=traces,
         views=[view for view in views if any(value is not None for values in view.x or [] for value in values)],
@@ -55,8 +58,8 @@ def training_figure(
 def thinned(curve: dict[str, list[float | None]], limit: int = POINTS) -> dict[str, list[float | None]]:
     """Average a curve in at most `limit` stretches whose ends grow geometrically, so that the steep beginning stays.
 
-    >>> thinned({"tokens": [1.0, 2.0, 3.0], "flops": [], "loss": [3.0, 2.0, 1.0]}, limit=2)
-    {'tokens': [1.0, 2.5], 'flops': [None, None], 'loss': [3.0, 1.5]}
+    >>> thinned({"tokens": [1.0, 2.0, 3.0, 4.0], "flops": [], "loss": [4.0, 3.0, 2.0, 1.0]}, limit=2)
+    {'tokens': [1.5, 3.5], 'flops': [None, None], 'loss': [3.5, 1.5]}
     """
     count = len(curve["loss"])
     edges = range(count + 1)
@@ -80,7 +83,8 @@ def position_figure(positions: dict[str, dict[str, Any]], marks: dict[str, Mark]
             continue
         thin = thinned({"tokens": list(range(1, len(loss) + 1)), "flops": [], "loss": loss})
         trace = {"type": "scatter", "mode": "lines", "x": thin["tokens"], "y": thin["loss"], "meta": {"group": mark.index}}
-        words = f"<b>{safe(family)}</b>, size {safe(found.get('size'))}<br>position %{{x:.0f}}: %{{y:.4~g}} bits per byte<extra></extra>"
+        name = f"<b>{safe(family)}</b>, size {safe(found.get('size'))}"
+        words = f"{name}<br>position %{{x:.0f}}: %{{y:.4~g}} bits per byte<extra></extra>"
         traces.append(trace | {"line": {"color": mark.colour, "width": 2, "dash": mark.dash}, "hovertemplate": words})
     if not traces:
         return None
@@ -88,8 +92,8 @@ def position_figure(positions: dict[str, dict[str, Any]], marks: dict[str, Mark]
     return Figure(
         id="positions",
         title="Loss by position",
-        caption="Held-out loss at each position of the sequence, at one size per family. A line that goes on falling is a family "
-        "that uses its longer past.",
+        caption="Held-out loss at each position of the sequence, at one size per family. A line that goes on falling is a "
+        "family that uses its longer past.",
         layout=layout(axis("Position in the sequence (tokens)"), axis("Held-out loss (bits per byte)")),
         traces=traces,
         legend=keys(marks, shown),
@@ -98,6 +102,7 @@ def position_figure(positions: dict[str, dict[str, Any]], marks: dict[str, Mark]
 
 def _curve(loss: list[float | None], row: dict[str, Any], mark: Mark, opacity: float) -> Trace:
     words = f"<b>{safe(row['family'])}</b>, size {row.get('size')}, {scientific(row.get('budget'))} asked"
+    held_out = f"held out {number(row['bpb'], 4)} bits per byte"
     return {
         "type": "scatter",
         "mode": "lines",
@@ -105,7 +110,7 @@ def _curve(loss: list[float | None], row: dict[str, Any], mark: Mark, opacity: f
         "y": loss,
         "line": {"color": mark.colour, "width": 1.8, "dash": mark.dash},
         "opacity": opacity,
-        "hovertemplate": f"{words}<br>%{{x:.3~e}}<br>%{{y:.4~g}} nats per token; held out {number(row['bpb'], 4)} bits per byte<extra></extra>",
+        "hovertemplate": f"{words}<br>%{{x:.3~e}}<br>%{{y:.4~g}} nats per token; {held_out}<extra></extra>",
         "meta": {"group": mark.index},
     }
 

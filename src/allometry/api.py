@@ -1,0 +1,55 @@
+"""The same from Python: what the command does, as functions. `import allometry as al` gives them as `al.family` and so on."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from allometry.find import member
+from allometry.flow import Refusal
+from allometry.model._family import Family
+from allometry.record.store import Folder
+from allometry.record.table import table
+from allometry.study.job import FAMILIES
+
+
+def family(name: str) -> type[Family]:
+    """The family of a name, or of `path/to/file.py:Class`. `family("lstm").at(3).build(Tokens(vocab=256, length=256))`."""
+    return member(FAMILIES, name)
+
+
+def runs(folder: str | Path) -> pd.DataFrame:
+    """The table of a study's runs, one row a run; the columns are those of docs/answer.md."""
+    if not (Path(folder) / "runs").is_dir():
+        raise Refusal(f"{folder} holds no runs. Make some with: allometry compare --out {folder}")
+    return table(Folder(Path(folder)))
+
+
+def cache() -> Path:
+    """Where prepared data is kept: $ALLOMETRY_CACHE, or the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("ALLOMETRY_CACHE") or Path(base) / "allometry")
+
+
+def default_folder(request: Any) -> Path:
+    """The folder of a study that was given none: one for each question, so that the same request goes on there."""
+    return Path("allometry-studies") / request.folder_name
+
+
+def study(out: str | Path | None = None, *, quiet: bool = False, **request: Any) -> pd.DataFrame:
+    """Carry out a study, as `allometry compare` does, and return its table of runs.
+
+    Keywords are the fields of `Request`: `study(sources=("corpus.txt",), families=("lstm", "transformer"), minutes=10)`.
+    Scripts need the usual `if __name__ == "__main__":`, as the runs are carried out in processes of their own.
+    """
+    from allometry.progress import listener
+    from allometry.study.request import Request
+    from allometry.study.run import run_study
+
+    asked = Request(**request)
+    folder = Path(out) if out else default_folder(asked)
+    with listener(Console(stderr=True), quiet) as told:
+        run_study(asked, folder, told, cache=cache())
+    return runs(folder)

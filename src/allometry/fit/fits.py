@@ -1,0 +1,144 @@
+"""Fit: a law with its draws, which refuses what it cannot answer. Fits: those of all groups of a table."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from allometry.fit.cells import is_study
+from allometry.fit.differences import interval
+from allometry.fit.laws._law import Law
+from allometry.fit.plain import plain
+from allometry.flow import Refusal, TooFar
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """One law of one group. Column 0 of a sample is the estimate, the others are its draws."""
+
+    group: str
+    law: Law
+    equation: str
+    samples: dict[str, Float[np.ndarray, " sets"]]
+    objective: float  # sum over points of Huber(ln loss - ln prediction)
+    points: int
+    range: dict[str, tuple[float, float]]  # of each variable: smallest and largest that was fitted
+    reach: float
+    level: float
+    method: str
+    flags: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """For each parameter: value, low, high, unit."""
+        return {p.name: self._ends(self.samples[p.name]) | {"unit": p.unit} for p in self.law.parameters}
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """One row for each draw, one column for each parameter."""
+        return pd.DataFrame({name: sample[1:] for name, sample in self.samples.items()})
+
+    def _ends(self, sample: Float[np.ndarray, " sets"]) -> dict[str, float]:
+        low, high = interval(sample[1:], self.level)
+        return {"value": float(sample[0]), "low": float(low), "high": float(high)}
+
+    def predict(self, *values: float, **named: float) -> tuple[float, float, float]:
+        """The loss and its interval: `predict(1e17)` for a law of one variable, else `predict(N=1e8, D=2e9)`.
+
+        Raises TooFar beyond `reach` times the largest value that was fitted, or below the smallest divided by `reach`.
+        """
+        given = dict(zip(self.law.variables, values, strict=False)) | named
+        if set(given) != set(self.law.variables) or len(values) + len(named) != len(given):
+            wanted = ", ".join(f"{name}=" for name in self.law.variables)
+            raise Refusal(
+                f"{self.law.name} predicts from {', '.join(self.law.variables)}; got {list(given)}. Give {wanted}."
+            )
+        for name, value in given.items():
+            low, high = self.range[name]
+            if not low / self.reach / (1 + 1e-9) <= value <= high * self.reach * (1 + 1e-9):
+                far = (
+                    f"{value / high:.3g} times the largest"
+                    if value > high
+                    else f"{low / value:.3g} times below the smallest"
+                )
+                raise TooFar(
+                    f"{name} = {value:.3g} is {far} run; this fit answers up to {self.reach:g} times. "
+                    "Add runs there, or pass reach= to accept the risk."
+                )
+        drawn = self.law.predict(self.samples, {name: np.asarray(float(value)) for name, value in given.items()})
+        ends = self._ends(drawn)
+        return ends["value"], ends["low"], ends["high"]
+
+    def to_json(self) -> dict[str, Any]:
+        return plain(
+            {
+                "family": self.group,
+                "law": self.law.name,
+                "equation": self.equation,
+                "parameters": self.parameters,
+                "objective": self.objective,
+                "points": self.points,
+                "delta": self.law.delta,
+                "method": self.method,
+                "range": {name: list(ends) for name, ends in self.range.items()},
+                "reach": self.reach,
+                "level": self.level,
+                "flags": self.flags,
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Fits:
+    """The fits of all groups. `fits["lstm"]` is one of them."""
+
+    fits: dict[str, Fit]
+    unit: str
+    notes: tuple[str, ...]
+    source: pd.DataFrame
+
+    def __getitem__(self, group: str) -> Fit:
+        if group not in self.fits:
+            raise Refusal(f"There is no fit of '{group}'. There are: {', '.join(self.fits)}.")
+        return self.fits[group]
+
+    def __iter__(self) -> Iterator[Fit]:
+        return iter(self.fits.values())
+
+    def __len__(self) -> int:
+        return len(self.fits)
+
+    def study(self) -> pd.DataFrame:
+        """The study's table that was fitted; refused when it was another kind of table."""
+        if not is_study(self.source):
+            raise Refusal(
+                "These fits were made from a plain table of runs, which has no budgets, sizes and seeds to compare. "
+                "Give compare the table of a study (docs/answer.md)."
+            )
+        return self.source
+
+    def predict(self, *values: float, **named: float) -> pd.DataFrame:
+        """One row for each group: loss, low, high. Raises TooFar beyond the reach."""
+        return pd.DataFrame(
+            [
+                dict(zip(("family", "loss", "low", "high"), (fit.group, *fit.predict(*values, **named)), strict=True))
+                for fit in self
+            ]
+        )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each parameter of each group."""
+        return pd.DataFrame(
+            [
+                {"family": fit.group, "law": fit.law.name, "parameter": name} | ends | {"flags": "; ".join(fit.flags)}
+                for fit in self
+                for name, ends in fit.parameters.items()
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"unit": self.unit, "notes": list(self.notes), "fits": [fit.to_json() for fit in self]}

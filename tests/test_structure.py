@@ -1,0 +1,86 @@
+"""The tree shows the flow: imports point backwards, the machinery names no member, light stages load no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import allometry
+from allometry.find import names
+
+ROOT = Path(allometry.__file__).parent
+LEVELS = {
+    "__init__": 0, "spec": 0, "flow": 1, "find": 1, "data": 2, "model": 2, "train": 3, "record": 4, "fit": 5,
+    "study": 6, "report": 7, "progress": 8, "api": 8, "cli": 8, "__main__": 9,
+}  # fmt: skip
+LIGHT = ("record", "fit", "report")
+FOLDERS = ("allometry.data", "allometry.model.families", "allometry.model.blocks", "allometry.fit.laws")
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Modules that a file imports, with the line; those inside functions too."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return found
+
+
+def stage(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_backwards(path: Path) -> None:
+    own = LEVELS[stage(path)]
+    for name, line in imports(path):
+        if name.startswith("allometry.") and (other := name.split(".")[1]) in LEVELS:
+            same = other == stage(path)
+            assert same or LEVELS[other] < own or (own == 8 and LEVELS[other] == 8) or own <= 1, f"{path.name}:{line}: {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if stage(p) == "model"], ids=lambda p: p.name)
+def test_models_know_no_data(path: Path) -> None:
+    assert not [name for name, _ in imports(path) if name.startswith("allometry.data")]
+
+
+def test_the_machinery_names_no_family_and_no_law() -> None:
+    members = {f"{folder}.{name}" for folder in ("allometry.model.families", "allometry.fit.laws") for name in names(folder)}
+    for path in FILES:
+        if path.parent.name in ("families", "laws") and not path.name.startswith("_"):
+            continue
+        for name, line in imports(path):
+            assert not any(name.startswith(member + ".") for member in members), f"{path.name}:{line} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", ["allometry", "allometry.cli", *(f"allometry.{p.relative_to(ROOT).with_suffix('').as_posix().replace('/', '.')}"
+    for p in FILES if stage(p) in LIGHT and p.name != "__init__.py")],
+)  # fmt: skip
+def test_light_modules_import_no_torch(module: str, light: set[str]) -> None:
+    assert module not in light
+
+
+@pytest.fixture(scope="module")
+def light() -> set[str]:
+    """Light modules that load torch, each found in one fresh interpreter that forbids it."""
+    modules = ["allometry", "allometry.cli"] + [
+        "allometry." + ".".join(p.relative_to(ROOT).with_suffix("").parts)
+        for p in FILES
+        if stage(p) in LIGHT and p.name != "__init__.py"
+    ]
+    program = (
+        "import importlib, sys\n"
+        "sys.modules['torch'] = None\n"
+        f"for name in {modules!r}:\n"
+        "    try: importlib.import_module(name)\n"
+        "    except ImportError as error: print(name, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return {line.split()[0] for line in done.stdout.splitlines()}
