@@ -13,7 +13,9 @@ class Bare(Family):
     """A user's family that says nothing about its cost."""
 
     def build(self, io: Tokens) -> nn.Module:
-        return nn.Sequential(nn.Embedding(io.vocab, self.width), nn.Linear(self.width, self.width), nn.Linear(self.width, io.vocab))
+        return nn.Sequential(
+            nn.Embedding(io.vocab, self.width), nn.Linear(self.width, self.width), nn.Linear(self.width, io.vocab)
+        )
 
 
 class Recurrent(nn.Module):
@@ -26,7 +28,13 @@ class Recurrent(nn.Module):
 
 
 def test_the_shortcut_for_recurrent_kernels_counts_what_torch_counts() -> None:
-    for kind, options in ((nn.LSTM, {}), (nn.GRU, {}), (nn.RNN, {}), (nn.LSTM, {"num_layers": 3}), (nn.LSTM, {"proj_size": 4})):
+    for kind, options in (
+        (nn.LSTM, {}),
+        (nn.GRU, {}),
+        (nn.RNN, {}),
+        (nn.LSTM, {"num_layers": 3}),
+        (nn.LSTM, {"proj_size": 4}),
+    ):
         with torch.device("meta"):
             model, x = Recurrent(kind, **options), torch.zeros(2, 9, 12)
         with FlopCounterMode(display=False) as mode, torch.no_grad():
@@ -50,7 +58,9 @@ def test_a_family_without_a_formula_is_counted_and_matched() -> None:
 def test_a_layer_as_wide_as_the_vocabulary_is_not_taken_for_the_output() -> None:
     class Wide(Bare):
         def build(self, io: Tokens) -> nn.Module:
-            return nn.Sequential(nn.Embedding(io.vocab, 4), nn.Linear(4, io.vocab), nn.Linear(io.vocab, 4), nn.Linear(4, io.vocab))
+            return nn.Sequential(
+                nn.Embedding(io.vocab, 4), nn.Linear(4, io.vocab), nn.Linear(io.vocab, 4), nn.Linear(4, io.vocab)
+            )
 
     counted = meter.count(Wide(width=4, depth=1), Tokens(vocab=32, length=10))
     assert counted.non_embedding_parameters == 4 * 32 + 32 + 32 * 4 + 4

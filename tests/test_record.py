@@ -70,7 +70,9 @@ def test_asking_twice_changes_nothing(tmp_path) -> None:
 
 def test_a_run_without_a_score_has_no_score(tmp_path) -> None:
     store = Folder(tmp_path)
-    for seed, end in enumerate((End(status="done", loss=1.0, bits_per_byte=1.4, seconds=2.0), End(status="diverged", reason="so"))):
+    for seed, end in enumerate(
+        (End(status="done", loss=1.0, bits_per_byte=1.4, seconds=2.0), End(status="diverged", reason="so"))
+    ):
         store.ask(run_of(seed), LABELS)
         store.finish(run_of(seed).id, end)
     store.ask(run_of(2), LABELS)  # begun, not ended

@@ -94,7 +94,9 @@ def test_nothing_outside_the_package_is_loaded_because_a_file_names_it() -> None
         resolve("os:system")
 
 
-@pytest.mark.parametrize("folder", ["allometry.model.families", "allometry.model.blocks", "allometry.data", "allometry.fit.laws"])
+@pytest.mark.parametrize(
+    "folder", ["allometry.model.families", "allometry.model.blocks", "allometry.data", "allometry.fit.laws"]
+)
 def test_every_file_of_an_open_folder_holds_the_class_of_its_name(folder: str) -> None:
     assert names(folder)
     for name in names(folder):

@@ -54,11 +54,21 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_the_run_undisturbed(tmp_path, s
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "other"])
 def test_a_damaged_checkpoint_is_recognised(tmp_path, damage: str) -> None:
-    list(itertools.islice(train(model(), batch_of, Recipe(rate=1e-2), BUDGET, Setting(folder=tmp_path, checkpoint_seconds=0), 1.0), 5))
+    list(
+        itertools.islice(
+            train(model(), batch_of, Recipe(rate=1e-2), BUDGET, Setting(folder=tmp_path, checkpoint_seconds=0), 1.0), 5
+        )
+    )
     path = tmp_path / checkpoint.NAME
     content = path.read_bytes()
     path.write_bytes(
-        {"cut": content[: len(content) // 2], "flip": b"\xff" * 8 + content[8:], "empty": b"", "text": b"{}", "other": content}[damage]
+        {
+            "cut": content[: len(content) // 2],
+            "flip": b"\xff" * 8 + content[8:],
+            "empty": b"",
+            "text": b"{}",
+            "other": content,
+        }[damage]
     )
     net = model() if damage != "other" else nn.Linear(3, 3)
     with pytest.raises(checkpoint.Damaged, match="checkpoint"):
@@ -119,7 +129,9 @@ def test_the_auxiliary_loss_is_trained_on_and_not_reported() -> None:
 
     pulled = Pulled()
     loss = train_step(pulled, torch.optim.SGD(pulled.parameters(), lr=1e-4), batch_of(0, 4), setting=Setting(), clip=1e9)
-    plain = train_step(net := model(), torch.optim.SGD(net.parameters(), lr=1e-4), batch_of(0, 4), setting=Setting(), clip=1e9)
+    plain = train_step(
+        net := model(), torch.optim.SGD(net.parameters(), lr=1e-4), batch_of(0, 4), setting=Setting(), clip=1e9
+    )
     assert float(loss) == pytest.approx(float(plain), rel=1e-5)
     assert float(pulled.extra.detach()) < 1
 
@@ -151,7 +163,8 @@ def test_the_held_out_loss_counts_what_is_weighted_and_nothing_else() -> None:
     document = torch.tensor([0, 0, 1, 1, 2, 2])
     net = model()
     score = evaluate(net, inputs, targets, weights, document, Setting(), batch=4)
-    losses = nn.functional.cross_entropy(net(inputs).transpose(1, 2), targets, reduction="none") * weights
+    with torch.no_grad():
+        losses = nn.functional.cross_entropy(net(inputs).transpose(1, 2), targets, reduction="none") * weights
     assert score.loss == pytest.approx(float(losses.sum() / weights.sum()), rel=1e-5)
     assert score.documents == pytest.approx([float(losses[2 * i : 2 * i + 2].sum()) for i in range(3)], rel=1e-5)
     assert score.positions[0] == pytest.approx(float(losses[:, 0].mean()), rel=1e-5)

@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -27,25 +27,33 @@ PACKAGES = {
 
 @app.command()
 def compare(
-    data: Annotated[Optional[list[str]], typer.Argument(help="Files or folders of text, .jsonl, .csv, .parquet, or hf:name.")] = None,
-    data_option: Annotated[Optional[str], typer.Option("--data", help="stdlib: the source of Python's standard library.")] = None,
-    families: Annotated[Optional[str], typer.Option(help="Names, or path/to/file.py:Class, with commas between.")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Wall time for all of it. Default 5.")] = None,
-    flops: Annotated[Optional[str], typer.Option(help="Training FLOPs of each budget instead: 2e10,6e10,2e11,6e11.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Argument(help="Files or folders of text, .jsonl, .csv, .parquet, or hf:name.")
+    ] = None,
+    data_option: Annotated[
+        str | None, typer.Option("--data", help="stdlib: the source of Python's standard library.")
+    ] = None,
+    families: Annotated[str | None, typer.Option(help="Names, or path/to/file.py:Class, with commas between.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall time for all of it. Default 5.")] = None,
+    flops: Annotated[str | None, typer.Option(help="Training FLOPs of each budget instead: 2e10,6e10,2e11,6e11.")] = None,
     protocol: Annotated[str, typer.Option(help="frontier, or fixed-tokens: every size on the same tokens.")] = "frontier",
-    target: Annotated[Optional[float], typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")] = None,
+    target: Annotated[
+        float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
+    ] = None,
     length: Annotated[int, typer.Option(help="Tokens in a sequence. 0: by the time given.")] = 0,
     batch: Annotated[int, typer.Option(help="Sequences in a step. 0: follows the budget.")] = 0,
     seeds: Annotated[int, typer.Option(help="Scored seeds of each cell. 0: as many as the time carries.")] = 0,
     sizes: Annotated[int, typer.Option(help="Sizes at each budget. 0: as many as the time carries.")] = 0,
     tokenizer: Annotated[str, typer.Option(help="bytes, or bpe:4096.")] = "bytes",
     text_key: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
-    text_column: Annotated[Optional[str], typer.Option(help="The column of the text in .csv and .parquet.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="The column of the text in .csv and .parquet.")] = None,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     jobs: Annotated[int, typer.Option(help="Runs at the same time. 0: one for each core, one on a GPU.")] = 0,
     seed: Annotated[int, typer.Option(help="The first scored seed.")] = 0,
-    out: Annotated[Optional[Path], typer.Option(help="The study's folder. Default: one for each question, under allometry-studies/.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder. Default: one for each question, under allometry-studies/.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; train nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     as_json: Json = False,
@@ -82,8 +90,10 @@ def compare(
 @app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="A Python file that sets `study` to an allometry.Request.")],
-    out: Annotated[Optional[Path], typer.Option(help="The study's folder. Default: allometry-studies/<name of the file>.")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Instead of the file's minutes.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder. Default: allometry-studies/<name of the file>.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Instead of the file's minutes.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; train nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     as_json: Json = False,
@@ -122,9 +132,11 @@ def status(folder: Annotated[Path, typer.Argument(help="A study's folder.")], as
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
-    out: Annotated[Optional[Path], typer.Option(help="Where the page goes. Default: report.html in the folder.")] = None,
-    table: Annotated[Optional[Path], typer.Option(help="Write the table of runs too: .csv, .parquet or .jsonl.")] = None,
-    target: Annotated[Optional[float], typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the page goes. Default: report.html in the folder.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write the table of runs too: .csv, .parquet or .jsonl.")] = None,
+    target: Annotated[
+        float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a study from its record; trains nothing."""
@@ -171,13 +183,16 @@ def count(
     """Parameters, FLOPs by part and state of a family at a size, and the check of its formula."""
     from allometry.flow import Refusal, Tokens
     from allometry.study.job import family_at
-    from allometry.train.meter import check, count as count_model
+    from allometry.train.meter import check
+    from allometry.train.meter import count as count_model
 
     if length < 1 or vocab < 2:
         raise Refusal(f"--length {length} --vocab {vocab}: a sequence has at least 1 token of at least 2 symbols.")
     spec, io = family_at(family, size), Tokens(vocab=vocab, length=length)
     counted = count_model(spec, io)
-    content = {"family": family, "size": size, "spec": spec.to_json()} | counted.to_table() | {"formula": check(spec, io, counted)}
+    content = (
+        {"family": family, "size": size, "spec": spec.to_json()} | counted.to_table() | {"formula": check(spec, io, counted)}
+    )
     if as_json:
         _print_json(content)
         return
@@ -190,12 +205,12 @@ def count(
 def fit(
     runs: Annotated[Path, typer.Argument(help="A table of runs: .csv, .parquet, .jsonl; or a study's folder.")],
     law: Annotated[str, typer.Option(help="power, power_floor or chinchilla.")] = "power_floor",
-    by: Annotated[Optional[str], typer.Option(help="The column that tells the groups apart, for one fit each.")] = None,
-    n: Annotated[Optional[str], typer.Option(help="The column of parameters. Default: N.")] = None,
-    d: Annotated[Optional[str], typer.Option(help="The column of tokens. Default: D.")] = None,
-    c: Annotated[Optional[str], typer.Option(help="The column of training FLOPs. Default: C.")] = None,
-    loss: Annotated[Optional[str], typer.Option(help="The column of the loss. Default: loss.")] = None,
-    predict: Annotated[Optional[str], typer.Option(help="Predict at FLOPs (or N:D for chinchilla), commas between.")] = None,
+    by: Annotated[str | None, typer.Option(help="The column that tells the groups apart, for one fit each.")] = None,
+    n: Annotated[str | None, typer.Option(help="The column of parameters. Default: N.")] = None,
+    d: Annotated[str | None, typer.Option(help="The column of tokens. Default: D.")] = None,
+    c: Annotated[str | None, typer.Option(help="The column of training FLOPs. Default: C.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The column of the loss. Default: loss.")] = None,
+    predict: Annotated[str | None, typer.Option(help="Predict at FLOPs (or N:D for chinchilla), commas between.")] = None,
     as_json: Json = False,
 ) -> None:
     """Fit a scaling law to a table of runs, with intervals."""
@@ -220,7 +235,9 @@ def fit(
     console.print(fits_table(content["fits"]))
     for row in content.get("predictions", []):
         group_name = f"{row['group']} " if row["group"] else ""
-        console.print(f"{group_name}at {row['at']}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})", highlight=False)
+        console.print(
+            f"{group_name}at {row['at']}: {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})", highlight=False
+        )
 
 
 def _predicted(fit: Any, word: str) -> dict[str, Any]:
@@ -230,8 +247,8 @@ def _predicted(fit: Any, word: str) -> dict[str, Any]:
 
 
 def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: bool, as_json: bool) -> None:
-    from allometry.progress import listener
     from allometry.api import cache
+    from allometry.progress import listener
     from allometry.study.run import run_study
 
     console = _console(stderr=as_json)
@@ -241,8 +258,8 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
         if as_json:
             _print_json(plan.to_json())
         elif not quiet:
-            from allometry.report.study_tables import plan_table
             from allometry.report.gather import plan_rows
+            from allometry.report.study_tables import plan_table
 
             console.print(plan_table(plan_rows(plan.to_json())))
         return

@@ -56,7 +56,9 @@ def _outside(name: str) -> Any:
         try:
             return _attribute(importlib.import_module(place), attribute, name)
         except ImportError as error:
-            raise Refusal(f"Cannot import {place!r} ({error}). Give package.module:Class or path/to/file.py:Class.") from error
+            raise Refusal(
+                f"Cannot import {place!r} ({error}). Give package.module:Class or path/to/file.py:Class."
+            ) from error
     path = Path(place)
     if not path.is_file():
         raise Refusal(f"There is no file {place}. Give path/to/file.py:Class.")
@@ -71,7 +73,8 @@ def load_file(path: Path, attribute: str, name: str) -> Any:
     module = sys.modules.get(module_name)
     if module is None:
         spec = importlib.util.spec_from_file_location(module_name, path)
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module  # before the code runs, as dataclasses look their module up there
         try:

@@ -28,6 +28,7 @@ def answer(
     critical = regions.critical(every, level)
     numbers = range(len(frontier.families))
     gaps = {(a, b): differences.difference(frontier, a, b) for a in numbers for b in numbers if a < b}
+    overall = differences.critical(gaps.values(), level)
     found = [_trend(study, name, level) for name in trends.NAMES]
     apart, together = found[1], found[2]
     held = trends.holdout(frontier, trends.NAMES, level)
@@ -42,17 +43,17 @@ def answer(
         "budgets": frontier.budgets,
         "noise": _noise(study),
         "frontier": rows,
-        "pairs": [_pair(study, by_name, a, b, gap, level, margin) for (a, b), gap in gaps.items()],
+        "pairs": [_pair(study, by_name, a, b, gap, level, overall, margin) for (a, b), gap in gaps.items()],
         "regions": {axis.name: regions.winners(axis, critical, margin) for axis in every},
         "crossovers": regions.crossovers(every, level),
         "slopes": _slopes(study, level),
-        "matched_slopes": [differences.matched_slopes(frontier, a, b, level) for a, b in gaps],
+        "matched_slopes": [differences.matched_slopes(frontier, a, b, level, len(gaps)) for a, b in gaps],
         "laws": [row for trend in found for row in _laws(trend, level)],
         "floors": trends.floors(apart, together, frontier),
         "curves": {axis.name: _curves(axis, found, level, reach) for axis in every},
         "holdout": held,
         "rates": [_rates(name, surface, level) for name, surface in study.surfaces.items()],
-        "robust": _robust(by_name, gaps, level, margin),
+        "robust": _robust(by_name, gaps, overall, margin),
         "target": None
         if target is None
         else choose(target, study.cells, frontier, found, study.surfaces, level=level, reach=reach, margin=margin),
@@ -112,9 +113,9 @@ def _flips(axes: dict[str, Axis], a: int, b: int) -> bool:
 
 
 def _pair(
-    study: Study, axes: dict[str, Axis], a: int, b: int, gap: Difference, level: float, margin: float
+    study: Study, axes: dict[str, Axis], a: int, b: int, gap: Difference, level: float, critical: float, margin: float
 ) -> dict[str, Any]:
-    verdict, reason = gap.verdict(level, margin)
+    verdict, reason = gap.verdict(critical, margin)
     if verdict is not None and _flips(axes, a, b):
         verdict, reason = None, "the better one changes when embedding and output layer are left out of the compute"
     low, high = interval(gap.draws, level)
@@ -123,7 +124,7 @@ def _pair(
         "b": gap.b,
         "budgets": differences.at_budgets(study.frontier, a, b, level),
         "overall": {"ln_difference": gap.value, "low": low, "high": high, "verdict": verdict, "reason": reason},
-        "detectable_ln": gap.detectable(level, margin),
+        "detectable_ln": gap.detectable(critical, margin),
     }
 
 
@@ -197,7 +198,9 @@ def _rates(name: str, surface: RateSurface, level: float) -> dict[str, Any]:
     }
 
 
-def _robust(axes: dict[str, Axis], gaps: dict[tuple[int, int], Difference], level: float, margin: float) -> dict[str, Any]:
+def _robust(
+    axes: dict[str, Axis], gaps: dict[tuple[int, int], Difference], critical: float, margin: float
+) -> dict[str, Any]:
     """What would overturn the answer: another way of counting, or mis-tuned rates."""
     flops, without = axes["flops"], axes["flops_non_embedding"]
     if not gaps or not any(gap.budgets for gap in gaps.values()):
@@ -212,9 +215,9 @@ def _robust(axes: dict[str, Axis], gaps: dict[tuple[int, int], Difference], leve
         counting, text = None, "Compute without embedding was not measured, so the way of counting is not checked."
     first = _first(flops)
     needed = [
-        abs(gap.value) - gap.critical(level) * float(gap.draws.std())
+        abs(gap.value) - critical * float(gap.draws.std())
         for pair, gap in gaps.items()
-        if first in pair and gap.verdict(level, margin)[0] is not None
+        if first in pair and gap.verdict(critical, margin)[0] is not None
     ]
     if not needed:
         return {

@@ -1,12 +1,14 @@
 """Two families compared: paired differences of ln loss, compute multipliers, local slopes, and the verdict.
 
 The chance of error is split. A study of two equal families should name a winner in at most 1 - level of the cases, whether
-overall or in some region; so the overall verdict takes 0.6 of that chance and the regions (`regions.py`) take 0.4.
+overall or in some region; so the overall verdicts take 0.6 of that chance and the regions (`regions.py`) take 0.4. With more
+families there are more pairs to err on, so one critical value holds for all of them together (Westfall & Young 1993).
 """
 
 # ruff: noqa: N803, N806 - N, D and C are the letters of the field
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,27 +30,26 @@ class Difference:
     draws: Float[np.ndarray, " draws"]
     budgets: int  # common to both
 
-    def critical(self, level: float) -> float:
-        """How many standard deviations the difference must lie from zero."""
-        sd = self.draws.std()
-        if sd == 0 or not np.isfinite(sd):
-            return 0.0
-        return float(np.quantile(np.abs(self.draws - self.draws.mean()) / sd, 1 - OVERALL_SHARE * (1 - level)))
-
-    def verdict(self, level: float, margin: float) -> tuple[str | None, str | None]:
+    def verdict(self, critical: float, margin: float) -> tuple[str | None, str | None]:
         """The better family, or the reason why none can be named."""
         if not self.budgets:
             return None, "the two have no budget in common"
-        reach = self.critical(level) * self.draws.std()
+        reach = critical * self.draws.std()
         if abs(self.value) > reach + margin:
             return (self.a if self.value < 0 else self.b), None
         if abs(self.value) <= reach:
             return None, f"the difference of {abs(self.value):.2%} is within what chance makes ({reach:.2%})"
         return None, f"learning rates off by {margin:.1%} of the loss would explain the difference of {abs(self.value):.2%}"
 
-    def detectable(self, level: float, margin: float) -> float:
+    def detectable(self, critical: float, margin: float) -> float:
         """The smallest true difference (ln loss) that such a study declares in 80 % of cases."""
-        return float((self.critical(level) + POWER) * self.draws.std() + margin) if self.budgets else float("nan")
+        return float((critical + POWER) * self.draws.std() + margin) if self.budgets else float("nan")
+
+
+def critical(gaps: Iterable[Difference], level: float) -> float:
+    """Standard deviations that a difference must lie from zero, so that all pairs together err in 0.6 (1 - level) of studies."""
+    scaled = [np.abs(gap.draws - gap.draws.mean()) / gap.draws.std() for gap in gaps if gap.budgets and gap.draws.std() > 0]
+    return float(np.quantile(np.max(scaled, axis=0), 1 - OVERALL_SHARE * (1 - level))) if scaled else 0.0
 
 
 def difference(frontier: Frontier, a: int, b: int) -> Difference:
@@ -144,11 +145,11 @@ def slopes(frontier: Frontier) -> tuple[Float[np.ndarray, " families"], Float[np
     return value, drawn
 
 
-def matched_slopes(frontier: Frontier, a: int, b: int, level: float, unit_loss: float = 1.0) -> dict[str, Any]:
+def matched_slopes(frontier: Frontier, a: int, b: int, level: float, pairs: int) -> dict[str, Any]:
     """Slopes of both families where they have one loss, as slopes at one budget compare different losses.
 
     The curve is a least-squares parabola of ln loss in ln C (a line with three budgets); the loss is the middle of what both
-    reached.
+    reached. The interval is this pair's own; the verdict shares the chance of error among all `pairs` (Bonferroni).
     """
     names = {"a": frontier.families[a], "b": frontier.families[b]}
     empty = dict.fromkeys(("loss", "slope_a", "slope_b", "difference", "low", "high", "verdict"), None)
@@ -163,17 +164,19 @@ def matched_slopes(frontier: Frontier, a: int, b: int, level: float, unit_loss: 
     at = [_slope_at(frontier, family, present, target) for family, present in zip((a, b), here, strict=True)]
     gap, gaps = at[0][0] - at[1][0], at[0][1] - at[1][1]
     ends = interval(gaps, level)
-    apart = ends[0] > 0 or ends[1] < 0
+    wide = interval(gaps, 1 - (1 - level) / pairs)
+    apart = bool(wide[0] > 0 or wide[1] < 0)
     steeper = names["a"] if gap > 0 else names["b"]
+    among = f" when all {pairs} pairs are judged together" if pairs > 1 else ""
     return names | {
-        "loss": unit_loss * np.exp(target),
+        "loss": np.exp(target),
         "slope_a": at[0][0],
         "slope_b": at[1][0],
         "difference": gap,
         "low": ends[0],
         "high": ends[1],
         "verdict": steeper if apart else None,
-        "reason": None if apart else "the interval of the difference holds zero",
+        "reason": None if apart else f"the difference may be zero{among}",
     }
 
 

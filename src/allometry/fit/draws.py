@@ -49,7 +49,7 @@ def draw(
         orders[np.arange(runs), cells.run_order] = 1
         losses += order[:, None] * (shared @ (cells.mean @ orders).T)
     documents_ln = float("nan")
-    if documents is not None and document_bytes is not None and runs:
+    if documents is not None and document_bytes is not None and len(document_bytes) and runs:
         deviation = _sampled(cells, documents, document_bytes, draws, generator)
         losses += deviation
         documents_ln = float(deviation.std(axis=0).mean()) if deviation.size else float("nan")

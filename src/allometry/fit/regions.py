@@ -26,7 +26,6 @@ AXES = {
     "seconds": "seconds",
     "memory": "memory",
 }
-LEAST = 0.5  # share of draws in which a crossing must happen to be shown
 PLACES = 12  # at which curves are compared, on the axes other than FLOPs
 
 
@@ -180,36 +179,49 @@ def mean_gap(axis: Axis, a: int, b: int) -> float:
 
 
 def crossovers(every: list[Axis], level: float) -> list[dict[str, Any]]:
-    """Where the curves of two families cross, in the estimate and in most draws, in the same sense."""
+    """Where one family is better below a cost and another above it: at most one crossing for a pair on an axis.
+
+    Curves of equal families cross by noise in nearly every draw. So a crossing is shown only where, in a share `level` of the
+    draws, one family is better on average over all that was run below it, and the other over all above it.
+    """
     found = []
     for axis in every:
         for a, b in zip(*_pairs(len(axis.families)), strict=True):
             common = np.flatnonzero(axis.present[a] & axis.present[b])
             gap = axis.value[a, common] - axis.value[b, common]
-            for left in np.flatnonzero(np.sign(gap[:-1]) * np.sign(gap[1:]) < 0):
-                sense = 1 if gap[left] < 0 else -1  # 1: a is better below
-                x = axis.ln_cost[common]
-                gaps = sense * (axis.draws[:, a, common] - axis.draws[:, b, common])
-                places = _crossing(x, gaps, _root(x, sense * gap, int(left)))
-                happens = np.isfinite(places)
-                if happens.mean() < LEAST:
-                    continue
-                ends = np.exp(interval(places[happens], level))
-                below, above = (a, b) if sense > 0 else (b, a)
-                found.append(
-                    {
-                        "a": axis.families[a],
-                        "b": axis.families[b],
-                        "axis": axis.name,
-                        "cost": np.exp(_root(x, sense * gap, int(left))),
-                        "low": ends[0],
-                        "high": ends[1],
-                        "probability": happens.mean(),
-                        "better_below": axis.families[below],
-                        "better_above": axis.families[above],
-                    }
-                )
+            gaps = axis.draws[:, a, common] - axis.draws[:, b, common]
+            x = axis.ln_cost[common]
+            crossings = [_crossover(x, gap, gaps, int(left)) for left in np.flatnonzero(gap[:-1] * gap[1:] < 0)]
+            if not crossings:
+                continue
+            sense, root, happens = max(crossings, key=lambda crossing: float(crossing[2].mean()))
+            if happens.mean() < level:
+                continue
+            ends = np.exp(interval(_crossing(x, sense * gaps[happens], root), level))
+            below, above = (a, b) if sense > 0 else (b, a)
+            found.append(
+                {
+                    "a": axis.families[a],
+                    "b": axis.families[b],
+                    "axis": axis.name,
+                    "cost": np.exp(root),
+                    "low": ends[0],
+                    "high": ends[1],
+                    "probability": happens.mean(),
+                    "better_below": axis.families[below],
+                    "better_above": axis.families[above],
+                }
+            )
     return found
+
+
+def _crossover(
+    x: Float[np.ndarray, " places"], gap: Float[np.ndarray, " places"], gaps: Float[np.ndarray, "draws places"], left: int
+) -> tuple[int, float, Bool[np.ndarray, " draws"]]:
+    """A crossing of the estimate right of place `left`: 1 if a is better below, else -1; its ln cost; draws that agree."""
+    sense = 1 if gap[left] < 0 else -1
+    happens = (sense * gaps[:, : left + 1].mean(axis=1) < 0) & (sense * gaps[:, left + 1 :].mean(axis=1) > 0)
+    return sense, _root(x, gap, left), happens
 
 
 def _root(x: Float[np.ndarray, " places"], gap: Float[np.ndarray, " places"], left: int) -> float:
@@ -219,10 +231,9 @@ def _root(x: Float[np.ndarray, " places"], gap: Float[np.ndarray, " places"], le
 def _crossing(
     x: Float[np.ndarray, " places"], gaps: Float[np.ndarray, "draws places"], near: float
 ) -> Float[np.ndarray, " draws"]:
-    """In each draw, the crossing from below zero to above that is nearest to `near`; NaN where there is none."""
+    """In each draw, the crossing from below zero to above that is nearest to `near`. Every draw must have one."""
     rises = (gaps[:, :-1] < 0) & (gaps[:, 1:] >= 0)
     step = np.where(rises, gaps[:, 1:] - gaps[:, :-1], 1.0)
     places = np.where(rises, x[:-1] - gaps[:, :-1] * np.diff(x) / step, np.inf)
     nearest = np.abs(places - near).argmin(axis=1)
-    chosen = places[np.arange(len(gaps)), nearest]
-    return np.where(np.isfinite(chosen), chosen, np.nan)
+    return places[np.arange(len(gaps)), nearest]

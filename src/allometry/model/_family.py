@@ -77,7 +77,9 @@ class Family(Spec):
         Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
         """
         if not SMALLEST <= size <= LARGEST:
-            raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9).")
+            raise Refusal(
+                f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9)."
+            )
         target, depth = parameters_at(size), depth_at(size)
         nearest: tuple[float, SelfFamily] | None = None
         for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):

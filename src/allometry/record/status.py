@@ -29,4 +29,11 @@ def status(folder: Path) -> dict[str, Any]:
     seconds = read_json(folder / "clock.json")["seconds"] if (folder / "clock.json").exists() else 0.0
     finished = sum(count for (_, _, kind), count in ended.items() if kind != "begun")
     text = f"{finished} of {sum(planned.values())} planned runs ended; {seconds / 60:.1f} minutes used."
-    return {"folder": str(folder), "families": rows, "seconds": seconds, "planned": sum(planned.values()), "ended": finished, "text": text}
+    return {
+        "folder": str(folder),
+        "families": rows,
+        "seconds": seconds,
+        "planned": sum(planned.values()),
+        "ended": finished,
+        "text": text,
+    }

@@ -10,10 +10,33 @@ import pandas as pd
 from allometry.flow import End, Refusal
 from allometry.record.store import Folder, guarded
 
-COLUMNS = (
-    "run stage family size seed budget rate batch steps length N N_all D C C_non_embedding loss bpb seconds memory "
-    "tokens_per_second status reason epochs device precision"
-).split()
+COLUMNS = [
+    "run",
+    "stage",
+    "family",
+    "size",
+    "seed",
+    "budget",
+    "rate",
+    "batch",
+    "steps",
+    "length",
+    "N",
+    "N_all",
+    "D",
+    "C",
+    "C_non_embedding",
+    "loss",
+    "bpb",
+    "seconds",
+    "memory",
+    "tokens_per_second",
+    "status",
+    "reason",
+    "epochs",
+    "device",
+    "precision",
+]
 
 
 def table(store: Folder) -> pd.DataFrame:

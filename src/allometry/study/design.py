@@ -22,7 +22,10 @@ TOKENS_PER_PARAMETER = 80.0
 TUNE_SEED = 1000  # rates are chosen on seeds from here on, and scored on others
 REPEATS = 4  # seeds of the one cell per family that measures the seed noise
 TUNE_RATES, BRACKET_RATES = 4, 3
-SCORING, STARTING = 4.0, 0.1  # a run beyond its steps: held-out loss, in steps of 8 sequences; building the model, in seconds
+SCORING, STARTING = (
+    4.0,
+    0.1,
+)  # a run beyond its steps: held-out loss, in steps of 8 sequences; building the model, in seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -200,7 +203,9 @@ class _Maker:
         steps = round(tokens / self.length / self.batch)
         return self._cell(stage, family, size, tokens, self.batch, steps, rates, seeds)
 
-    def _cell(self, stage: str, family: str, size: int, budget: float, batch: int, steps: int, rates: int, seeds: Any) -> Cell:
+    def _cell(
+        self, stage: str, family: str, size: int, budget: float, batch: int, steps: int, rates: int, seeds: Any
+    ) -> Cell:
         price, tokens = self.prices[family, size], steps * batch * self.length
         return Cell(
             stage=stage,

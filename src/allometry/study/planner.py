@@ -13,6 +13,7 @@ from allometry.flow import Refusal, Tokens
 from allometry.model._family import LARGEST, TOLERANCE, parameters_at
 from allometry.study.design import (
     FITTED,
+    PER_DECADE,
     SMALLEST,
     Cell,
     Prices,
@@ -33,6 +34,7 @@ USED = 0.92  # share of the time that is left that a plan fills: predictions err
 BATCHES = (1, 8)  # at which steps are timed
 FULL = Shape(budgets=4, stride=3, seeds=3, sizes=5)
 MOST_BUDGETS = 7
+Design = tuple[Sequence[float], list[Cell]]  # budgets, cells
 SPEED = {"cpu": 3e10, "cuda": 5e13}  # FLOPs per second of one job: only to decide which sizes to price
 
 
@@ -46,7 +48,13 @@ def length_for(request: Request) -> int:
 
 
 def make_plan(
-    request: Request, corpus: Corpus, pool: Pool, jobs: int, device: str, seconds_left: Callable[[], float], earlier: Plan | None
+    request: Request,
+    corpus: Corpus,
+    pool: Pool,
+    jobs: int,
+    device: str,
+    seconds_left: Callable[[], float],
+    earlier: Plan | None,
 ) -> Plan:
     """Price and design. `seconds_left` is the time for training alone. With an `earlier` plan, extend it."""
     length = earlier.length if earlier else length_for(request)
@@ -112,7 +120,9 @@ def _timed(
     measured = pool.ask([("price", family, size, io, batches, at_most) for family, size in timed])
     prices = prices | {(p.family, p.size): p for _, p in measured}
     for family in {f for f, _ in prices}:
-        speeds = [(p.size, p.flops * io.length * b / t) for p in prices.values() if p.family == family for b, t in p.steps.items()]
+        speeds = [
+            (p.size, p.flops * io.length * b / t) for p in prices.values() if p.family == family for b, t in p.steps.items()
+        ]
         speed = max(speeds)[1] if speeds else SPEED["cpu"]
         for key, price in prices.items():
             if key[0] == family and not price.steps:
@@ -140,7 +150,12 @@ def _by_flops(request: Request, prices: Prices, length: int) -> tuple[Shape, lis
     budgets = sorted(request.flops)
     if request.protocol == "fixed-tokens":
         first = request.families[0]
-        sizes = sorted({min((s for f, s in prices if f == first), key=lambda s: abs(prices[first, s].N - 1e4)) + 2 * k for k in range(len(budgets))})
+        sizes = sorted(
+            {
+                min((s for f, s in prices if f == first), key=lambda s: abs(prices[first, s].N - 1e4)) + 2 * k
+                for k in range(len(budgets))
+            }
+        )
         tokens = max(budgets) / max(prices[f, sizes[-1]].flops for f in request.families)
         _enough(tokens, length, request)
         return shape, [tokens], fixed_token_cells(prices, sizes, tokens, shape, length, request.batch, request.seed)
@@ -150,27 +165,25 @@ def _by_flops(request: Request, prices: Prices, length: int) -> tuple[Shape, lis
 def _by_minutes(
     request: Request, prices: Prices, length: int, jobs: int, seconds: float, earlier: Plan | None
 ) -> tuple[Shape, Sequence[float], list[Cell], list[str], str]:
-    """The first design, in the order of preference, that fits; with budgets as large as then still fit."""
+    """The first shape, in the order of preference, whose smallest design fits; then the largest budgets that still fit."""
+    search = _Search(request, prices, length, earlier)
 
-    def fits(cells: list[Cell]) -> bool:
-        return wall_seconds(cells, jobs) <= USED * seconds
+    def cost(design: Design | None) -> float:
+        return wall_seconds(design[1], jobs) if design else math.inf
 
-    make = _fixed_tokens if request.protocol == "fixed-tokens" else _frontier
+    room = USED * seconds
     shapes = list(_shapes(request, earlier))
     for shape in shapes:
-        designs = list(make(request, prices, length, shape, earlier))
-        best = next(((budgets, cells) for budgets, cells in designs if fits(cells)), None)
-        if best:
-            notes = _notes(request, shape) + _unmatched(prices, best[1])
-            least = min(wall_seconds(cells, jobs) for _, cells in make(request, prices, length, shapes[0], earlier))
-            more = _more(least, shapes[0], shape, request, seconds)
-            return shape, best[0], best[1], notes, more
-    leanest = min((wall_seconds(c, jobs) for _, c in make(request, prices, length, shapes[-1], earlier)), default=float("inf"))
+        if cost(search.design(shape, 0)) <= room:
+            budgets, cells = search.largest(shape, lambda design: cost(design) <= room)
+            notes = _notes(request, shape) + _unmatched(prices, cells)
+            more = _more(cost(search.design(shapes[0], 0)), shapes[0], shape, request, seconds)
+            return shape, budgets, cells, notes, more
     assert request.minutes
     spent = 60 * request.minutes - seconds
     raise Refusal(
         f"{request.minutes:g} minutes carry no plan for {', '.join(map(short_name, shapes[-1].families))} at length {length}. "
-        f"The smallest that would: --minutes {(leanest / USED + spent) / 60 + 0.1:.1f}."
+        f"The smallest that would: --minutes {(cost(search.design(shapes[-1], 0)) / USED + spent) / 60 + 0.1:.1f}."
     )
 
 
@@ -196,48 +209,83 @@ def _shapes(request: Request, earlier: Plan | None) -> Iterator[Shape]:
         yield Shape(stride=last, seeds=some_seeds, sizes=some_sizes, families=some_families)
 
 
-def _frontier(
-    request: Request, prices: Prices, length: int, shape: Shape, earlier: Plan | None
-) -> Iterator[tuple[Sequence[float], list[Cell]]]:
-    """Designs of one shape, the largest top budget first, and for one top the widest span first."""
-    known = {f: max(s for g, s in prices if g == f) for f in shape.families}
-    if earlier:
+class _Search:
+    """The designs of a request, from the smallest (index 0) up. Their cost grows with the index."""
+
+    def __init__(self, request: Request, prices: Prices, length: int, earlier: Plan | None) -> None:
+        self.request, self.prices, self.length, self.earlier = request, prices, length, earlier
+        self.fixed = request.protocol == "fixed-tokens"
+
+    def design(self, shape: Shape, index: int, more: int = 0) -> Design | None:
+        """Design number `index` of a shape, with `more` budgets below the usual four; None if it cannot be."""
+        if self.fixed:
+            return self._fixed_tokens(shape, index)
+        if self.earlier:
+            return self._extended(shape, index)
+        floor = smallest_budget(self.prices, shape.families, shape.sizes, self.length, self.request.batch)
+        low = math.ceil(PER_DECADE * math.log10(floor) - 1e-9) + index
+        return self._frontier(shape, [lattice(low + shape.stride * k) for k in range(-more, shape.budgets)], floor)
+
+    def largest(self, shape: Shape, fits: Callable[[Design | None], bool]) -> Design:
+        """The design of a shape with the largest budgets that fit; of those, the one with the widest span."""
+        low, high = 0, 1
+        while fits(self.design(shape, high)) and high < 128:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(self.design(shape, middle)) else (low, middle)
+        for more in range(MOST_BUDGETS - shape.budgets, 0, -1) if shape.stride == FULL.stride else ():
+            if fits(wider := self.design(shape, low, more)):
+                assert wider
+                return wider
+        found = self.design(shape, low)
+        assert found
+        return found
+
+    def _frontier(self, shape: Shape, budgets: list[float], floor: float) -> Design | None:
+        top = max(budgets)
+        largest = {f: max(s for g, s in self.prices if g == f) for f in shape.families}
+        if min(budgets) < floor or any(best_size(self.prices, f, top) + shape.sizes // 2 > largest[f] for f in largest):
+            return None  # too small for its sizes, or larger than what was priced
+        try:
+            return budgets, frontier_cells(self.prices, budgets, shape, self.length, self.request.batch, self.request.seed)
+        except Refusal:
+            return None
+
+    def _extended(self, shape: Shape, extra: int) -> Design | None:
+        """The earlier plan with `extra` larger budgets, and with the seeds, sizes and families of the shape."""
+        earlier = self.earlier
+        assert earlier
+        top = round(PER_DECADE * math.log10(earlier.budgets[-1]))
+        above = [lattice(top + shape.stride * (k + 1)) for k in range(extra)]
+        budgets = [*earlier.budgets, *above]
+        largest = {f: max(s for g, s in self.prices if g == f) for f in shape.families}
+        if any(best_size(self.prices, f, budgets[-1]) + shape.sizes // 2 > largest[f] for f in largest):
+            return None
         kept = {cell.budget: cell.batch for cell in earlier.cells}
-        for extra in range(MOST_BUDGETS, -1, -1):
-            top = earlier.budgets[-1]
-            above = [_step_above(top, shape.stride * (k + 1)) for k in range(extra)]
-            yield from _tried(prices, [*earlier.budgets, *above], shape, length, request, known, kept, earlier)
-        return
-    floor = smallest_budget(prices, shape.families, shape.sizes, length, request.batch)
-    indices = [i for i in range(30, 160) if lattice(i) >= floor]
-    tops = [i for i in indices if i - 3 * shape.stride >= indices[0]][: 12 * 6]
-    for top in reversed(tops):
-        for count in range(MOST_BUDGETS if shape.stride == FULL.stride else shape.budgets, shape.budgets - 1, -1):
-            low = top - shape.stride * (count - 1)
-            if low >= indices[0]:
-                budgets = [lattice(i) for i in range(low, top + 1, shape.stride)]
-                yield from _tried(prices, budgets, shape, length, request, known, {}, None)
+        try:
+            cells = frontier_cells(self.prices, budgets, shape, self.length, self.request.batch, self.request.seed, kept)
+        except Refusal:
+            return None
+        return budgets, _joined(earlier.cells, cells)
 
-
-def _tried(
-    prices: Prices,
-    budgets: list[float],
-    shape: Shape,
-    length: int,
-    request: Request,
-    known: dict[str, int],
-    kept: dict[float, int],
-    earlier: Plan | None,
-) -> Iterator[tuple[Sequence[float], list[Cell]]]:
-    """One design, unless its best size is beyond the sizes that were priced."""
-    top = max(budgets)
-    if any(best_size(prices, f, top) + shape.sizes // 2 > known[f] for f in shape.families):
-        return
-    try:
-        cells = frontier_cells(prices, budgets, shape, length, request.batch, request.seed, kept)
-    except Refusal:
-        return
-    yield budgets, _joined(earlier.cells, cells) if earlier else cells
+    def _fixed_tokens(self, shape: Shape, index: int) -> Design | None:
+        """Every size on the same tokens; sizes two steps apart (one, when the span is turned down)."""
+        request, earlier = self.request, self.earlier
+        if earlier:
+            if index:
+                return None  # other tokens would make every earlier run useless
+            sizes = sorted({cell.size for cell in earlier.cells})
+            new = fixed_token_cells(
+                self.prices, sizes, earlier.budgets[0], shape, self.length, earlier.cells[0].batch, request.seed
+            )
+            return earlier.budgets, _joined(earlier.cells, new)
+        tokens = float(round(FITTED * self.length * (request.batch or 1) * 10 ** (index / PER_DECADE)))
+        apart = 2 if shape.stride == FULL.stride else 1
+        sizes = [3 + apart * k for k in range(max(4, shape.sizes))]
+        if sizes[-1] > min(max(s for g, s in self.prices if g == f) for f in shape.families):
+            return None
+        return [tokens], fixed_token_cells(self.prices, sizes, tokens, shape, self.length, request.batch, request.seed)
 
 
 def _joined(old: Sequence[Cell], new: Sequence[Cell]) -> list[Cell]:
@@ -253,33 +301,12 @@ def _joined(old: Sequence[Cell], new: Sequence[Cell]) -> list[Cell]:
     return joined + [cell for key, cell in before.items() if key not in after]
 
 
-def _fixed_tokens(
-    request: Request, prices: Prices, length: int, shape: Shape, earlier: Plan | None
-) -> Iterator[tuple[Sequence[float], list[Cell]]]:
-    """Every size on the same tokens, most tokens first; sizes two steps apart (one, when the span is turned down)."""
-    if earlier:
-        sizes = sorted({cell.size for cell in earlier.cells})
-        new = fixed_token_cells(prices, sizes, earlier.budgets[0], shape, length, earlier.cells[0].batch, request.seed)
-        yield earlier.budgets, _joined(earlier.cells, new)
-        return
-    known = min(max(s for g, s in prices if g == f) for f in shape.families)
-    apart = 2 if shape.stride == FULL.stride else 1
-    for tokens in (float(round(FITTED * length * 10 ** (k / 6))) for k in range(60, -1, -1)):
-        sizes = [3 + apart * k for k in range(max(4, shape.sizes))]
-        if sizes[-1] <= known:
-            yield [tokens], fixed_token_cells(prices, sizes, tokens, shape, length, request.batch, request.seed)
-
-
 def _enough(tokens: float, length: int, request: Request) -> None:
     if tokens < FITTED * length * (request.batch or 1):
         raise Refusal(
             f"{max(request.flops):.3g} FLOPs give the largest size {tokens:.3g} tokens, under {FITTED} steps at length {length}. "
             "Give more --flops, fewer of them, or a shorter --length."
         )
-
-
-def _step_above(budget: float, steps: int) -> float:
-    return lattice(round(6 * math.log10(budget)) + steps)
 
 
 def _notes(request: Request, shape: Shape) -> list[str]:
@@ -314,5 +341,3 @@ def _more(least: float, full: Shape, shape: Shape, request: Request, seconds: fl
         f"About --minutes {max(minutes, request.minutes + 1):.0f} would carry all that was turned down "
         f"({full.seeds} seeds, {full.sizes} sizes, 32x of compute, every family)."
     )
-
-

@@ -77,7 +77,9 @@ def run_study(
                 corpus = _prepare(request, cache)
                 Text(corpus, earlier.length if earlier else length_for(request))  # refuses a corpus that is too small
             if earlier and earlier.data != corpus.fingerprint:
-                raise Refusal(f"{out} holds a study of other data: the files have changed since. Choose another folder with --out.")
+                raise Refusal(
+                    f"{out} holds a study of other data: the files have changed since. Choose another folder with --out."
+                )
             study = _Study(request, out, corpus, pool, clock, listener)
             with clock.part("pricing and planning"):
                 plan = study.plan(jobs, device, earlier, dry_run)
@@ -91,7 +93,14 @@ class _Study:
     """One start of a study."""
 
     def __init__(self, request: Request, out: Path, corpus: Corpus, pool: Pool, clock: Clock, listener: Listener) -> None:
-        self.request, self.out, self.corpus, self.pool, self.clock, self.listener = request, out, corpus, pool, clock, listener
+        self.request, self.out, self.corpus, self.pool, self.clock, self.listener = (
+            request,
+            out,
+            corpus,
+            pool,
+            clock,
+            listener,
+        )
         self.store = Folder(out)
         self.skipped: list[str] = []
         self.pace = 1.0  # actual over predicted seconds of the runs so far
@@ -105,7 +114,10 @@ class _Study:
         if not dry_run:
             write_plan(self.out, plan)
             self._commands()
-            write_json(self.out / "data.json", self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)})
+            write_json(
+                self.out / "data.json",
+                self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)},
+            )
         return plan
 
     def _commands(self) -> None:
@@ -141,11 +153,23 @@ class _Study:
 
     def _baselines(self, plan: Plan) -> None:
         """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan."""
-        shown = min(MOST_BASELINE_BYTES, max(cell.D for cell in plan.cells) * self.corpus.about["train_bytes"] / len(self.corpus.train))
+        shown = min(
+            MOST_BASELINE_BYTES,
+            max(cell.D for cell in plan.cells) * self.corpus.about["train_bytes"] / len(self.corpus.train),
+        )
         path = self.out / "baselines.json"
         if not path.exists() or read_json(path)["train_bytes"] != int(shown):
             found = Text(self.corpus, plan.length).baselines(int(shown), SEQUENCES)
-            write_json(path, {"train_bytes": int(shown), "baselines": [{"name": name, "note": f"{values['text']}, {values['train_bytes']:,} bytes"} | values for name, values in found.items()]})
+            write_json(
+                path,
+                {
+                    "train_bytes": int(shown),
+                    "baselines": [
+                        {"name": name, "note": f"{values['text']}, {values['train_bytes']:,} bytes"} | values
+                        for name, values in found.items()
+                    ],
+                },
+            )
 
     def _tuned(self) -> Any:
         runs = table(self.store)
@@ -267,6 +291,8 @@ def _revision() -> str:
     """The git revision of this package's checkout, or an empty string where it is installed otherwise."""
     here = Path(__file__).parent
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5)
+        done = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5
+        )
         return done.stdout.strip() if done.returncode == 0 else ""
     return ""

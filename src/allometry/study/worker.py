@@ -62,7 +62,9 @@ def serve(connection: Connection, place: Place) -> None:
             connection.send(answer)
 
 
-def price(place: Place, connection: Connection, family: str, size: int, io: Tokens, batches: tuple[int, ...], seconds: float) -> Any:
+def price(
+    place: Place, connection: Connection, family: str, size: int, io: Tokens, batches: tuple[int, ...], seconds: float
+) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
     spec = family_at(family, size)
     counted = count(spec, io)

@@ -25,7 +25,9 @@ def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, wher
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, state in enumerate(_states(optimizer)):
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    content = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"where": json.dumps(where)})
+    content = save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"where": json.dumps(where)}
+    )
     half_written = folder / (NAME + ".part")
     with open(half_written, "wb") as file:
         file.write(content)

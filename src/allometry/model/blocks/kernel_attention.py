@@ -70,11 +70,8 @@ class _KernelAttention(nn.Module):
         x = x.float() if x.dtype == torch.bfloat16 else x  # exponents need the digits
         x = x * x.shape[-1] ** -0.25
         exponent = x @ self.directions.T.to(x.dtype) - 0.5 * x.square().sum(-1, keepdim=True)
-        if own:
-            constant = exponent.detach().amax(-1, keepdim=True)
-        else:
-            constant = 0.5 * self.directions.square().sum(-1).amax().to(x.dtype)
-        return (exponent - constant).exp()
+        bound = 0.5 * self.directions.square().sum(-1).amax().to(x.dtype)
+        return (exponent - (exponent.detach().amax(-1, keepdim=True) if own else bound)).exp()
 
 
 def causal_product(

@@ -1,0 +1,39 @@
+# Two commands do everything: `make demo` and `make test`. Both set up .venv once.
+PYTHON ?= python3
+MINUTES ?= 5
+BIN := .venv/bin
+
+.PHONY: demo test lint install install-dev bench clean
+
+demo: install
+	$(BIN)/allometry compare --minutes $(MINUTES)
+
+test: install-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+lint: install-dev
+	$(BIN)/ruff check src tests benchmarks studies examples
+	$(BIN)/ruff format --check src tests benchmarks studies examples
+
+# The figures of benchmarks/README.md, one after the other, on an otherwise idle machine.
+bench: install
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/kill.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/transformer_speed.py
+
+install: .venv/.installed
+install-dev: .venv/.installed-dev
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build dist

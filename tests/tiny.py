@@ -1,0 +1,35 @@
+"""Families of a user's own, small enough to train in a test: a bigram table, and one that does not work."""
+
+import torch
+from torch import nn
+
+from allometry import Family, Tokens
+
+
+class Bigram(Family):
+    """Looks at the last token alone."""
+
+    def build(self, io: Tokens) -> nn.Module:
+        return nn.Sequential(nn.Embedding(io.vocab, self.width), nn.Linear(self.width, self.width), nn.Linear(self.width, io.vocab))
+
+
+class Squashed(Family):
+    """The same behind a tanh."""
+
+    def build(self, io: Tokens) -> nn.Module:
+        hidden = nn.Linear(self.width, self.width)
+        return nn.Sequential(nn.Embedding(io.vocab, self.width), hidden, nn.Tanh(), nn.Linear(self.width, io.vocab))
+
+
+class Fails(Bigram):
+    """Raises in training, and is fine on meta."""
+
+    def build(self, io: Tokens) -> nn.Module:
+        return nn.Sequential(super().build(io), _Fault())
+
+
+class _Fault(nn.Module):
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        if logits.requires_grad and logits.shape[0] == 1:
+            raise KeyError("a fault of the user's own")
+        return logits
