@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -35,6 +35,7 @@ MOST_BASELINE_BYTES = 2e6  # an n-gram model of more takes longer than it tells
 GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Who is told how the study goes."""
 
