@@ -104,7 +104,11 @@ def main() -> None:
     figures = [
         under("overhead in the training stages", share(stages - steps - scoring, stages), "%", BAR),
         {"figure": "the same, scoring counted too", "measured": share(stages - steps, stages), "unit": "%"},
-        {"figure": "whole command, neither step nor scoring", "measured": share(whole - steps - scoring, whole), "unit": "%"},
+        {
+            "figure": "whole command, neither step nor scoring",
+            "measured": share(whole - steps - scoring, whole),
+            "unit": "%",
+        },
     ]
     figures += [
         {"figure": f"training stages: {name}", "measured": share(spent, stages), "unit": "%"}
