@@ -1,14 +1,16 @@
 """A study that is killed 20 times must end as one that was not: the same runs, none twice, none lost, the same losses.
 
-    python benchmarks/kill.py                    # about 6 minutes; writes results/kill.json
+    python benchmarks/kill.py                    # about 5 minutes; writes results/kill.json
 
 Two studies of the same question run in a temporary folder through the command line, with `--flops`, so that the plan does
 not hang on the clock. The first is left alone. The second is started again and again, and each start gets SIGKILL at a
 random moment, sent to the command's own process alone, as the kernel or a user does; its workers have to go by themselves.
 When all kills are spent, the last start is left to end.
 
-The moments are drawn (seeded) between the start of the command and the time in which it should do about 1/14 of the work,
-so that kills fall on imports, planning, the first steps, checkpoints and the ends of runs alike.
+The moments are random (seeded). Every fourth is a time since the start of the command, up to 5 seconds, so that imports,
+planning and the first steps are hit. The others are an amount of work, in training points that have been written since the
+start, and up to half a second on top: so they do not hang on how fast or busy the machine is, and the work of all kills
+together leaves some of the study for the last start.
 
 What is checked:
     same runs         the ids of both studies are one set, and each run has its end
@@ -34,10 +36,11 @@ from typing import Any
 
 from _result import keep
 
-CHECKPOINT_SECONDS = 0.3
+CHECKPOINT_SECONDS = 0.2
 POINTS = 50  # of a run, as in the training loop
+BEFORE_LAST = 0.85  # share of the work that all kills together may see done
 STUDY = [
-    "compare", "--families", "transformer,lstm", "--flops", "3e9,1e10,3e10", "--length", "64", "--seeds", "1",
+    "compare", "--families", "transformer,lstm", "--flops", "2e9,1e10", "--length", "32", "--seeds", "1",
     "--precision", "fp32", "--device", "cpu", "--quiet",
 ]  # fmt: skip
 
@@ -52,10 +55,10 @@ def main() -> None:
         start = time.perf_counter()
         finish(place, "whole")
         whole_seconds = time.perf_counter() - start
-        kills, problems = kill_again_and_again(place, asked.kills, random.Random(asked.seed), whole_seconds)
+        runs, points = len(run_folders(place / "whole")), points_of(place / "whole")
+        moments = random_moments(asked.kills, random.Random(asked.seed), points)
+        kills, problems = kill_again_and_again(place, moments)
         differences = compare(place / "whole", place / "killed")
-        runs = len(list((place / "whole" / "runs").iterdir()))
-        points = sum(len(steps(path)) for path in (place / "whole" / "runs").iterdir())
     in_runs = [kill for kill in kills if kill["under_way"]]
     with_checkpoint = [kill for kill in kills if kill["checkpoints"]]
     keep(
@@ -108,31 +111,40 @@ def finish(place: Path, name: str) -> None:
         raise SystemExit(f"The study ended with an error:\n{(place / f'{name}.log').read_text()}")
 
 
-def kill_again_and_again(
-    place: Path, kills: int, chance: random.Random, whole_seconds: float
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Kill the study so many times, then let it end. Returns what each kill met, and what went wrong."""
+def random_moments(kills: int, chance: random.Random, points: int) -> list[tuple[int, float]]:
+    """(points to wait for, seconds to wait then) of each kill."""
+    shares = [0.0 if k % 4 == 0 else chance.random() for k in range(kills)]
+    scale = BEFORE_LAST * points / sum(shares)
+    return [(int(share * scale), chance.uniform(0.0, 0.5 if share else 5.0)) for share in shares]
+
+
+def kill_again_and_again(place: Path, moments: list[tuple[int, float]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Kill the study at each moment, then let it end. Returns what each kill met, and what went wrong."""
     out = place / "killed"
     met: list[dict[str, Any]] = []
     problems: dict[str, Any] = {"touched": [], "restarted": [], "orphans": [], "longest": 0.0}
     ended: dict[str, list[Any]] = {}
-    for _ in range(kills):
-        moment = chance.uniform(0.0, 4.0 + whole_seconds / 7)
+    for points, seconds in moments:
+        enough, start = points_of(out) + points, time.perf_counter()
         process = begin(place, "killed")
-        try:
-            process.wait(moment)
-            raise SystemExit(f"The study ended before kill {len(met) + 1} of {kills}: it is too short for so many.")
-        except subprocess.TimeoutExpired:
-            workers = children(process.pid)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        while process.poll() is None and points_of(out) < enough:
+            time.sleep(0.02)
+        time.sleep(seconds)
+        if process.poll() is not None:
+            log = (place / "killed.log").read_text()
+            raise SystemExit(f"The study ended before kill {len(met) + 1} of {len(moments)}.\n{log}")
+        workers = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        after = time.perf_counter() - start
         outlived = wait_for_end(workers)
         problems["longest"] = max(problems["longest"], outlived)
         if outlived >= 5:
             problems["orphans"].append(len(met))
         check_resumed(out, met, problems)
         check_ended(out, ended, problems)
-        met.append({"moment": round(moment, 3), "ended": len(ended)} | found(out))
+        met.append({"after_seconds": round(after, 2), "ended": len(ended)} | found(out))
+        print(f"kill {len(met)}: {after:.1f} s after the start, {len(ended)} runs ended", file=sys.stderr, flush=True)
     finish(place, "killed")
     check_resumed(out, met, problems)
     check_ended(out, ended, problems)
@@ -190,6 +202,13 @@ def check_ended(out: Path, ended: dict[str, list[Any]], problems: dict[str, Any]
             files = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(run.glob("*.json*"))]
             if ended.setdefault(run.name, files) != files:
                 problems["touched"].append(run.name)
+
+
+def points_of(out: Path) -> int:
+    """Points that a study has written, counted as lines."""
+    return sum(
+        (run / "points.jsonl").read_bytes().count(b"\n") for run in run_folders(out) if (run / "points.jsonl").exists()
+    )
 
 
 def steps(run: Path) -> list[int]:

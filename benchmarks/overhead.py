@@ -1,6 +1,6 @@
 """What a study costs around its training steps: where the seconds of all its workers go.
 
-    python benchmarks/overhead.py                        # a study of 2 minutes; writes results/overhead.json
+    python benchmarks/overhead.py                        # a study of 3 minutes; writes results/overhead.json
     python benchmarks/overhead.py --minutes 5
 
 A study runs in a temporary folder, as the command runs it, on the standard library's source. Its workers are processes
@@ -82,7 +82,7 @@ def main() -> None:
     from _result import keep, under
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--minutes", type=float, default=3.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         lines, clock, plan, seconds = study(Path(place), asked.minutes)
