@@ -43,10 +43,15 @@ def command() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """The processor's name, how many this process may use, and the system."""
+    """The processor's name, how many this process may use, how many wanted to run in the last minute, and the system."""
     names = [line.split(":", 1)[1].strip() for line in _processors() if line.startswith("model name")]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": names[0] if names else platform.processor(), "threads": usable, "system": platform.platform()}
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "threads": usable,
+        "load": os.getloadavg()[0],
+        "system": platform.platform(),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a study costs around its training steps: where the seconds of all its workers go.
 
-    python benchmarks/overhead.py                        # a study of 3 minutes; writes results/overhead.json
-    python benchmarks/overhead.py --minutes 5
+    python benchmarks/overhead.py                        # some 2 minutes; writes results/overhead.json
+    python benchmarks/overhead.py --minutes 5            # the study that `make demo` runs
 
 A study runs in a temporary folder, as the command runs it, on the standard library's source. Its workers are processes
 that import this file first (that is how `spawn` works), and there the functions below are wrapped with clocks. So nothing
@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 
 BAR = 5.0  # percent
+STUDY = {"flops": (2e9, 4.3e9, 9.3e9, 2e10), "length": 64, "seeds": 1, "precision": "fp32"}  # without --minutes
 LOG = "ALLOMETRY_OVERHEAD_LOG"  # environment variable: the folder in which each worker keeps its clocks
 
 
@@ -82,10 +83,10 @@ def main() -> None:
     from _result import keep, under
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--minutes", type=float, help="instead of the study below")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        lines, clock, plan, seconds = study(Path(place), asked.minutes)
+        lines, clock, plan, seconds = study(Path(place), {"minutes": asked.minutes} if asked.minutes else STUDY)
     jobs = plan["jobs"]
     stages = clock["parts"]["training stages"] * jobs
     parts: dict[str, float] = {}
@@ -133,7 +134,7 @@ def main() -> None:
     )
 
 
-def study(place: Path, minutes: float) -> tuple[list[dict], dict, dict, float]:
+def study(place: Path, request: dict) -> tuple[list[dict], dict, dict, float]:
     """Run a study; return the lines of its workers, its clock, its plan, and the wall seconds to the report."""
     from rich.console import Console
 
@@ -146,7 +147,7 @@ def study(place: Path, minutes: float) -> tuple[list[dict], dict, dict, float]:
     os.environ[LOG] = str(place / "clocks")
     began = time.perf_counter()
     with listener(Console(stderr=True), False) as told:
-        run_study(Request(minutes=minutes), place / "study", told, cache=place / "cache", began=began)
+        run_study(Request(**request), place / "study", told, cache=place / "cache", began=began)
     with contextlib.redirect_stdout(None):
         _report(place / "study", None, None)
     seconds = time.perf_counter() - began
