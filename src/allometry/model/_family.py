@@ -115,6 +115,7 @@ def _solved(cls: type[SelfFamily], size: int) -> SelfFamily:
         assert nearest
         if nearest[0] < TOLERANCE / 2:
             break
+    assert nearest
     return nearest[1]
 
 
