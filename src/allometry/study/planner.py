@@ -132,7 +132,7 @@ def _timed(
 
 def _largest_size(flops: float) -> int:
     """The largest size that a budget could make best, with room above: 6 N D at ten tokens for each parameter."""
-    parameters = (flops / 60) ** 0.5
+    parameters = (max(flops, 0.0) / 60) ** 0.5
     return max(6, min(LARGEST, round(1 + 3 * (math.log10(max(parameters, 1e3)) - 3)) + 1))
 
 
@@ -262,7 +262,9 @@ class _Search:
         largest = {f: max(s for g, s in self.prices if g == f) for f in shape.families}
         if any(best_size(self.prices, f, budgets[-1]) + shape.sizes // 2 > largest[f] for f in largest):
             return None
-        kept = {cell.budget: cell.batch for cell in earlier.cells}
+        kept: dict[float, int] = {}  # the batch of the largest size, as sizes below may have more
+        for cell in earlier.cells:
+            kept[cell.budget] = min(cell.batch, kept.get(cell.budget, cell.batch))
         try:
             cells = frontier_cells(self.prices, budgets, shape, self.length, self.request.batch, self.request.seed, kept)
         except Refusal:
