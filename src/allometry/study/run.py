@@ -178,11 +178,7 @@ class _Study:
 
     def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> None:
         jobs = [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
-        if stage == "score":  # small budgets first; within a budget every family's first seed before any second
-            jobs.sort(key=lambda job: (job.budget, job.seed))
-        else:
-            jobs.sort(key=lambda job: -job.seconds)  # the longest first, so that none is waited for at the end
-        waiting = [(job, job.run().id) for job in jobs]
+        waiting = [(job, job.run().id) for job in in_order(stage, jobs)]
         todo = [(job, run_id) for job, run_id in waiting if self.store.end(run_id) is None]
         self.listener.stage(stage, [job for job, _ in todo], len(waiting) - len(todo))
         queue = iter(todo)
@@ -246,6 +242,17 @@ class _Study:
                 "flops_per_token": price.flops,
             },
         )
+
+
+def in_order(stage: str, jobs: list[Job]) -> list[Job]:
+    """The order in which runs start; what the time does not carry is skipped from its end.
+
+    Scored runs: small budgets first, and within a budget every family's first seed before any second. Otherwise, and within
+    these, the longest first, so that at the end of a stage no worker waits long for another.
+    """
+    if stage == "score":
+        return sorted(jobs, key=lambda job: (job.budget, job.seed, -job.seconds))
+    return sorted(jobs, key=lambda job: -job.seconds)
 
 
 def _prepare(request: Request, cache: Path) -> Corpus:
