@@ -29,7 +29,7 @@ from allometry.study.rates import Rates
 from allometry.study.request import Request
 from allometry.study.worker import SEQUENCES, Place
 
-RESERVE = 8.0  # seconds kept for the baselines and the report
+RESERVE = 6.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
 MOST_BASELINE_BYTES = 2e6  # an n-gram model of more takes longer than it tells
 GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
