@@ -21,7 +21,7 @@ from torch import nn
 from allometry.data._corpus import load
 from allometry.data.text import Text
 from allometry.flow import End, Refusal, Run, Tokens
-from allometry.record.store import Folder
+from allometry.record.store import Folder, explain
 from allometry.study.job import Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import Price
@@ -139,6 +139,8 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
         raise  # the disk is full or read-only: that is no fault of this run
+    except checkpoint.Unwritable as error:
+        raise Refusal(explain(error, Path(error.filename))) from error
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
         end = End(status="failed", reason=_in_words(error), facts=facts)
     else:
