@@ -72,7 +72,9 @@ def price(
     except Refusal:
         raise
     except Exception as error:
-        raise Refusal(f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta.") from error
+        raise Refusal(
+            f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta."
+        ) from error
     steps: dict[int, float] = {}
     waiting = None
     with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
@@ -122,7 +124,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     began = time.perf_counter()
 
     def notify(text: str) -> None:
-        connection.send(("note", f"{job.name}: {text}"))
+        _tell(connection, ("note", f"{job.name}: {text}"))
 
     setting = Setting(
         device=place.device,
@@ -163,7 +165,7 @@ def _train(
         while True:
             point = next(points)
             store.append(run.id, [point])
-            connection.send(("point", run.id, point.step, point.loss, point.tokens, point.seconds))
+            _tell(connection, ("point", run.id, point.step, point.loss, point.tokens, point.seconds))
     except StopIteration as stop:
         return model, stop.value
     except checkpoint.Damaged as error:
@@ -171,6 +173,17 @@ def _train(
         setting.notify(f"{error}; this run starts again from its beginning")
         checkpoint.remove(setting.folder)
         return _train(run, flops_per_token, task, setting, store, connection)
+
+
+def _tell(connection: Connection, message: Any) -> None:
+    """Send a word on the way. A parent that is gone ends this process here and now.
+
+    A parent that is killed closes its end of the wire before the kernel ends its workers; the fault is not the run's.
+    """
+    try:
+        connection.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit()  # no Exception, so nobody on the way takes it for a fault of a family's code
 
 
 def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], length: int) -> End:
