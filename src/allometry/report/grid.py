@@ -74,5 +74,7 @@ def _rich_cell(item: Cell, brief: bool) -> Any:
     from rich.text import Text
 
     style = {"strong": "bold", "soft": "dim", "loud": "yellow"}.get(item.tone, "")
-    aside = "" if brief else item.aside.replace(", ", ",")  # so that a narrow column puts an interval on a line of its own, whole
+    aside = (
+        "" if brief else item.aside.replace(", ", ",")
+    )  # so that a narrow column puts an interval on a line of its own, whole
     return Text(f"{item.text} {aside}".rstrip(), style=style)

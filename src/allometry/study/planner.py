@@ -175,9 +175,10 @@ def _by_minutes(
     room = USED * seconds
     shapes = list(_shapes(request, earlier))
     for shape in shapes:
-        if cost(search.design(shape, 0)) <= (TIGHT * seconds if shape == shapes[-1] else room):
-            room = max(room, cost(search.design(shape, 0)))
-            budgets, cells = search.largest(shape, lambda design: cost(design) <= room)
+        least = cost(search.design(shape, 0))
+        if least <= (TIGHT * seconds if shape == shapes[-1] else room):
+            most = max(room, least)
+            budgets, cells = search.largest(shape, lambda design, most=most: cost(design) <= most)
             notes = _notes(request, shape) + _unmatched(prices, cells)
             more = _more(cost(search.design(shapes[0], 0)), shapes[0], shape, request, seconds)
             return shape, budgets, cells, notes, more
