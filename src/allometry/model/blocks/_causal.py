@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from allometry.model.blocks._linear import TILES
 from allometry.model.blocks._rotary import as_pairs
 
 BLOCK = 64  # queries in a block: 32 and 128 are slower
@@ -33,10 +34,11 @@ class CausalAttention(torch.autograd.Function):
         batch, length, _, heads, head = parts.shape
         turns = torch.stack([turns * head**-0.5, turns])[:, None, None]  # the query's turn also divides by sqrt(head)
         by_head = parts.permute(2, 0, 3, 1, 4)
-        query, key = _turned(by_head[:2], turns).to(parts.dtype).flatten(1, 2)
-        value = by_head[2].reshape(batch * heads, length, head)
-        future = torch.full((BLOCK, BLOCK), -math.inf, dtype=parts.dtype, device=parts.device).triu(1)
-        mixed = torch.empty_like(value)
+        working = parts.dtype if TILES else at_least_fp32(parts.dtype)
+        query, key = _turned(by_head[:2], turns).to(working).flatten(1, 2)
+        value = _dense(by_head[2], working).flatten(0, 1)
+        future = torch.full((BLOCK, BLOCK), -math.inf, dtype=working, device=parts.device).triu(1)
+        mixed = parts.new_empty(batch, length, heads, head)
         kept = []
         with torch.autocast(parts.device.type, enabled=False):  # it would make the softmax fp32, at twice the time
             for start in range(0, length, BLOCK):
@@ -44,27 +46,33 @@ class CausalAttention(torch.autograd.Function):
                 scores = torch.bmm(query[:, start:end], key[:, :end].mT)
                 scores[:, :, start:] += future[: end - start, : end - start]
                 weights = scores.softmax(-1)
-                mixed[:, start:end] = torch.bmm(weights, value[:, :end])
+                rows = torch.bmm(weights, value[:, :end])
+                mixed[:, start:end].transpose(1, 2).copy_(rows.unflatten(0, (batch, heads)))
                 kept.append(weights)
         ctx.save_for_backward(query, key, value, turns, *kept)
-        return mixed.view(batch, heads, length, head).transpose(1, 2).reshape(batch, length, -1)
+        return mixed.flatten(2)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "batch length width"]) -> tuple[Tensor, None]:
         query, key, value, turns, *kept = ctx.saved_tensors
         (batch, length, width), head = gradient.shape, query.shape[-1]
-        of_mixed = gradient.view(batch, length, -1, head).transpose(1, 2).reshape(query.shape)
-        of_query, of_key = of_both = query.new_zeros(2, *query.shape)
-        of_value = torch.zeros_like(value)
-        for start, weights in zip(range(0, length, BLOCK), kept, strict=True):
+        of_mixed = _dense(gradient.unflatten(-1, (-1, head)).transpose(1, 2), query.dtype).flatten(0, 1)
+        of_query, of_key = of_both = query.new_empty(2, *query.shape)
+        of_value = torch.empty_like(value)
+        blocks = list(zip(range(0, length, BLOCK), kept, strict=True))
+        for start, weights in reversed(blocks):  # the last block meets all keys: it writes what the others add to
             end = min(start + BLOCK, length)
             of_rows = of_mixed[:, start:end]
-            of_value[:, :end].baddbmm_(weights.mT, of_rows)
             of_weights = torch.bmm(of_rows, value[:, :end].mT)
             of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             of_query[:, start:end] = torch.bmm(of_scores, key[:, :end])
-            of_key[:, :end].baddbmm_(of_scores.mT, query[:, start:end])
+            if end == length:
+                torch.bmm(weights.mT, of_rows, out=of_value)
+                torch.bmm(of_scores.mT, query[:, start:end], out=of_key)
+            else:  # not baddbmm_: into a part of a tensor it goes matrix by matrix, at half the speed
+                of_value[:, :end] += torch.bmm(weights.mT, of_rows)
+                of_key[:, :end] += torch.bmm(of_scores.mT, query[:, start:end])
         of_parts = gradient.new_empty(batch, length, 3, width // head, head)
         by_head = of_parts.permute(2, 0, 3, 1, 4)
         by_head[:2] = _turned(of_both.unflatten(1, (batch, -1)), turns.conj())
@@ -72,8 +80,17 @@ class CausalAttention(torch.autograd.Function):
         return of_parts, None
 
 
+def at_least_fp32(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _dense(x: Float[Tensor, "*axes"], dtype: torch.dtype) -> Float[Tensor, "*axes"]:
+    """A contiguous copy: one pass serves the change of precision and of layout."""
+    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
+
+
 def _turned(x: Float[Tensor, "2 batch heads length head"], turns: Tensor) -> Float[Tensor, "2 batch heads length head"]:
-    """A turned copy in fp32 or better, contiguous. One copy serves the change of precision, of layout, and the turn."""
-    copied = x.to(torch.promote_types(x.dtype, torch.float32), copy=True, memory_format=torch.contiguous_format)
+    """A turned copy in fp32 or better, contiguous."""
+    copied = _dense(x, at_least_fp32(x.dtype))
     as_pairs(copied).mul_(turns)
     return copied

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import Block, spread
 from allometry.model.blocks._causal import LONGEST, CausalAttention
 from allometry.model.blocks._eager import in_eager_cpu
+from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
 
 
@@ -35,8 +36,8 @@ class _Attention(nn.Module):
     def __init__(self, spec: Attention, outputs: int) -> None:
         super().__init__()
         self.heads = spec.heads
-        self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
-        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        self.query_key_value = Linear(spec.width, 3 * spec.width)
+        self.out = Linear(spec.width, spec.width)
         self.rotary = Rotary(spec.width // spec.heads)
         spread(self.query_key_value.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
