@@ -14,10 +14,11 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from allometry.model.blocks._linear import TILES
+from allometry.model.blocks._linear import bf16_kernel_is_fast
 from allometry.model.blocks._rotary import as_pairs
 
 BLOCK = 64  # queries in a block: 32 and 128 are slower
@@ -34,7 +35,8 @@ class CausalAttention(torch.autograd.Function):
         batch, length, _, heads, head = parts.shape
         turns = torch.stack([turns * head**-0.5, turns])[:, None, None]  # the query's turn also divides by sqrt(head)
         by_head = parts.permute(2, 0, 3, 1, 4)
-        working = parts.dtype if TILES else at_least_fp32(parts.dtype)
+        slow = parts.dtype == torch.bfloat16 and not bf16_kernel_is_fast()
+        working = torch.float32 if slow else parts.dtype
         query, key = _turned(by_head[:2], turns).to(working).flatten(1, 2)
         value = _dense(by_head[2], working).flatten(0, 1)
         future = torch.full((BLOCK, BLOCK), -math.inf, dtype=working, device=parts.device).triu(1)
@@ -78,6 +80,27 @@ class CausalAttention(torch.autograd.Function):
         by_head[:2] = _turned(of_both.unflatten(1, (batch, -1)), turns.conj())
         by_head[2] = of_value.unflatten(0, (batch, -1))
         return of_parts, None
+
+
+def compiled_attention(
+    query: Float[Tensor, "batch heads length head"],
+    key: Float[Tensor, "batch heads length head"],
+    value: Float[Tensor, "batch heads length head"],
+) -> Float[Tensor, "batch heads length head"]:
+    """The same blocks for torch.compile, which writes the derivative itself. Queries and keys are turned already."""
+    (_, heads, length, head), given = query.shape, value.dtype
+    with torch.autocast("cpu", enabled=False):
+        if given == torch.bfloat16 and not bf16_kernel_is_fast():
+            query, key, value = query.float(), key.float(), value.float()
+        query, key, value = (query * head**-0.5).flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
+        future = torch.full((BLOCK, BLOCK), -math.inf, dtype=query.dtype, device=query.device).triu(1)
+        mixed = []
+        for start in range(0, length, BLOCK):
+            end = min(start + BLOCK, length)
+            scores = torch.bmm(query[:, start:end], key[:, :end].mT)
+            scores = scores + F.pad(future[: end - start, : end - start], (start, 0))
+            mixed.append(torch.bmm(scores.softmax(-1), value[:, :end]))
+        return torch.cat(mixed, dim=1).unflatten(0, (-1, heads)).to(given)
 
 
 def at_least_fp32(dtype: torch.dtype) -> torch.dtype:

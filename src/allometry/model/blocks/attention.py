@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, spread
-from allometry.model.blocks._causal import LONGEST, CausalAttention
+from allometry.model.blocks._causal import LONGEST, CausalAttention, compiled_attention
 from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
@@ -49,7 +49,10 @@ class _Attention(nn.Module):
             return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         query, key = self.rotary(query), self.rotary(key)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        if query.device.type == "cpu" and torch.compiler.is_compiling() and length <= LONGEST:
+            mixed = compiled_attention(query, key, value)
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
