@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor
 
@@ -32,75 +31,78 @@ class CausalAttention(torch.autograd.Function):
     def forward(
         ctx: Any, parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"]
     ) -> Float[Tensor, "batch length width"]:
-        batch, length, _, heads, head = parts.shape
-        turns = torch.stack([turns * head**-0.5, turns])[:, None, None]  # the query's turn also divides by sqrt(head)
-        by_head = parts.permute(2, 0, 3, 1, 4)
-        slow = parts.dtype == torch.bfloat16 and not bf16_kernel_is_fast()
-        working = torch.float32 if slow else parts.dtype
-        query, key = _turned(by_head[:2], turns).to(working).flatten(1, 2)
-        value = _dense(by_head[2], working).flatten(0, 1)
-        future = torch.full((BLOCK, BLOCK), -math.inf, dtype=working, device=parts.device).triu(1)
-        mixed = parts.new_empty(batch, length, heads, head)
-        kept = []
-        with torch.autocast(parts.device.type, enabled=False):  # it would make the softmax fp32, at twice the time
-            for start in range(0, length, BLOCK):
-                end = min(start + BLOCK, length)
-                scores = torch.bmm(query[:, start:end], key[:, :end].mT)
-                scores[:, :, start:] += future[: end - start, : end - start]
-                weights = scores.softmax(-1)
-                rows = torch.bmm(weights, value[:, :end])
-                mixed[:, start:end].transpose(1, 2).copy_(rows.unflatten(0, (batch, heads)))
-                kept.append(weights)
-        ctx.save_for_backward(query, key, value, turns, *kept)
-        return mixed.flatten(2)
+        mixed, *saved = mix(parts, turns)
+        ctx.save_for_backward(turns, *saved)
+        return mixed
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "batch length width"]) -> tuple[Tensor, None]:
-        query, key, value, turns, *kept = ctx.saved_tensors
-        (batch, length, width), head = gradient.shape, query.shape[-1]
-        of_mixed = _dense(gradient.unflatten(-1, (-1, head)).transpose(1, 2), query.dtype).flatten(0, 1)
-        of_query, of_key = of_both = query.new_empty(2, *query.shape)
-        of_value = torch.empty_like(value)
-        blocks = list(zip(range(0, length, BLOCK), kept, strict=True))
-        for start, weights in reversed(blocks):  # the last block meets all keys: it writes what the others add to
-            end = min(start + BLOCK, length)
-            of_rows = of_mixed[:, start:end]
-            of_weights = torch.bmm(of_rows, value[:, :end].mT)
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-            of_query[:, start:end] = torch.bmm(of_scores, key[:, :end])
-            if end == length:
-                torch.bmm(weights.mT, of_rows, out=of_value)
-                torch.bmm(of_scores.mT, query[:, start:end], out=of_key)
-            else:  # not baddbmm_: into a part of a tensor it goes matrix by matrix, at half the speed
-                of_value[:, :end] += torch.bmm(weights.mT, of_rows)
-                of_key[:, :end] += torch.bmm(of_scores.mT, query[:, start:end])
-        of_parts = gradient.new_empty(batch, length, 3, width // head, head)
-        by_head = of_parts.permute(2, 0, 3, 1, 4)
-        by_head[:2] = _turned(of_both.unflatten(1, (batch, -1)), turns.conj())
-        by_head[2] = of_value.unflatten(0, (batch, -1))
-        return of_parts, None
+        turns, *saved = ctx.saved_tensors
+        return unmix(gradient, turns, saved), None
 
 
-def compiled_attention(
-    query: Float[Tensor, "batch heads length head"],
-    key: Float[Tensor, "batch heads length head"],
-    value: Float[Tensor, "batch heads length head"],
-) -> Float[Tensor, "batch heads length head"]:
-    """The same blocks for torch.compile, which writes the derivative itself. Queries and keys are turned already."""
-    (_, heads, length, head), given = query.shape, value.dtype
-    with torch.autocast("cpu", enabled=False):
-        if given == torch.bfloat16 and not bf16_kernel_is_fast():
-            query, key, value = query.float(), key.float(), value.float()
-        query, key, value = (query * head**-0.5).flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
-        future = torch.full((BLOCK, BLOCK), -math.inf, dtype=query.dtype, device=query.device).triu(1)
-        mixed = []
+def mix(
+    parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"]
+) -> list[Float[Tensor, "..."]]:
+    """The function's value `[batch length width]`, and what its derivative needs: q and k, v, p of each block of queries."""
+    batch, length, _, heads, head = parts.shape
+    by_head = parts.permute(2, 0, 3, 1, 4)
+    working = working_type(parts.dtype)
+    query, key = both = _turned(by_head[:2], _scaled(turns, head)).to(working).flatten(1, 2)
+    value = _dense(by_head[2], working).flatten(0, 1)
+    future = torch.full((BLOCK, BLOCK), -math.inf, dtype=working, device=parts.device).triu(1)
+    mixed = parts.new_empty(batch, length, heads, head)
+    kept = []
+    with torch.autocast(parts.device.type, enabled=False):  # it would make the softmax fp32, at twice the time
         for start in range(0, length, BLOCK):
             end = min(start + BLOCK, length)
             scores = torch.bmm(query[:, start:end], key[:, :end].mT)
-            scores = scores + F.pad(future[: end - start, : end - start], (start, 0))
-            mixed.append(torch.bmm(scores.softmax(-1), value[:, :end]))
-        return torch.cat(mixed, dim=1).unflatten(0, (-1, heads)).to(given)
+            scores[:, :, start:] += future[: end - start, : end - start]
+            weights = scores.softmax(-1)
+            rows = torch.bmm(weights, value[:, :end])
+            mixed[:, start:end].transpose(1, 2).copy_(rows.unflatten(0, (batch, heads)))
+            kept.append(weights)
+    return [mixed.flatten(2), both, value, *kept]
+
+
+def unmix(
+    gradient: Float[Tensor, "batch length width"], turns: Complex[Tensor, "length pairs"], saved: list[Float[Tensor, "..."]]
+) -> Float[Tensor, "batch length 3 heads head"]:
+    """The gradient with respect to `parts`, from that with respect to the value of `mix`."""
+    (query, key), value, *kept = saved
+    (batch, length, width), head = gradient.shape, query.shape[-1]
+    of_mixed = _dense(gradient.unflatten(-1, (-1, head)).transpose(1, 2), query.dtype).flatten(0, 1)
+    of_query, of_key = of_both = query.new_empty(2, *query.shape)
+    of_value = torch.empty_like(value)
+    blocks = list(zip(range(0, length, BLOCK), kept, strict=True))
+    for start, weights in reversed(blocks):  # the last block meets all keys: it writes what the others add to
+        end = min(start + BLOCK, length)
+        of_rows = of_mixed[:, start:end]
+        of_weights = torch.bmm(of_rows, value[:, :end].mT)
+        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+        of_query[:, start:end] = torch.bmm(of_scores, key[:, :end])
+        if end == length:
+            torch.bmm(weights.mT, of_rows, out=of_value)
+            torch.bmm(of_scores.mT, query[:, start:end], out=of_key)
+        else:  # not baddbmm_: into a part of a tensor it goes matrix by matrix, each a call of its own
+            of_value[:, :end] += torch.bmm(weights.mT, of_rows)
+            of_key[:, :end] += torch.bmm(of_scores.mT, query[:, start:end])
+    of_parts = gradient.new_empty(batch, length, 3, width // head, head)
+    by_head = of_parts.permute(2, 0, 3, 1, 4)
+    by_head[:2] = _turned(of_both.unflatten(1, (batch, -1)), _scaled(turns, head).conj())
+    by_head[2] = of_value.unflatten(0, (batch, -1))
+    return of_parts
+
+
+def working_type(dtype: torch.dtype) -> torch.dtype:
+    """What attention computes in: the type of its input, or fp32 for bf16 on a CPU whose bf16 kernel is slow."""
+    return torch.float32 if dtype == torch.bfloat16 and not bf16_kernel_is_fast() else dtype
+
+
+def _scaled(turns: Complex[Tensor, "length pairs"], head: int) -> Complex[Tensor, "2 1 1 length pairs"]:
+    """The turns of queries and of keys; the query's also divides by sqrt(head)."""
+    return torch.stack([turns * head**-0.5, turns])[:, None, None]
 
 
 def at_least_fp32(dtype: torch.dtype) -> torch.dtype:

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, spread
-from allometry.model.blocks._causal import LONGEST, CausalAttention, compiled_attention
-from allometry.model.blocks._eager import in_eager_cpu
+from allometry.model.blocks._causal import LONGEST, CausalAttention
+from allometry.model.blocks._causal_operation import causal_attention
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
 
@@ -45,14 +45,13 @@ class _Attention(nn.Module):
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
-        if in_eager_cpu(parts) and length <= LONGEST:
+        if parts.device.type == "cpu" and length <= LONGEST:
+            if torch.compiler.is_compiling():
+                return self.out(causal_attention(parts)[0])
             return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         query, key = self.rotary(query), self.rotary(key)
-        if query.device.type == "cpu" and torch.compiler.is_compiling() and length <= LONGEST:
-            mixed = compiled_attention(query, key, value)
-        else:
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
