@@ -26,9 +26,6 @@ class Linear(nn.Linear):
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
         if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
             return F.linear(x, self.weight)
-        if torch.compiler.is_compiling():
-            with torch.autocast("cpu", enabled=False):
-                return F.linear(_rounded(x), _rounded(self.weight)).to(torch.bfloat16)
         return _ThroughFp32.apply(x, self.weight)
 
 
@@ -74,13 +71,13 @@ class _ThroughFp32(torch.autograd.Function):
             return (rows.float() @ _rounded(weight).T).to(torch.bfloat16).view(*x.shape[:-1], -1)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "*batch outputs"]) -> tuple[Tensor, Tensor]:
         rows, weight = ctx.saved_tensors
         shape, dtype = ctx.like
         gradient = gradient.flatten(0, -2).float()
-        of_rows = (gradient @ _rounded(weight)).to(torch.bfloat16)
-        return of_rows.to(dtype).view(shape), gradient.T @ rows.float()
+        with torch.autocast("cpu", enabled=False):  # a compiler traces the backward pass under the forward's autocast
+            of_rows = (gradient @ _rounded(weight)).to(torch.bfloat16)
+            return of_rows.to(dtype).view(shape), gradient.T @ rows.float()
 
 
 def _rounded(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
