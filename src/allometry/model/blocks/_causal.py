@@ -21,6 +21,7 @@ from allometry.model.blocks._linear import bf16_kernel_is_fast
 from allometry.model.blocks._rotary import as_pairs
 
 BLOCK = 64  # queries in a block: 32 and 128 are slower
+CACHED = 1 << 19  # scores in work at a time: 2 MiB in fp32, a core's second-level cache; all at once takes a fifth longer
 LONGEST = 1024  # positions; here the probabilities of a layer take as much memory as some 16 widths of activations
 
 
@@ -49,20 +50,22 @@ def mix(
     batch, length, _, heads, head = parts.shape
     by_head = parts.permute(2, 0, 3, 1, 4)
     working = working_type(parts.dtype)
-    query, key = both = _turned(by_head[:2], _scaled(turns, head)).to(working).flatten(1, 2)
+    copied = _dense(by_head[:2], at_least_fp32(parts.dtype))
+    query, key = both = _turn(copied, _scaled(turns, head)).to(working).flatten(1, 2)
     value = _dense(by_head[2], working).flatten(0, 1)
     future = torch.full((BLOCK, BLOCK), -math.inf, dtype=working, device=parts.device).triu(1)
     mixed = parts.new_empty(batch, length, heads, head)
     kept = []
     with torch.autocast(parts.device.type, enabled=False):  # it would make the softmax fp32, at twice the time
-        for start in range(0, length, BLOCK):
-            end = min(start + BLOCK, length)
-            scores = torch.bmm(query[:, start:end], key[:, :end].mT)
-            scores[:, :, start:] += future[: end - start, : end - start]
-            weights = scores.softmax(-1)
-            rows = torch.bmm(weights, value[:, :end])
-            mixed[:, start:end].transpose(1, 2).copy_(rows.unflatten(0, (batch, heads)))
-            kept.append(weights)
+        for some, rows in _groups(batch, heads, length):
+            for start in range(0, length, BLOCK):
+                end = min(start + BLOCK, length)
+                scores = torch.bmm(query[rows, start:end], key[rows, :end].mT)
+                scores[:, :, start:] += future[: end - start, : end - start]
+                weights = scores.softmax(-1)
+                of_block = torch.bmm(weights, value[rows, :end]).unflatten(0, (-1, heads))
+                mixed[some, start:end].transpose(1, 2).copy_(of_block)
+                kept.append(weights)
     return [mixed.flatten(2), both, value, *kept]
 
 
@@ -75,24 +78,37 @@ def unmix(
     of_mixed = _dense(gradient.unflatten(-1, (-1, head)).transpose(1, 2), query.dtype).flatten(0, 1)
     of_query, of_key = of_both = query.new_empty(2, *query.shape)
     of_value = torch.empty_like(value)
-    blocks = list(zip(range(0, length, BLOCK), kept, strict=True))
-    for start, weights in reversed(blocks):  # the last block meets all keys: it writes what the others add to
-        end = min(start + BLOCK, length)
-        of_rows = of_mixed[:, start:end]
-        of_weights = torch.bmm(of_rows, value[:, :end].mT)
-        of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-        of_query[:, start:end] = torch.bmm(of_scores, key[:, :end])
-        if end == length:
-            torch.bmm(weights.mT, of_rows, out=of_value)
-            torch.bmm(of_scores.mT, query[:, start:end], out=of_key)
-        else:  # not baddbmm_: into a part of a tensor it goes matrix by matrix, each a call of its own
-            of_value[:, :end] += torch.bmm(weights.mT, of_rows)
-            of_key[:, :end] += torch.bmm(of_scores.mT, query[:, start:end])
+    for _, rows in reversed(_groups(batch, width // head, length)):
+        for start in reversed(range(0, length, BLOCK)):
+            end, weights = min(start + BLOCK, length), kept.pop()
+            of_block = of_mixed[rows, start:end]
+            of_weights = torch.bmm(of_block, value[rows, :end].mT)
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            of_query[rows, start:end] = torch.bmm(of_scores, key[rows, :end])
+            if end == length:  # the last block meets all keys: it writes what the others add to
+                torch.bmm(weights.mT, of_block, out=of_value[rows])
+                torch.bmm(of_scores.mT, query[rows, start:end], out=of_key[rows])
+            else:  # not baddbmm_: into a part of a tensor it goes matrix by matrix, each a call of its own
+                of_value[rows, :end] += torch.bmm(weights.mT, of_block)
+                of_key[rows, :end] += torch.bmm(of_scores.mT, query[rows, start:end])
     of_parts = gradient.new_empty(batch, length, 3, width // head, head)
     by_head = of_parts.permute(2, 0, 3, 1, 4)
-    by_head[:2] = _turned(of_both.unflatten(1, (batch, -1)), _scaled(turns, head).conj())
+    of_both = of_both.to(at_least_fp32(of_both.dtype)).unflatten(1, (batch, -1))
+    by_head[:2] = _turn(of_both, _scaled(turns, head).conj())
     by_head[2] = of_value.unflatten(0, (batch, -1))
     return of_parts
+
+
+def _groups(batch: int, heads: int, length: int) -> list[tuple[slice, slice]]:
+    """Sequences to take at a time, and their rows in [batch * heads]: so many that a block's scores stay in the cache."""
+    size = max(1, CACHED // (BLOCK * length * heads))
+    return [(slice(first, first + size), slice(first * heads, (first + size) * heads)) for first in range(0, batch, size)]
+
+
+def kept_shapes(batch: int, heads: int, length: int) -> list[tuple[int, int, int]]:
+    """Of the probabilities that `mix` keeps, in its order."""
+    blocks = [(min(BLOCK, length - start), min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
+    return [((min(some.stop, batch) - some.start) * heads, *b) for some, _ in _groups(batch, heads, length) for b in blocks]
 
 
 def working_type(dtype: torch.dtype) -> torch.dtype:
@@ -114,8 +130,7 @@ def _dense(x: Float[Tensor, "*axes"], dtype: torch.dtype) -> Float[Tensor, "*axe
     return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
-def _turned(x: Float[Tensor, "2 batch heads length head"], turns: Tensor) -> Float[Tensor, "2 batch heads length head"]:
-    """A turned copy in fp32 or better, contiguous."""
-    copied = _dense(x, at_least_fp32(x.dtype))
-    as_pairs(copied).mul_(turns)
-    return copied
+def _turn(x: Float[Tensor, "2 batch heads length head"], turns: Tensor) -> Float[Tensor, "2 batch heads length head"]:
+    """x, turned in place."""
+    as_pairs(x).mul_(turns)
+    return x

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from allometry.model.blocks._causal import BLOCK, at_least_fp32, mix, unmix, working_type
+from allometry.model.blocks._causal import at_least_fp32, kept_shapes, mix, unmix, working_type
 from allometry.model.blocks._rotary import angles
 
 
@@ -24,8 +24,7 @@ def _(parts: Tensor) -> list[Tensor]:
     batch, length, _, heads, head = parts.shape
     working, rows = working_type(parts.dtype), batch * heads
     both, value = parts.new_empty(2, rows, length, head, dtype=working), parts.new_empty(rows, length, head, dtype=working)
-    ends = [min(start + BLOCK, length) for start in range(0, length, BLOCK)]
-    kept = [parts.new_empty(rows, end - index * BLOCK, end, dtype=working) for index, end in enumerate(ends)]
+    kept = [parts.new_empty(shape, dtype=working) for shape in kept_shapes(batch, heads, length)]
     return [parts.new_empty(batch, length, heads * head), both, value, *kept]
 
 
