@@ -16,7 +16,6 @@ import pytest
 
 from allometry.__main__ import main
 
-pytestmark = pytest.mark.xdist_group("command")  # they share one small study
 TINY = Path(__file__).parent / "tiny.py"
 BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squashed"
 SMALL = ["--length", "8", "--flops", "4e8,8e8,1.6e9", "--seeds", "1"]

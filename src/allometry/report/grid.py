@@ -49,7 +49,9 @@ class Grid:
         if not self.rows:
             return Text(f"{self.title}: {self.empty}")
         shown = [i for i, column in enumerate(self.columns) if not column.page_only]
-        table = Table(title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+        table = Table(
+            title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True
+        )
         for column in (self.columns[i] for i in shown):
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
             table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", no_wrap=column.text)

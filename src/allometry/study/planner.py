@@ -62,7 +62,9 @@ def make_plan(
     """Price and design. `seconds_left` is the time for training alone. With an `earlier` plan, extend it."""
     length = earlier.length if earlier else length_for(request)
     io = Tokens(vocab=corpus.vocab, length=length)
-    rough = seconds_left() * jobs * SPEED[device.split(":")[0]] if request.minutes else 40 * max(request.flops)
+    rough = 40 * max(request.flops, default=0.0)
+    if request.minutes:
+        rough = max(1.0, seconds_left()) * jobs * SPEED[device.split(":")[0]]
     prices = _priced(request, io, pool, rough, earlier)
     precision = request.precision if request.precision != "auto" else ""
     if earlier:
@@ -135,7 +137,7 @@ def _timed(
 
 def _largest_size(flops: float) -> int:
     """The largest size that a budget could make best, with room above: 6 N D at ten tokens for each parameter."""
-    parameters = (max(flops, 0.0) / 60) ** 0.5
+    parameters = (flops / 60) ** 0.5
     return max(6, min(LARGEST, round(1 + 3 * (math.log10(max(parameters, 1e3)) - 3)) + 1))
 
 
@@ -301,9 +303,7 @@ def _joined(old: Sequence[Cell], new: Sequence[Cell]) -> list[Cell]:
     before = {cell.key: cell for cell in old}
     after = {cell.key: cell for cell in new}
     joined = [
-        dataclasses.replace(before[key], seeds=tuple(sorted({*cell.seeds, *before[key].seeds})))
-        if key in before
-        else cell
+        dataclasses.replace(before[key], seeds=tuple(sorted({*cell.seeds, *before[key].seeds}))) if key in before else cell
         for key, cell in after.items()
     ]
     return joined + [cell for key, cell in before.items() if key not in after]
