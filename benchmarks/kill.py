@@ -59,8 +59,9 @@ def main() -> None:
         moments = random_moments(asked.kills, random.Random(asked.seed), points)
         kills, problems = kill_again_and_again(place, moments)
         differences = compare(place / "whole", place / "killed")
-    in_runs = [kill for kill in kills if kill["under_way"]]
-    with_checkpoint = [kill for kill in kills if kill["checkpoints"]]
+    trained = [kill for kill in kills if kill["new_points"]]  # the others fell on imports and planning
+    in_runs = [kill for kill in trained if kill["under_way"]]
+    with_checkpoint = [kill for kill in in_runs if kill["checkpoints"]]
     keep(
         [
             {"figure": "kills", "measured": len(kills), "unit": ""},
@@ -125,9 +126,9 @@ def kill_again_and_again(place: Path, moments: list[tuple[int, float]]) -> tuple
     problems: dict[str, Any] = {"touched": [], "restarted": [], "orphans": [], "longest": 0.0}
     ended: dict[str, list[Any]] = {}
     for points, seconds in moments:
-        enough, start = points_of(out) + points, time.perf_counter()
+        before, start = points_of(out), time.perf_counter()
         process = begin(place, "killed")
-        while process.poll() is None and points_of(out) < enough:
+        while process.poll() is None and points_of(out) < before + points:
             time.sleep(0.02)
         time.sleep(seconds)
         if process.poll() is not None:
@@ -143,7 +144,8 @@ def kill_again_and_again(place: Path, moments: list[tuple[int, float]]) -> tuple
             problems["orphans"].append(len(met))
         check_resumed(out, met, problems)
         check_ended(out, ended, problems)
-        met.append({"after_seconds": round(after, 2), "ended": len(ended)} | found(out))
+        new_points = points_of(out) - before
+        met.append({"after_seconds": round(after, 2), "new_points": new_points, "ended": len(ended)} | found(out))
         print(f"kill {len(met)}: {after:.1f} s after the start, {len(ended)} runs ended", file=sys.stderr, flush=True)
     finish(place, "killed")
     check_resumed(out, met, problems)

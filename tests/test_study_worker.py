@@ -1,6 +1,10 @@
 """A worker whose study is gone leaves its run as a kill would have left it, so that the next start goes on."""
 
+import signal
+import subprocess
+import sys
 import sysconfig
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -8,8 +12,9 @@ import pytest
 
 from allometry.data._corpus import prepare
 from allometry.record.store import Folder
+from allometry.study.entry import Place
 from allometry.study.job import Job
-from allometry.study.worker import Place, carry_out
+from allometry.study.worker import carry_out
 
 
 class Wire(Connection):
@@ -51,3 +56,38 @@ def test_a_study_that_is_gone_is_no_fault_of_the_run(tmp_path, corpus, messages:
     whole = Place(store=tmp_path / "whole", device="cpu", threads=1)
     carry_out(whole, Wire(1e9), run, corpus.folder)
     assert store.end(run_id).loss == Folder(whole.store).end(run_id).loss
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker ends when it finds the wire closed")
+def test_a_worker_goes_with_its_study_while_it_still_loads_torch() -> None:
+    """A stand-in for the study starts a worker, says its process and waits. The worker has to go when it is killed."""
+    program = (
+        "import multiprocessing, sys, time\n"
+        "from pathlib import Path\n"
+        "from allometry.study.entry import Place, begin\n"
+        "if __name__ == '__main__':\n"
+        "    context = multiprocessing.get_context('spawn')\n"
+        "    ours, theirs = context.Pipe()\n"
+        "    worker = context.Process(target=begin, args=(theirs, Place(store=Path('.'), device='cpu', threads=1)))\n"
+        "    worker.start()\n"
+        "    print(worker.pid, 'torch' in sys.modules, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    study = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert study.stdout
+    with study.stdout:
+        worker, torch_is_loaded = study.stdout.readline().split()
+    assert torch_is_loaded == "False"  # so it is not what a worker waits for, either
+    study.send_signal(signal.SIGKILL)
+    study.wait()
+    deadline = time.perf_counter() + 30
+    while time.perf_counter() < deadline and _lives(int(worker)):
+        time.sleep(0.01)
+    assert not _lives(int(worker))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

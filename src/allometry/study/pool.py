@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from allometry.flow import Refusal
-from allometry.study.worker import Place, serve
+from allometry.study.entry import Place, begin
 
 Message = tuple[Any, ...]
 TALK = ("point", "note")  # messages on the way to an answer
@@ -20,7 +20,7 @@ class Pool:
         self._ends: list[tuple[Connection, Any]] = []
         for _ in range(jobs):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, place), daemon=True)
+            process = context.Process(target=begin, args=(theirs, place), daemon=True)
             process.start()
             theirs.close()
             self._ends.append((ours, process))

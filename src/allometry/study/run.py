@@ -21,13 +21,14 @@ from allometry.record.store import Folder, guarded, make_folder, read_json, writ
 from allometry.record.table import table
 from allometry.study.clock import Clock
 from allometry.study.design import Cell
+from allometry.study.entry import Place
 from allometry.study.job import FAMILIES, Job, short_name
 from allometry.study.plan import Plan, read_plan, write_plan
 from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
 from allometry.study.rates import Rates
 from allometry.study.request import Request
-from allometry.study.worker import SEQUENCES, Place
+from allometry.study.worker import SEQUENCES
 
 RESERVE = 6.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...

@@ -1,13 +1,9 @@
 """A worker: a process of its own that prices models and carries out runs, one after another, as the study tells it."""
 
 import contextlib
-import ctypes
-import dataclasses
 import functools
 import math
-import os
 import platform
-import signal
 import sys
 import time
 import traceback
@@ -22,6 +18,7 @@ from allometry.data._corpus import load
 from allometry.data.text import Text
 from allometry.flow import End, Refusal, Run, Tokens
 from allometry.record.store import Folder, explain
+from allometry.study.entry import Place
 from allometry.study.job import Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import Price
@@ -34,21 +31,8 @@ from allometry.train.speed import latency, seconds_per_step
 SEQUENCES = 96  # held out
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a worker works."""
-
-    store: Path
-    device: str
-    threads: int
-    checkpoint_seconds: float = 15.0
-    revision: str = ""
-
-
 def serve(connection: Connection, place: Place) -> None:
-    """Answer requests until the connection closes. Ends with its parent, also when that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    _end_with_parent()
+    """Answer requests until the connection closes."""
     torch.set_num_threads(place.threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (message := connection.recv()) is not None:
@@ -229,15 +213,6 @@ def _facts(place: Place, precision: str) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "revision": place.revision,
     }
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to end this process when its parent is gone, so that no orphan writes beside the next start."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            sys.exit()
 
 
 _ANSWERS: dict[str, Any] = {"price": price, "precisions": precisions, "run": carry_out}
