@@ -1,0 +1,156 @@
+"""Curved: a law of any shape on its points, as a Model for the search; derivatives by the complex step.
+
+The law is only called. What it is linear in (`coefficients`) is read off by calling it with one coefficient at 1 and the rest
+at 0; derivatives in the other parameters are the imaginary part of the law at a parameter + 1e-30 i, exact to rounding
+(Squire & Trapp 1998). A law that complex numbers do not pass through gets central differences.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Inexact
+
+from allometry.fit.criterion import Criterion
+from allometry.fit.laws._law import Law, Parameter
+
+COMPLEX = 1e-30
+STARTS = 3000  # of a search; more combinations than that are sampled
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curved:
+    """Values are the free coefficients, then the other free parameters (by their logarithm where their scale is "log")."""
+
+    law: Law
+    columns: dict[str, Float[np.ndarray, " points"]]
+    pinned: dict[str, float]
+    criterion: Criterion
+    analytic: bool  # complex numbers pass through the law
+
+    @property
+    def linear(self) -> tuple[str, ...]:
+        return tuple(name for name in self.law.coefficients if name not in self.pinned)
+
+    @property
+    def others(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self.law.parameters if p.name not in self.pinned and p.name not in self.law.coefficients)
+
+    @property
+    def terms(self) -> int:
+        return len(self.linear)
+
+    @property
+    def bounds(self) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
+        low, high = [], []
+        for parameter in (*(self.law.parameter(name) for name in self.linear), *self.others):
+            ends = (-np.inf if parameter.low is None else parameter.low), (parameter.high or np.inf)
+            if parameter.scale == "log":
+                with np.errstate(divide="ignore"):
+                    ends = np.log(ends[0]), np.log(ends[1])
+            low.append(ends[0])
+            high.append(ends[1])
+        return np.array(low, dtype=float), np.array(high, dtype=float)
+
+    def named(self, values: Inexact[np.ndarray, "*sets values"]) -> dict[str, Inexact[np.ndarray, "*sets"]]:
+        """Parameters by name, in their own units."""
+        found: dict[str, Any] = {name: np.full(values.shape[:-1], float(value)) for name, value in self.pinned.items()}
+        found |= {name: values[..., i] for i, name in enumerate(self.linear)}
+        for i, parameter in enumerate(self.others, start=self.terms):
+            with np.errstate(over="ignore"):
+                found[parameter.name] = np.exp(values[..., i]) if parameter.scale == "log" else values[..., i]
+        return found
+
+    def predicted(self, values: Inexact[np.ndarray, "*sets values"]) -> Inexact[np.ndarray, "*sets points"]:
+        parameters = {name: value[..., None] for name, value in self.named(values).items()}
+        with np.errstate(all="ignore"):
+            found = self.law.predict(parameters, self.columns)
+        return np.broadcast_to(found, (*values.shape[:-1], len(next(iter(self.columns.values())))))
+
+    def base(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points"]:
+        return np.nan_to_num(self.predicted(np.concatenate([np.zeros((len(others), self.terms)), others], axis=1)))
+
+    def basis(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points terms"]:
+        if not self.terms:
+            return np.zeros((len(others), len(next(iter(self.columns.values()))), 0))
+        base = self.base(others)
+        found = []
+        for term in np.eye(self.terms):
+            values = np.concatenate([np.tile(term, (len(others), 1)), others], axis=1)
+            found.append(np.nan_to_num(self.predicted(values)) - base)
+        return np.stack(found, axis=2)
+
+    def slopes(
+        self, values: Float[np.ndarray, "sets values"]
+    ) -> tuple[Float[np.ndarray, "sets points"], Float[np.ndarray, "sets points values"]]:
+        basis = self.basis(values[:, self.terms :])
+        predicted = self.predicted(values)
+        count = values.shape[1] - self.terms
+        if not count:
+            return predicted, basis
+        shift = np.zeros((count, 1, values.shape[1]))
+        shift[np.arange(count), 0, np.arange(self.terms, values.shape[1])] = 1
+        if self.analytic:
+            found = self.predicted(values + 1j * COMPLEX * shift).imag / COMPLEX
+        else:
+            size = 1e-6 * np.maximum(np.abs(values), 1e-3) * shift
+            width = 2 * size[:, :, self.terms :].sum(2)[:, :, None]
+            found = (self.predicted(values + size) - self.predicted(values - size)) / width
+        return predicted, np.nan_to_num(np.concatenate([basis, np.moveaxis(found, 0, 2)], axis=2))
+
+    def bends(
+        self, values: Float[np.ndarray, "sets values"], weights: Float[np.ndarray, "sets points"]
+    ) -> Float[np.ndarray, "sets values values"]:
+        rows = []
+        for index in range(values.shape[1]):
+            size = np.zeros(values.shape)
+            size[:, index] = 1e-5 * np.maximum(np.abs(values[:, index]), 1e-3)
+            ends = [np.einsum("sp,spv->sv", weights, self.slopes(values + sign * size)[1]) for sign in (1, -1)]
+            rows.append((ends[0] - ends[1]) / (2 * size[:, index, None]))
+        found = np.stack(rows, axis=1)
+        return (found + found.transpose(0, 2, 1)) / 2
+
+    def starts(
+        self, observed: Float[np.ndarray, " points"] | None = None, seed: int = 0
+    ) -> Float[np.ndarray, "starts others"]:
+        """Where the law says to begin, or combinations of starting values; in the coordinates of the search."""
+        begun = self.law.begin(self.columns, observed) if observed is not None else None
+        if begun and self.others:
+            return np.stack([np.log(begun[p.name]) if p.scale == "log" else begun[p.name] for p in self.others], axis=1)
+        axes = [self._axis(parameter) for parameter in self.others]
+        if not axes:
+            return np.zeros((1, 0))
+        total = int(np.prod([len(axis) for axis in axes]))
+        if total <= STARTS:
+            return np.array(list(itertools.product(*axes)))
+        generator = np.random.default_rng(seed)
+        return np.stack([generator.choice(axis, STARTS) for axis in axes], axis=1)
+
+    def _axis(self, parameter: Parameter) -> Float[np.ndarray, " values"]:
+        start = np.array(parameter.start, dtype=float)
+        if parameter.data:
+            start = np.quantile(self.columns[parameter.data], start)
+        if not len(start):
+            if parameter.low and parameter.high:
+                start = np.geomspace(max(parameter.low, 0.01), min(parameter.high, 4.0), 10)
+            else:
+                start = np.array([0.01, 0.1, 1.0, 10.0])
+        return np.log(start) if parameter.scale == "log" else start
+
+
+def curved(
+    law: Law, columns: Mapping[str, Float[np.ndarray, " points"]], pinned: Mapping[str, float], criterion: Criterion
+) -> Curved:
+    """The law on these points, with some parameters pinned; checks how derivatives can be had."""
+    found = Curved(law=law, columns=dict(columns), pinned=dict(pinned), criterion=criterion, analytic=True)
+    start = found.starts()
+    values = np.concatenate([np.ones((1, found.terms)), start[len(start) // 2][None] * 1.01], axis=1)
+    try:
+        exact = found.slopes(values)[1]
+        finite = dataclasses.replace(found, analytic=False).slopes(values)[1]
+        analytic = bool(np.allclose(exact, finite, rtol=1e-3, atol=1e-4 * float(np.abs(finite).max(initial=0.0))))
+    except (TypeError, ValueError):
+        analytic = False
+    return dataclasses.replace(found, analytic=analytic)

@@ -1,0 +1,251 @@
+"""Descent from starts to minima of a criterion, for many starts and data sets at once.
+
+Gauss-Newton with Huber's weights, which majorise his criterion (so a step rarely fails), then Newton's method with the second
+derivatives once that creeps; both damped (Levenberg, Marquardt). A step that makes the criterion worse is not taken. Bounds
+hold by projection (Bertsekas 1982). Absolute deviations (delta = 0) are approached through ever smaller delta.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from allometry.fit.criterion import LEAST, LN, TINY, Criterion
+from allometry.fit.model import Model, Solution
+
+CREEP = 1e-2  # relative gain of a step, below which Newton's method takes over
+ENTRIES = 3e6  # of the largest array; more sets are worked off in parts
+SHARPEST = 1e-7  # of the residuals' scale: the delta that stands for 0
+
+
+def objective(
+    problem: Model,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    coefficients: Float[np.ndarray, "sets terms"],
+    exponents: Float[np.ndarray, "sets others"],
+) -> Float[np.ndarray, " sets"]:
+    """The weighted sum over points of the criterion."""
+    return _score(problem, problem.criterion, loss, weights, np.concatenate([coefficients, exponents], axis=1))
+
+
+def refine(
+    problem: Model,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    coefficients: Float[np.ndarray, "sets terms"],
+    exponents: Float[np.ndarray, "sets others"],
+    steps: int = 60,
+    *,
+    fixed: dict[int, Float[np.ndarray, " sets"]] | None = None,
+    newton: bool = True,
+) -> Solution:
+    """Go down from a start until nothing moves. `fixed` holds values (by position) still, at one number for each set;
+    NaN leaves it free in that set.
+
+    Without `newton` the last digits are left out: enough for draws of laws whose second derivatives are dear.
+    """
+    low, high = (np.tile(bound, (len(loss), 1)) for bound in problem.bounds)
+    for position, held in (fixed or {}).items():
+        low[:, position] = np.where(np.isnan(held), low[:, position], held)
+        high[:, position] = np.where(np.isnan(held), high[:, position], held)
+    values = np.clip(np.concatenate([coefficients, exponents], axis=1), low, high)
+    chunk = max(1, int(ENTRIES / (loss.shape[1] * (values.shape[1] + problem.terms))))
+    for first in range(0, len(loss), chunk):
+        part = slice(first, first + chunk)
+        ends = low[part], high[part]
+        for criterion in _sharpening(problem, loss[part], weights[part], values[part]):
+            values[part] = _descend(problem, criterion, loss[part], weights[part], values[part], *ends, steps, newton)
+    terms = problem.terms
+    score = _score(problem, problem.criterion, loss, weights, values)
+    return Solution(coefficients=values[:, :terms], exponents=values[:, terms:], objective=score)
+
+
+def gradient(
+    problem: Model,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+    held: tuple[int, ...] = (),
+) -> Float[np.ndarray, " sets"]:
+    """The force that is left at the free values, as a share of the forces that cancel there: 0 at a minimum, at most 1."""
+    low, high = (np.tile(bound, (len(loss), 1)) for bound in problem.bounds)
+    criterion = list(_sharpening(problem, loss, weights, values))[-1]
+    slopes, pull, _, _ = _forces(problem, criterion, loss, weights, values)
+    uphill = np.einsum("spi,sp->si", slopes, pull)
+    total = np.einsum("spi,sp->si", np.abs(slopes), np.abs(pull))
+    free = _free(values, uphill, low, high)
+    free[:, list(held)] = False
+    return np.where(free, np.abs(uphill) / (total + TINY), 0.0).max(1)
+
+
+def _score(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+) -> Float[np.ndarray, " sets"]:
+    with np.errstate(all="ignore"):
+        total = (weights * criterion.cost(criterion.residual(loss, problem.predicted(values)))).sum(1)
+    return np.where(np.isfinite(total), total, np.inf)
+
+
+def _sharpening(
+    problem: Model,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+) -> list[Criterion]:
+    """The criteria to go down one after the other: one, except for absolute deviations."""
+    criterion = problem.criterion
+    if criterion.delta != 0:
+        return [criterion]
+    residual = criterion.residual(loss, problem.predicted(values))
+    scale = float(np.median(np.abs(residual[weights > 0]))) + 1e-9
+    return [criterion.edit(delta=scale * sharp) for sharp in np.geomspace(1.0, SHARPEST, 8)]
+
+
+def _forces(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+) -> tuple[
+    Float[np.ndarray, "sets points values"],
+    Float[np.ndarray, "sets points"],
+    Float[np.ndarray, "sets points"],
+    Float[np.ndarray, "sets points"],
+]:
+    """Slopes of what residuals are differences of; pull on each point; its weight in Gauss-Newton; in Newton."""
+    predicted, slopes = problem.slopes(values)
+    residual = criterion.residual(loss, predicted)
+    if criterion.of == LN:
+        slopes = slopes / np.maximum(predicted, LEAST * loss)[:, :, None]
+    size = np.abs(residual)
+    weight = weights * criterion.side(residual)
+    if criterion.delta is None:
+        return slopes, weight * residual, weight, weight
+    pulled = weight * np.minimum(1.0, criterion.delta / np.maximum(size, TINY))
+    return slopes, pulled * residual, pulled, weight * (size <= criterion.delta)
+
+
+def _free(
+    values: Float[np.ndarray, "sets values"],
+    uphill: Float[np.ndarray, "sets values"],
+    low: Float[np.ndarray, "sets values"],
+    high: Float[np.ndarray, "sets values"],
+) -> Bool[np.ndarray, "sets values"]:
+    """Which values do not press against a bound."""
+    return ~(((values <= low) & (uphill <= 0)) | ((values >= high) & (uphill >= 0)))
+
+
+def _step(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+    damping: Float[np.ndarray, " sets"],
+    low: Float[np.ndarray, "sets values"],
+    high: Float[np.ndarray, "sets values"],
+    newton: bool,
+) -> tuple[Float[np.ndarray, "sets values"], Float[np.ndarray, " sets"]]:
+    """One damped step, and the force that is left (in units in which the Gauss-Newton matrix has 1 on its diagonal)."""
+    slopes, pull, weight, inner = _forces(problem, criterion, loss, weights, values)
+    uphill = np.einsum("spi,sp->si", slopes, pull)
+    free = _free(values, uphill, low, high)
+    gram = np.matmul((slopes * weight[:, :, None]).transpose(0, 2, 1), slopes)
+    size = np.sqrt(np.einsum("sii->si", gram))
+    size = np.where(size > 1e-150, size, 1.0)
+    if newton:
+        relative = criterion.of == LN
+        both = inner + pull if relative else inner
+        gram = np.matmul((slopes * both[:, :, None]).transpose(0, 2, 1), slopes)
+        pull = pull / np.maximum(problem.predicted(values), LEAST * loss) if relative else pull
+        gram = gram - problem.bends(values, pull)
+    gram = gram / size[:, :, None] / size[:, None, :] * (free[:, :, None] & free[:, None, :])
+    force = uphill / size * free
+    index = np.arange(values.shape[1])
+    gram[:, index, index] += damping[:, None] + np.where(free, 1e-14, 1.0)
+    known = np.isfinite(gram).all((1, 2)) & np.isfinite(force).all(1)
+    gram, force = np.where(known[:, None, None], gram, np.eye(len(index))), np.where(known[:, None], force, 0.0)
+    step = np.linalg.solve(gram, force[:, :, None])[:, :, 0] / size
+    return np.where(np.isfinite(step), step, 0.0), np.abs(force).max(1)
+
+
+def _descend(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+    low: Float[np.ndarray, "sets values"],
+    high: Float[np.ndarray, "sets values"],
+    steps: int,
+    second: bool,
+) -> Float[np.ndarray, "sets values"]:
+    """Only the data sets that still move are worked on."""
+    values = values.copy()
+    score = _score(problem, criterion, loss, weights, values)
+    damping = np.full(len(loss), 1e-4)
+    newton = np.zeros(len(loss), dtype=bool)
+    failed = np.zeros(len(loss), dtype=int)
+    moving = np.arange(len(loss))
+    for _ in range(steps):
+        for mode in (False, True):
+            here = moving[newton[moving] == mode]
+            if not len(here):
+                continue
+            rows = loss[here], weights[here]
+            with np.errstate(all="ignore"):  # a wild trial may overflow; it is then not taken
+                step, _ = _step(problem, criterion, *rows, values[here], damping[here], low[here], high[here], newton=mode)
+            trial = np.clip(values[here] + step, low[here], high[here])
+            trial_score = _score(problem, criterion, *rows, trial)
+            gain = score[here] - trial_score
+            better = gain > 0
+            small = gain <= CREEP * score[here]
+            values[here[better]] = trial[better]
+            score[here[better]] = trial_score[better]
+            failed[here] = np.where(better, 0, failed[here] + 1)
+            damping[here] = np.clip(np.where(better, damping[here] / 5, damping[here] * 8), 1e-12, 1e8)
+            if mode:
+                # A small gain settles nothing while a strong damping keeps the steps small.
+                still = np.where(better, (gain <= 1e-14 * score[here]) & (damping[here] < 1e-2), failed[here] > 12)
+                moving = np.setdiff1d(moving, here[still], assume_unique=True)
+            else:
+                turn = here[small & (better | (failed[here] > 2))]
+                if second:
+                    newton[turn], damping[turn], failed[turn] = True, 1e-6, 0
+                else:
+                    tiny = np.where(better, (gain <= 1e-9 * score[here]) & (damping[here] < 1), failed[here] > 6)
+                    moving = np.setdiff1d(moving, here[tiny], assume_unique=True)
+        if not len(moving):
+            break
+    return _polish(problem, criterion, loss, weights, values, low, high) if second else values
+
+
+def _polish(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+    low: Float[np.ndarray, "sets values"],
+    high: Float[np.ndarray, "sets values"],
+) -> Float[np.ndarray, "sets values"]:
+    """Newton steps that are judged by the force that is left: near a minimum the criterion itself is flat to rounding."""
+    none = np.full(len(loss), 1e-14)
+    with np.errstate(all="ignore"):
+        step, force = _step(problem, criterion, loss, weights, values, none, low, high, newton=True)
+    for _ in range(3):
+        trial = np.clip(values + step, low, high)
+        with np.errstate(all="ignore"):
+            next_step, next_force = _step(problem, criterion, loss, weights, trial, none, low, high, newton=True)
+        now, then = (_score(problem, criterion, loss, weights, v) for v in (values, trial))
+        better = (next_force < force) & (then <= now * (1 + 1e-12))
+        if not better.any():
+            break
+        values = np.where(better[:, None], trial, values)
+        step = np.where(better[:, None], next_step, 0.0)
+        force = np.where(better, next_force, force)
+    return values

@@ -1,0 +1,143 @@
+"""Profile intervals: every value of a parameter at which the best fit is not refused by an F test.
+
+    {v : Q(v) - Q_min <= F(level; 1, n - p) * s / 2}
+
+Q(v) is the criterion with the parameter held at v and all others anew at their best. For squares s is the residual variance,
+and this is the textbook's interval; for Huber's criterion s = mean(psi^2) / mean(psi') (Huber 1981, 7.10). Honest where the
+valley is curved or ends at a bound. Rows of one run are correlated: then n is the number of runs, and s grows by rows per run.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+from allometry.fit import descend
+from allometry.fit.criterion import Criterion
+from allometry.fit.curved import Curved
+from allometry.fit.pose import Posed
+from allometry.fit.search import Found
+
+STEPS = np.array([0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 25, 50, 100, 300, 1000])  # standard errors
+
+
+def scale(criterion: Criterion, residual: Float[np.ndarray, " points"], spare: int) -> float:
+    """s of the docstring: what twice a difference of criteria is measured in."""
+    side = criterion.side(residual)
+    if criterion.delta is None:
+        return float((side * residual**2).sum() / spare)
+    size = np.abs(residual)
+    delta = criterion.delta or 1e-9 * float(size.max(initial=1e-300))
+    # The density of residuals near 0 is what counts; where delta holds too few of them, a wider window estimates it.
+    window = max(delta, float(np.median(size)) * len(size) ** (-1 / 5))
+    inside = float(np.mean(size <= window)) * (delta / window)
+    return float((side * np.minimum(size, delta) ** 2).sum() / spare / max(inside, 1e-12))
+
+
+def profiles(
+    posed: Posed,
+    loss: Float[np.ndarray, " points"],
+    found: Found,
+    level: float,
+    runs: int,
+) -> dict[str, tuple[float, float]]:
+    """Intervals of the parameters that the law is not linear in, and of a floor. An end that is not reached is the bound."""
+    spare = runs - posed.free
+    if spare < 1:
+        return {}
+    model = posed.model
+    residual = model.criterion.residual(loss, model.predicted(found.values[None])[0])
+    spread = scale(model.criterion, residual, max(1, len(loss) - posed.free)) * len(loss) / runs
+    allowed = float(stats.f.ppf(level, 1, spare)) * spread / 2
+    low, high = model.bounds
+    errors = standard_errors(posed, loss, found, spread)
+    wanted = [i for i, name in enumerate(posed.names) if i not in posed.fixed and (i >= model.terms or name in ("E", "a"))]
+    held, owner = [], []
+    for i in wanted:
+        wide = errors[i] if np.isfinite(errors[i]) and errors[i] > 0 else abs(found.values[i]) + 0.1
+        ends = np.clip(found.values[i] + wide * np.concatenate([-STEPS[::-1], STEPS]), low[i], high[i])
+        places = np.unique(ends)
+        held.append(places)
+        owner.append(np.full(len(places), i))
+    if not wanted:
+        return {}
+    places, which = np.concatenate(held), np.concatenate(owner)
+    costs = _held(posed, loss, found.values, places, which)
+    result = {}
+    for i in wanted:
+        here = which == i
+        ends = _ends(places[here], costs[here] - found.objective, float(found.values[i]), allowed)
+        lower, upper = (low[i] if ends[0] is None else ends[0]), (high[i] if ends[1] is None else ends[1])
+        if isinstance(model, Curved) and i >= model.terms and model.others[i - model.terms].scale == "log":
+            lower, upper = np.exp(lower), np.exp(upper)
+        result[posed.names[i]] = (float(lower), float(upper))
+    return result
+
+
+def _held(
+    posed: Posed,
+    loss: Float[np.ndarray, " points"],
+    values: Float[np.ndarray, " values"],
+    places: Float[np.ndarray, " places"],
+    which: Int[np.ndarray, " places"],
+) -> Float[np.ndarray, " places"]:
+    """The criterion with value `which` held at each place. Each place starts from the estimate, then from its neighbours."""
+    model, count = posed.model, len(places)
+    rows, ones = np.repeat(loss[None], count, axis=0), np.ones((count, len(loss)))
+    start = np.tile(values, (count, 1))
+    best = np.full(count, np.inf)
+    solution = start.copy()
+    for attempt in range(3):
+        for i in np.unique(which):
+            start[which == i, i] = places[which == i]
+        fixed = {int(i): np.where(which == i, places, np.nan) for i in np.unique(which)} | posed.held(count)
+        found = descend.refine(
+            model,
+            rows,
+            ones,
+            start[:, : model.terms],
+            start[:, model.terms :],
+            60,
+            fixed=fixed,
+            newton=not isinstance(model, Curved),
+        )
+        better = found.objective < best
+        best = np.where(better, found.objective, best)
+        solution = np.where(better[:, None], found.values, solution)
+        # The neighbour on the side of the estimate, and then the other one.
+        shift = np.where(places > values[which], -1, 1) * (1 if attempt == 0 else -1)
+        neighbour = np.clip(np.arange(count) + shift, 0, count - 1)
+        start = np.where((which[neighbour] == which)[:, None], solution[neighbour], solution)
+    return best
+
+
+def standard_errors(
+    posed: Posed, loss: Float[np.ndarray, " points"], found: Found, spread: float
+) -> Float[np.ndarray, " values"]:
+    """Standard errors by the Gauss-Newton matrix: the first guess of how wide to look."""
+    predicted, slopes = posed.model.slopes(found.values[None])
+    scaled = slopes[0] / predicted[0][:, None] if posed.model.criterion.of == "ln loss" else slopes[0]
+    size = np.sqrt((scaled**2).sum(0))
+    size = np.where(size > 0, size, 1.0)
+    inverse = np.linalg.pinv((scaled / size).T @ (scaled / size), rcond=1e-10, hermitian=True)
+    return np.sqrt(np.maximum(np.diag(inverse), 0) * spread) / size
+
+
+def _ends(
+    places: Float[np.ndarray, " places"], rise: Float[np.ndarray, " places"], best: float, allowed: float
+) -> tuple[float | None, float | None]:
+    """Where the rise crosses what is allowed, on each side; on a parabola the root of the rise is straight."""
+    found: list[float | None] = []
+    for side in (-1, 1):
+        here = np.flatnonzero((places - best) * side > 0)
+        order = here[np.argsort(np.abs(places[here] - best))]
+        beyond = [i for i in order if rise[i] > allowed]
+        if not beyond:
+            found.append(None)
+            continue
+        first = beyond[0]
+        before = [i for i in order if abs(places[i] - best) < abs(places[first] - best)]
+        inner, inner_root = (places[before[-1]], np.sqrt(max(rise[before[-1]], 0.0))) if before else (best, 0.0)
+        outer_root = np.sqrt(rise[first])
+        share = (np.sqrt(allowed) - inner_root) / max(outer_root - inner_root, 1e-300)
+        found.append(float(inner + np.clip(share, 0, 1) * (places[first] - inner)))
+    return found[0], found[1]
