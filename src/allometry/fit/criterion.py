@@ -6,6 +6,8 @@ Huber_delta(r) = r^2 / 2 up to delta, delta (|r| - delta / 2) beyond. `side` is 
 Sums, not means: an optimiser that stops at a fixed small gain stops too early on means (Besiroglu et al., 2024).
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float
 
@@ -37,6 +39,7 @@ class Criterion(Spec):
         more = f", over-prediction x {self.over:g}" if self.over != 1 else ""
         return f"sum of {kind} of {self.of}{more}"
 
+    @no_type_check  # called at every step of a search
     def residual(
         self, loss: Float[np.ndarray, "*sets points"], predicted: Float[np.ndarray, "*sets points"]
     ) -> Float[np.ndarray, "*sets points"]:
@@ -44,9 +47,11 @@ class Criterion(Spec):
             return np.log(loss) - np.log(np.maximum(predicted, LEAST * loss))
         return loss - predicted
 
+    @no_type_check  # called at every step of a search
     def side(self, residual: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         return np.where(residual < 0, self.over, 1.0)
 
+    @no_type_check  # called at every step of a search
     def cost(self, residual: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         if self.delta is None:
             return self.side(residual) * residual**2 / 2
@@ -55,6 +60,7 @@ class Criterion(Spec):
         return self.side(residual) * huber(residual, self.delta)
 
 
+@no_type_check
 def huber(residual: Float[np.ndarray, "..."], delta: float) -> Float[np.ndarray, "..."]:
     """`r^2 / 2` up to delta, `delta (|r| - delta / 2)` beyond."""
     size = np.abs(residual)

@@ -6,6 +6,7 @@ at 0; derivatives in the other parameters are the imaginary part of the law at a
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +16,14 @@ from jaxtyping import Float, Inexact
 
 from allometry.fit.criterion import Criterion
 from allometry.fit.laws._law import Law, Parameter
+from allometry.fit.model import Model
 
 COMPLEX = 1e-30
 STARTS = 3000  # of a search; more combinations than that are sampled
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Curved:
+class Curved(Model):
     """Values are the free coefficients, then the other free parameters (by their logarithm where their scale is "log")."""
 
     law: Law
@@ -30,19 +32,19 @@ class Curved:
     criterion: Criterion
     analytic: bool  # complex numbers pass through the law
 
-    @property
+    @functools.cached_property
     def linear(self) -> tuple[str, ...]:
         return tuple(name for name in self.law.coefficients if name not in self.pinned)
 
-    @property
+    @functools.cached_property
     def others(self) -> tuple[Parameter, ...]:
         return tuple(p for p in self.law.parameters if p.name not in self.pinned and p.name not in self.law.coefficients)
 
-    @property
+    @functools.cached_property
     def terms(self) -> int:
         return len(self.linear)
 
-    @property
+    @functools.cached_property
     def bounds(self) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
         low, high = [], []
         for parameter in (*(self.law.parameter(name) for name in self.linear), *self.others):

@@ -5,14 +5,20 @@ derivatives once that creeps; both damped (Levenberg, Marquardt). A step that ma
 hold by projection (Bertsekas 1982). Absolute deviations (delta = 0) are approached through ever smaller delta.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Bool, Float
 
 from allometry.fit.criterion import LEAST, LN, TINY, Criterion
 from allometry.fit.model import Model, Solution
+from allometry.fit.nonnegative import nonnegative
 
-CREEP = 1e-2  # relative gain of a step, below which Newton's method takes over
+CREEP = 1e-3  # relative gain of a step, below which Newton's method takes over
 ENTRIES = 3e6  # of the largest array; more sets are worked off in parts
+BACK = 4  # failures of Newton steps in a row, after which Gauss-Newton takes over again
+MOST = 5  # coefficients that are solved anew at every step
+PAUSE, STALL = 15, 1e-9
 SHARPEST = 1e-7  # of the residuals' scale: the delta that stands for 0
 
 
@@ -38,15 +44,13 @@ def refine(
     fixed: dict[int, Float[np.ndarray, " sets"]] | None = None,
     newton: bool = True,
 ) -> Solution:
-    """Go down from a start until nothing moves. `fixed` holds values (by position) still, at one number for each set;
-    NaN leaves it free in that set.
+    """Go down from a start until nothing moves. `fixed` holds values (by position) still, at one number for each set.
 
     Without `newton` the last digits are left out: enough for draws of laws whose second derivatives are dear.
     """
     low, high = (np.tile(bound, (len(loss), 1)) for bound in problem.bounds)
     for position, held in (fixed or {}).items():
-        low[:, position] = np.where(np.isnan(held), low[:, position], held)
-        high[:, position] = np.where(np.isnan(held), high[:, position], held)
+        low[:, position] = high[:, position] = held
     values = np.clip(np.concatenate([coefficients, exponents], axis=1), low, high)
     chunk = max(1, int(ENTRIES / (loss.shape[1] * (values.shape[1] + problem.terms))))
     for first in range(0, len(loss), chunk):
@@ -77,6 +81,7 @@ def gradient(
     return np.where(free, np.abs(uphill) / (total + TINY), 0.0).max(1)
 
 
+@no_type_check  # called at every step; `refine` checks the shapes
 def _score(
     problem: Model,
     criterion: Criterion,
@@ -104,6 +109,7 @@ def _sharpening(
     return [criterion.edit(delta=scale * sharp) for sharp in np.geomspace(1.0, SHARPEST, 8)]
 
 
+@no_type_check  # called at every step; `refine` checks the shapes
 def _forces(
     problem: Model,
     criterion: Criterion,
@@ -129,6 +135,7 @@ def _forces(
     return slopes, pulled * residual, pulled, weight * (size <= criterion.delta)
 
 
+@no_type_check  # called at every step; `refine` checks the shapes
 def _free(
     values: Float[np.ndarray, "sets values"],
     uphill: Float[np.ndarray, "sets values"],
@@ -139,6 +146,7 @@ def _free(
     return ~(((values <= low) & (uphill <= 0)) | ((values >= high) & (uphill >= 0)))
 
 
+@no_type_check  # called at every step; `refine` checks the shapes
 def _step(
     problem: Model,
     criterion: Criterion,
@@ -191,37 +199,90 @@ def _descend(
     newton = np.zeros(len(loss), dtype=bool)
     failed = np.zeros(len(loss), dtype=int)
     moving = np.arange(len(loss))
-    for _ in range(steps):
+    terms = problem.terms
+    solved_for = tuple(int(i) for i in np.flatnonzero((low[:, :terms] < high[:, :terms]).all(0)))
+    project = 0 < len(solved_for) <= MOST and terms < values.shape[1]
+    mark = score.copy()
+    for count in range(steps):
         for mode in (False, True):
             here = moving[newton[moving] == mode]
             if not len(here):
                 continue
             rows = loss[here], weights[here]
-            with np.errstate(all="ignore"):  # a wild trial may overflow; it is then not taken
+            with np.errstate(all="ignore"):  # a wild trial may overflow, and is then not taken
                 step, _ = _step(problem, criterion, *rows, values[here], damping[here], low[here], high[here], newton=mode)
             trial = np.clip(values[here] + step, low[here], high[here])
             trial_score = _score(problem, criterion, *rows, trial)
-            gain = score[here] - trial_score
+            if not mode and project:
+                with np.errstate(all="ignore"):
+                    solved = _projected(problem, criterion, *rows, trial, solved_for)
+                solved_score = _score(problem, criterion, *rows, solved)
+                trial = np.where((solved_score < trial_score)[:, None], solved, trial)
+                trial_score = np.minimum(trial_score, solved_score)
+            gain = np.where(np.isfinite(trial_score), score[here] - trial_score, -1.0)
             better = gain > 0
-            small = gain <= CREEP * score[here]
             values[here[better]] = trial[better]
             score[here[better]] = trial_score[better]
             failed[here] = np.where(better, 0, failed[here] + 1)
             damping[here] = np.clip(np.where(better, damping[here] / 5, damping[here] * 8), 1e-12, 1e8)
+            # A small gain settles nothing while a strong damping keeps the steps small.
+            tiny, calm = (1e-14, 1e-2) if second else (1e-9, 1.0)
+            still = np.where(better, (gain <= tiny * score[here]) & (damping[here] < calm), failed[here] > 8)
             if mode:
-                # A small gain settles nothing while a strong damping keeps the steps small.
-                still = np.where(better, (gain <= 1e-14 * score[here]) & (damping[here] < 1e-2), failed[here] > 12)
-                moving = np.setdiff1d(moving, here[still], assume_unique=True)
-            else:
-                turn = here[small & (better | (failed[here] > 2))]
-                if second:
-                    newton[turn], damping[turn], failed[turn] = True, 1e-6, 0
-                else:
-                    tiny = np.where(better, (gain <= 1e-9 * score[here]) & (damping[here] < 1), failed[here] > 6)
-                    moving = np.setdiff1d(moving, here[tiny], assume_unique=True)
+                # Where the second derivatives mislead, Gauss-Newton goes on.
+                back = here[failed[here] == BACK]
+                newton[back], damping[back] = False, 1e-3
+            elif second:
+                turn = here[(gain <= CREEP * score[here]) & (failed[here] <= BACK)]
+                newton[turn], damping[turn] = True, 1e-6
+                still &= ~better
+            moving = np.setdiff1d(moving, here[still], assume_unique=True)
+        if count % PAUSE == PAUSE - 1:  # a set that gained next to nothing in so many steps creeps along a flat valley
+            moving = moving[mark[moving] - score[moving] > STALL * score[moving]]
+            mark = score.copy()
         if not len(moving):
             break
     return _polish(problem, criterion, loss, weights, values, low, high) if second else values
+
+
+@no_type_check  # called at every step; `refine` checks the shapes
+def _projected(
+    problem: Model,
+    criterion: Criterion,
+    loss: Float[np.ndarray, "sets points"],
+    weights: Float[np.ndarray, "sets points"],
+    values: Float[np.ndarray, "sets values"],
+    solved_for: tuple[int, ...],
+) -> Float[np.ndarray, "sets values"]:
+    """The same point with its coefficients solved anew, by least squares with the weights of this point.
+
+    Without it a search creeps along the curved valley in which coefficients and exponents make up for one another.
+    """
+    terms = problem.terms
+    index = list(solved_for)
+    rest = values[:, :terms].copy()
+    rest[:, index] = 0.0
+    whole, base = problem.basis(values[:, terms:]), problem.base(values[:, terms:])
+    base = base + np.einsum("spt,st->sp", whole, rest)
+    basis = whole[:, :, index]
+    residual = criterion.residual(loss, problem.predicted(values))
+    weight = weights * criterion.side(residual)
+    if criterion.delta is not None:
+        weight = weight * np.minimum(1.0, criterion.delta / np.maximum(np.abs(residual), TINY))
+    if criterion.of == LN:
+        weight = weight / loss**2
+    weighted = basis * weight[:, :, None]
+    gram = np.matmul(weighted.transpose(0, 2, 1), basis)
+    right = np.einsum("spt,sp->st", weighted, loss - base)
+    known = np.isfinite(gram).all((1, 2)) & np.isfinite(right).all(1)
+    low = problem.bounds[0][index]
+    free = tuple(int(i) for i in np.flatnonzero(low < 0))
+    size = np.sqrt(np.einsum("sii->si", gram)) + TINY
+    gram = np.where(known[:, None, None], gram / size[:, :, None] / size[:, None, :], np.eye(len(index)))
+    solved = nonnegative(gram, np.where(known[:, None], right / size, 0.0), free)[0] / size
+    found = values.copy()
+    found[:, index] = np.where(known[:, None], solved, values[:, index])
+    return found
 
 
 def _polish(

@@ -1,7 +1,6 @@
 """Model: what the search needs of a law on its points; Solution: what it finds."""
 
 import dataclasses
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -9,42 +8,35 @@ from jaxtyping import Float
 from allometry.fit.criterion import Criterion
 
 
-@runtime_checkable
-class Model(Protocol):
-    """Values are the coefficients (which the law is linear in), then the others."""
+class Model:
+    """Values are the coefficients (which the law is linear in), then the others. `Problem` and `Curved` are Models."""
 
-    @property
-    def criterion(self) -> Criterion: ...
-
-    @property
-    def terms(self) -> int:
-        """The number of coefficients."""
-        ...
-
-    @property
-    def bounds(self) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]: ...
+    criterion: Criterion
+    terms: int  # coefficients
+    bounds: tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]
 
     def basis(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points terms"]:
         """What each coefficient multiplies."""
-        ...
+        raise NotImplementedError
 
     def base(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points"]:
         """The prediction where all coefficients are 0."""
-        ...
+        raise NotImplementedError
 
-    def predicted(self, values: Float[np.ndarray, "sets values"]) -> Float[np.ndarray, "sets points"]: ...
+    def predicted(self, values: Float[np.ndarray, "sets values"]) -> Float[np.ndarray, "sets points"]:
+        raise NotImplementedError
 
     def slopes(
         self, values: Float[np.ndarray, "sets values"]
     ) -> tuple[Float[np.ndarray, "sets points"], Float[np.ndarray, "sets points values"]]:
         """The prediction and its derivatives."""
-        ...
+        raise NotImplementedError
 
     def bends(
         self, values: Float[np.ndarray, "sets values"], weights: Float[np.ndarray, "sets points"]
     ) -> Float[np.ndarray, "sets values values"]:
         """The weighted sum over points of the second derivatives of the prediction."""
-        ...
+        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

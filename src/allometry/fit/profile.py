@@ -8,7 +8,7 @@ valley is curved or ends at a bound. Rows of one run are correlated: then n is t
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import stats
 
 from allometry.fit import descend
@@ -17,7 +17,7 @@ from allometry.fit.curved import Curved
 from allometry.fit.pose import Posed
 from allometry.fit.search import Found
 
-STEPS = np.array([0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 25, 50, 100, 300, 1000])  # standard errors
+STEPS = np.array([0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 20, 50, 200, 1000])  # standard errors
 
 
 def scale(criterion: Criterion, residual: Float[np.ndarray, " points"], spare: int) -> float:
@@ -51,22 +51,14 @@ def profiles(
     low, high = model.bounds
     errors = standard_errors(posed, loss, found, spread)
     wanted = [i for i, name in enumerate(posed.names) if i not in posed.fixed and (i >= model.terms or name in ("E", "a"))]
-    held, owner = [], []
-    for i in wanted:
-        wide = errors[i] if np.isfinite(errors[i]) and errors[i] > 0 else abs(found.values[i]) + 0.1
-        ends = np.clip(found.values[i] + wide * np.concatenate([-STEPS[::-1], STEPS]), low[i], high[i])
-        places = np.unique(ends)
-        held.append(places)
-        owner.append(np.full(len(places), i))
-    if not wanted:
-        return {}
-    places, which = np.concatenate(held), np.concatenate(owner)
-    costs = _held(posed, loss, found.values, places, which)
     result = {}
     for i in wanted:
-        here = which == i
-        ends = _ends(places[here], costs[here] - found.objective, float(found.values[i]), allowed)
-        lower, upper = (low[i] if ends[0] is None else ends[0]), (high[i] if ends[1] is None else ends[1])
+        wide = errors[i] if np.isfinite(errors[i]) and errors[i] > 0 else abs(found.values[i]) + 0.1
+        ends = found.values[i] + wide * np.concatenate([-STEPS[::-1], STEPS])
+        places = np.unique(np.clip(ends, low[i], high[i]))
+        rise = _held(posed, loss, found.values, places, i) - found.objective
+        crossed = _ends(places, rise, float(found.values[i]), allowed)
+        lower, upper = (low[i] if crossed[0] is None else crossed[0]), (high[i] if crossed[1] is None else crossed[1])
         if isinstance(model, Curved) and i >= model.terms and model.others[i - model.terms].scale == "log":
             lower, upper = np.exp(lower), np.exp(upper)
         result[posed.names[i]] = (float(lower), float(upper))
@@ -78,35 +70,21 @@ def _held(
     loss: Float[np.ndarray, " points"],
     values: Float[np.ndarray, " values"],
     places: Float[np.ndarray, " places"],
-    which: Int[np.ndarray, " places"],
+    position: int,
 ) -> Float[np.ndarray, " places"]:
-    """The criterion with value `which` held at each place. Each place starts from the estimate, then from its neighbours."""
+    """The criterion with one value held at each place: from the estimate, then from the neighbour nearer to it."""
     model, count = posed.model, len(places)
     rows, ones = np.repeat(loss[None], count, axis=0), np.ones((count, len(loss)))
-    start = np.tile(values, (count, 1))
-    best = np.full(count, np.inf)
-    solution = start.copy()
-    for attempt in range(3):
-        for i in np.unique(which):
-            start[which == i, i] = places[which == i]
-        fixed = {int(i): np.where(which == i, places, np.nan) for i in np.unique(which)} | posed.held(count)
-        found = descend.refine(
-            model,
-            rows,
-            ones,
-            start[:, : model.terms],
-            start[:, model.terms :],
-            60,
-            fixed=fixed,
-            newton=not isinstance(model, Curved),
-        )
-        better = found.objective < best
-        best = np.where(better, found.objective, best)
-        solution = np.where(better[:, None], found.values, solution)
-        # The neighbour on the side of the estimate, and then the other one.
-        shift = np.where(places > values[which], -1, 1) * (1 if attempt == 0 else -1)
-        neighbour = np.clip(np.arange(count) + shift, 0, count - 1)
-        start = np.where((which[neighbour] == which)[:, None], solution[neighbour], solution)
+    neighbour = np.clip(np.arange(count) + np.where(places > values[position], -1, 1), 0, count - 1)
+    start, best = np.tile(values, (count, 1)), np.full(count, np.inf)
+    newton = not isinstance(model, Curved)
+    for _ in range(2):
+        start[:, position] = places
+        coefficients, others = start[:, : model.terms], start[:, model.terms :]
+        fixed = posed.held(count) | {position: places}
+        found = descend.refine(model, rows, ones, coefficients, others, 50, fixed=fixed, newton=newton)
+        best = np.minimum(best, found.objective)
+        start = found.values[neighbour]
     return best
 
 

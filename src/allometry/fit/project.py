@@ -8,14 +8,15 @@ A data set is a row of `loss` with its row of `weights`; resamples and draws are
 """
 
 import dataclasses
-import itertools
+import functools
 
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit.criterion import LN, TINY, Criterion, huber
+from allometry.fit.criterion import LN, Criterion, huber
 from allometry.fit.descend import objective, refine
 from allometry.fit.model import Model, Solution
+from allometry.fit.nonnegative import nonnegative
 
 __all__ = [
     "Model",
@@ -32,7 +33,7 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(Model):
     """An additive law on its points: term t at point p is `mask[t, p] * exp(-sum_e exponent[e] * logs[t, e, p])`."""
 
     logs: Float[np.ndarray, "terms exponents points"]  # centred by the caller, so that the columns are near 1
@@ -43,17 +44,23 @@ class Problem:
     of: str = LN
     over: float = 1.0
 
-    @property
+    @functools.cached_property
     def criterion(self) -> Criterion:
         return Criterion(delta=self.delta, of=self.of, over=self.over)
 
-    @property
+    @functools.cached_property
     def terms(self) -> int:
         return len(self.mask)
 
-    @property
+    @functools.cached_property
     def bounds(self) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
         return np.concatenate([np.zeros(self.terms), self.low]), np.concatenate([np.full(self.terms, np.inf), self.high])
+
+    @functools.cached_property
+    def squares(self) -> Float[np.ndarray, "points_terms exponents_exponents"]:
+        """Products of the logarithms of each term at each point."""
+        pairs = np.einsum("tep,tfp->ptef", self.logs, self.logs)
+        return pairs.reshape(len(self.mask) * self.mask.shape[1], -1)
 
     def basis(self, exponents: Float[np.ndarray, "sets exponents"]) -> Float[np.ndarray, "sets points terms"]:
         return np.exp(-np.einsum("se,tep->spt", exponents, self.logs)) * self.mask.T
@@ -77,7 +84,8 @@ class Problem:
         basis = self.basis(values[:, self.terms :]) * weights[:, :, None]
         cross = -np.einsum("spt,tep->ste", basis, self.logs)
         parts = basis * values[:, None, : self.terms]
-        square = np.einsum("spt,tep,tfp->sef", parts, self.logs, self.logs, optimize=True)
+        count = self.logs.shape[1]
+        square = (parts.reshape(len(values), -1) @ self.squares).reshape(-1, count, count)
         zero = np.zeros((len(values), self.terms, self.terms))
         return np.block([[zero, cross], [cross.transpose(0, 2, 1), square]])
 
@@ -148,45 +156,3 @@ def grid_search(
     coefficients, gain = nonnegative(*grams(problem, loss, weights, grid))
     best = gain.argmax(axis=1)
     return coefficients[np.arange(len(loss)), best], grid[best]
-
-
-def nonnegative(
-    gram: Float[np.ndarray, "*many terms terms"], right: Float[np.ndarray, "*many terms"], free: tuple[int, ...] = ()
-) -> tuple[Float[np.ndarray, "*many terms"], Float[np.ndarray, "*many"]]:
-    """Non-negative least squares by trying every set of active terms; laws have few. Also returns the squares explained.
-
-    Terms in `free` may be negative and are always active.
-    """
-    terms = right.shape[-1]
-    best = np.zeros_like(right)
-    best_gain = np.zeros(right.shape[:-1])
-    for active in itertools.chain.from_iterable(itertools.combinations(range(terms), n) for n in range(1, terms + 1)):
-        if not set(free) <= set(active):
-            continue
-        index = np.array(active)
-        part = _eliminate(gram[..., index[:, None], index], right[..., index])
-        gain = (part * right[..., index]).sum(-1)
-        signed = [i for i, term in enumerate(active) if term not in free]
-        better = (part[..., signed] >= 0).all(-1) & (gain > best_gain)
-        best_gain = np.where(better, gain, best_gain)
-        full = np.zeros_like(right)
-        full[..., index] = part
-        best = np.where(better[..., None], full, best)
-    return best, best_gain
-
-
-def _eliminate(
-    gram: Float[np.ndarray, "*many terms terms"], right: Float[np.ndarray, "*many terms"]
-) -> Float[np.ndarray, "*many terms"]:
-    """Solve many tiny positive systems by elimination; far quicker than one LAPACK call for each."""
-    terms = right.shape[-1]
-    gram, right = gram.copy(), right.copy()
-    for i in range(terms):
-        gram[..., i, i] = gram[..., i, i] * (1 + 1e-13) + TINY
-        for j in range(i + 1, terms):
-            factor = gram[..., j, i] / gram[..., i, i]
-            gram[..., j, i:] -= factor[..., None] * gram[..., i, i:]
-            right[..., j] -= factor * right[..., i]
-    for i in reversed(range(terms)):
-        right[..., i] = (right[..., i] - (gram[..., i, i + 1 :] * right[..., i + 1 :]).sum(-1)) / (gram[..., i, i] + TINY)
-    return right
