@@ -70,15 +70,44 @@ def gradient(
     values: Float[np.ndarray, "sets values"],
     held: tuple[int, ...] = (),
 ) -> Float[np.ndarray, " sets"]:
-    """The force that is left at the free values, as a share of the forces that cancel there: 0 at a minimum, at most 1."""
+    """The force that is left at the free values, as a share of the forces that cancel there: 0 at a minimum, at most 1.
+
+    Absolute deviations have a corner where a residual is 0, and a minimum lies on as many corners as there are free values.
+    There it counts by how much the corners would have to pull harder than they can.
+    """
     low, high = (np.tile(bound, (len(loss), 1)) for bound in problem.bounds)
-    criterion = list(_sharpening(problem, loss, weights, values))[-1]
+    criterion = problem.criterion
+    if criterion.delta == 0:
+        return np.array([_corners(problem, *row, low[0], high[0], held) for row in zip(loss, weights, values, strict=True)])
     slopes, pull, _, _ = _forces(problem, criterion, loss, weights, values)
     uphill = np.einsum("spi,sp->si", slopes, pull)
     total = np.einsum("spi,sp->si", np.abs(slopes), np.abs(pull))
     free = _free(values, uphill, low, high)
     free[:, list(held)] = False
     return np.where(free, np.abs(uphill) / (total + TINY), 0.0).max(1)
+
+
+def _corners(
+    problem: Model,
+    loss: Float[np.ndarray, " points"],
+    weights: Float[np.ndarray, " points"],
+    values: Float[np.ndarray, " values"],
+    low: Float[np.ndarray, " values"],
+    high: Float[np.ndarray, " values"],
+    held: tuple[int, ...],
+) -> float:
+    """How far the pulls of the corners lie outside of what a corner can pull, as a share of it; 0 at a minimum."""
+    criterion = problem.criterion
+    predicted, slopes = problem.slopes(values[None])
+    residual = criterion.residual(loss, predicted[0])
+    free = [i for i in range(len(values)) if i not in held and low[i] < values[i] < high[i]]
+    matrix = slopes[0][:, free] / (predicted[0][:, None] if criterion.of == LN else 1.0)
+    matrix = matrix / np.sqrt((matrix**2).sum(0))
+    corner = np.argsort(np.abs(residual))[: len(free)]
+    others = np.setdiff1d(np.arange(len(loss)), corner)
+    pull = weights[others] * criterion.side(residual[others]) * np.sign(residual[others])
+    needed = np.linalg.lstsq(matrix[corner].T, -pull @ matrix[others], rcond=None)[0] / np.maximum(weights[corner], TINY)
+    return float(np.maximum(np.maximum(needed - 1, -needed - criterion.over), 0).max(initial=0.0))
 
 
 @no_type_check  # called at every step; `refine` checks the shapes

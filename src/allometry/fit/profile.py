@@ -57,12 +57,33 @@ def profiles(
         ends = found.values[i] + wide * np.concatenate([-STEPS[::-1], STEPS])
         places = np.unique(np.clip(ends, low[i], high[i]))
         rise = _held(posed, loss, found.values, places, i) - found.objective
+        places, rise = _closer(posed, loss, found, places, rise, i, allowed)
         crossed = _ends(places, rise, float(found.values[i]), allowed)
         lower, upper = (low[i] if crossed[0] is None else crossed[0]), (high[i] if crossed[1] is None else crossed[1])
         if isinstance(model, Curved) and i >= model.terms and model.others[i - model.terms].scale == "log":
             lower, upper = np.exp(lower), np.exp(upper)
         result[posed.names[i]] = (float(lower), float(upper))
     return result
+
+
+def _closer(
+    posed: Posed,
+    loss: Float[np.ndarray, " points"],
+    found: Found,
+    places: Float[np.ndarray, " places"],
+    rise: Float[np.ndarray, " places"],
+    position: int,
+    allowed: float,
+) -> tuple[Float[np.ndarray, " more"], Float[np.ndarray, " more"]]:
+    """More places between those that the crossing lies between, as the rise may have a kink there (a bound)."""
+    over = rise > allowed
+    crossing = np.flatnonzero(over[:-1] != over[1:])
+    if not len(crossing):
+        return places, rise
+    more = np.concatenate([np.linspace(places[i], places[i + 1], 10)[1:-1] for i in crossing])
+    risen = _held(posed, loss, found.values, more, position) - found.objective
+    order = np.argsort(np.concatenate([places, more]), kind="stable")
+    return np.concatenate([places, more])[order], np.concatenate([rise, risen])[order]
 
 
 def _held(
