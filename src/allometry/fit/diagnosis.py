@@ -13,6 +13,7 @@ from allometry.fit.refusals import AtBound, LackOfFit, NotConverged, NotIdentifi
 from allometry.flow import Refusal
 
 WIDE = 3.0  # ratio of the ends of an interval, from which on a parameter counts as not identified
+NARROW = 2.0  # ratio of the largest to the smallest value of a variable, under which its exponent is not known
 STEEP = 1e-6  # share of the forces on a value that may be left at a minimum
 CHANCE = 0.01  # of a misfit under pure noise, below which it is a finding
 
@@ -60,7 +61,7 @@ def findings(
     at = {name: float(value[0]) for name, value in samples.items()}
     free = len(law.parameters) - len(pinned)
     found: list[Refusal] = []
-    if points - free <= 2:
+    if points - free <= max(2, free):
         found.append(
             TooFewPoints(
                 f"only {points} points for {free} parameters: the interval is wide for good reason. "
@@ -121,6 +122,45 @@ def _unidentified(
     least = f"anything {'above' if open_high and not open_low else 'from'} {low:.3g}"
     text = least if open_high and not open_low else f"{least} to {high:.3g}"
     return [NotIdentified(f"{name} is not identified: {text} fits. Run a wider range of {', '.join(law.variables)}")]
+
+
+def leverage(law: Law, ranges: dict[str, tuple[float, float]], pinned: tuple[str, ...]) -> list[Refusal]:
+    """Exponents of a variable that hardly varies."""
+    found: list[Refusal] = []
+    for variable, (low, high) in ranges.items():
+        names = [
+            power[1]
+            for term in getattr(law, "terms", ())
+            for power in term.powers
+            if {other[0] for other in term.powers} == {variable} and power[1] not in pinned
+        ]
+        if names and high < NARROW * low:
+            text = f"{' and '.join(names)} is not identified: {variable} varies by a factor of {high / low:.3g} only"
+            found.append(NotIdentified(f"{text}. Run {variable} over a factor of {NARROW:g} at least, better of 10"))
+    return found
+
+
+def few_runs(runs: int, points: int, free: int) -> list[Refusal]:
+    """Checkpoints of a run do not stand for runs."""
+    if runs == points or runs > free:
+        return []
+    return [
+        NotIdentified(
+            f"{points} points come from {runs} runs only, for {free} parameters: checkpoints of a run are not independent. "
+            "Run more sizes"
+        )
+    ]
+
+
+def floor(law: Law, at: float, lowest: float, diagnosis: Diagnosis) -> list[Refusal]:
+    """Is the floor E known? What is left above it at the best run must be, within a factor of 3."""
+    if "E" not in diagnosis.profile or at <= 0:
+        return []
+    low, high = diagnosis.profile["E"]
+    if low > 0 and lowest > high and lowest - low <= WIDE * (lowest - high):
+        return []
+    text = f"anything from {low:.3g} to {high:.3g} fits" if low > 0 else f"anything up to {high:.3g} fits, no floor too"
+    return [NotIdentified(f"E is not identified: {text}. {_cure('floor')}, or share it: shared=('E',)")]
 
 
 def _search(diagnosis: Diagnosis) -> list[Refusal]:

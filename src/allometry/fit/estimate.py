@@ -152,6 +152,11 @@ def _fit(
     predicted = np.asarray(law.predict({name: value[0] for name, value in samples.items()}, columns), dtype=float)
     free = len(law.parameters) - len(pinned)
     problems = diagnosis.findings(law, samples, len(here), level, tuple(pinned), found)
+    ranges = {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
+    problems += diagnosis.leverage(law, ranges, tuple(pinned))
+    problems += diagnosis.few_runs(len(np.unique(read.run[here])), len(here), free)
+    if "E" in samples and law.observed == "loss":
+        problems += diagnosis.floor(law, float(samples["E"][0]), float(loss.min()), found)
     if settings["criterion"].of == LN or law.observed == "loss":
         residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
         problems += diagnosis.misfit(columns, residual, free, noise, [read.labels[i] for i in here])
@@ -165,7 +170,7 @@ def _fit(
         samples=samples,
         objective=objective,
         points=len(here),
-        range={name: (float(values.min()), float(values.max())) for name, values in columns.items()},
+        range=ranges,
         reach=reach,
         level=level,
         method=method,

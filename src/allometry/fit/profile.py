@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from allometry.fit import descend
-from allometry.fit.criterion import Criterion
+from allometry.fit.criterion import LN, Criterion
 from allometry.fit.curved import Curved
 from allometry.fit.pose import Posed
 from allometry.fit.search import Found
@@ -49,7 +49,7 @@ def profiles(
     spread = scale(model.criterion, residual, max(1, len(loss) - posed.free)) * len(loss) / runs
     allowed = float(stats.f.ppf(level, 1, spare)) * spread / 2
     low, high = model.bounds
-    errors = standard_errors(posed, loss, found, spread)
+    errors = np.sqrt(np.maximum(np.diag(covariance(posed, loss, found, spread)), 0))
     wanted = [i for i, name in enumerate(posed.names) if i not in posed.fixed and (i >= model.terms or name in ("E", "a"))]
     result = {}
     for i in wanted:
@@ -109,16 +109,22 @@ def _held(
     return best
 
 
-def standard_errors(
+def covariance(
     posed: Posed, loss: Float[np.ndarray, " points"], found: Found, spread: float
-) -> Float[np.ndarray, " values"]:
-    """Standard errors by the Gauss-Newton matrix: the first guess of how wide to look."""
+) -> Float[np.ndarray, "values values"]:
+    """Of the values, by the Gauss-Newton matrix. `spread` is s of the docstring. Values at a bound count as held there."""
     predicted, slopes = posed.model.slopes(found.values[None])
-    scaled = slopes[0] / predicted[0][:, None] if posed.model.criterion.of == "ln loss" else slopes[0]
-    size = np.sqrt((scaled**2).sum(0))
+    scaled = slopes[0] / predicted[0][:, None] if posed.model.criterion.of == LN else slopes[0]
+    low, high = posed.model.bounds
+    inside = np.flatnonzero((found.values > low) & (found.values < high))
+    inside = np.array([i for i in inside if i not in posed.fixed], dtype=int)
+    part = scaled[:, inside]
+    size = np.sqrt((part**2).sum(0))
     size = np.where(size > 0, size, 1.0)
-    inverse = np.linalg.pinv((scaled / size).T @ (scaled / size), rcond=1e-10, hermitian=True)
-    return np.sqrt(np.maximum(np.diag(inverse), 0) * spread) / size
+    inverse = np.linalg.pinv((part / size).T @ (part / size), rcond=1e-12, hermitian=True) / size[:, None] / size
+    result = np.zeros((len(found.values), len(found.values)))
+    result[np.ix_(inside, inside)] = inverse * spread
+    return result
 
 
 def _ends(

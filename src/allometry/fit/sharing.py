@@ -1,8 +1,9 @@
 """Sharing: one floor, or one exponent, for several groups; fitted jointly, and tested against each group having its own.
 
 A short range of compute cannot tell a floor from a slow exponent, group by group. Equal floors or exponents are an assumption
-to be tested: the criterion's rise is compared with what chance makes it rise (an F test), and the difference that such data
-would show in 80 % of cases is stated beside it.
+to be tested: the groups' own estimates are compared in units of their own doubt, which may differ from group to group (Welch's
+test, for several parameters and groups: Johansen 1980), and the difference that such data would show in 80 % of cases is
+stated beside it.
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.pose import bounds, pose
 from allometry.fit.project import Problem
+from allometry.fit.refusals import TooFewPoints
 from allometry.fit.search import SAME, Found, search
 from allometry.flow import Refusal
 
@@ -162,7 +164,7 @@ class Sharing:
     together: float  # criterion with shared parameters
     apart: float  # criterion with separate ones
     ratio: float  # F
-    degrees: tuple[int, int]
+    degrees: tuple[float, float]
     probability: float  # of such a ratio when the parameters are equal
     level: float
     values: dict[str, dict[str, float]]  # group -> parameter -> its own estimate
@@ -203,41 +205,71 @@ def share(
     if not isinstance(chosen, Additive) or not shared or set(shared) - {"E", *chosen.exponents}:
         raise Refusal(f"share() tests a floor E or exponents of an additive law; got {tuple(shared)} of {chosen.equation}.")
     read = rows.read(table, chosen.variables, by, columns or {}, positive=measured.of == LN)
-    groups, points = len(read.groups), len(read.loss)
-    spare = points - groups * len(chosen.parameters)
-    if groups < 2 or spare < 1:
+    if len(read.groups) < 2:
         raise Refusal(
-            f"share() needs two groups or more and more points than parameters; there are {groups} groups with {points} "
-            f"points for {groups * len(chosen.parameters)} parameters. Add runs, or use a law with fewer parameters."
+            f"share() compares two groups or more; {by} has one, {read.groups[0]}. Choose another column with by=."
         )
-    apart, values, errors = 0.0, {}, []
-    residuals = []
+    apart, values, covariances = 0.0, {}, []
     for index, group in enumerate(read.groups):
         here = read.group == index
         posed = pose(chosen, {name: v[here] for name, v in read.columns.items()}, measured, {})
         loss = read.loss[here]
+        if len(loss) <= posed.free:
+            raise TooFewPoints(
+                f"{group} has {len(loss)} points for {posed.free} parameters, so its doubt is not known. "
+                "Add runs, or use a law with fewer parameters."
+            )
         found = search(posed, loss, np.ones(len(loss)))
         apart += found.objective
         values[group] = {name: float(v[0]) for name, v in posed.named(found.values[None]).items()}
         residual = measured.residual(loss, posed.model.predicted(found.values[None])[0])
-        residuals.append(residual)
-        spread = profile.scale(measured, residual, max(1, len(loss) - posed.free))
-        wide = profile.standard_errors(posed, loss, found, spread)
-        errors.append({name: float(wide[posed.names.index(name)]) for name in shared})
+        spread = profile.scale(measured, residual, len(loss) - posed.free)
+        places = [posed.names.index(name) for name in shared]
+        covariances.append(profile.covariance(posed, loss, found, spread)[np.ix_(places, places)])
     together = jointly(chosen, read.columns, read.group, measured, tuple(shared), read.loss).search(read.loss).objective
-    count = len(shared) * (groups - 1)
-    scale = profile.scale(measured, np.concatenate(residuals), spare)
-    ratio = max(0.0, 2 * (together - apart) / count / scale)
-    reach = float(stats.t.ppf((1 + level) / 2, spare) + stats.norm.ppf(0.8))
-    detectable = {name: reach * float(np.sqrt(2 * np.mean([error[name] ** 2 for error in errors]))) for name in shared}
+    own = np.array([[values[group][name] for name in shared] for group in read.groups])
+    spare = np.bincount(read.group) - len(chosen.parameters)
+    doubt = np.stack(covariances)
+    ratio, degrees = johansen(own, doubt, spare.astype(float))
+    reach = float(stats.t.ppf((1 + level) / 2, spare.sum()) + stats.norm.ppf(0.8))
+    detectable = {name: reach * float(np.sqrt(2 * np.mean(doubt[:, i, i]))) for i, name in enumerate(shared)}
     return Sharing(
         shared=tuple(shared),
         together=together,
         apart=apart,
         ratio=ratio,
-        degrees=(count, spare),
-        probability=float(stats.f.sf(ratio, count, spare)),
+        degrees=degrees,
+        probability=float(stats.f.sf(ratio, *degrees)),
         level=level,
         values=values,
         detectable=detectable,
     )
+
+
+def johansen(
+    values: Float[np.ndarray, "groups parameters"],
+    covariances: Float[np.ndarray, "groups parameters parameters"],
+    spare: Float[np.ndarray, " groups"],
+) -> tuple[float, tuple[float, float]]:
+    """F and its degrees of freedom for "all groups have the same parameters", with a covariance of each group's own.
+
+    A parameter that stands at a bound in some group has no covariance there; it is given that of the other groups.
+    """
+    groups, count = values.shape
+    known = np.einsum("gii->gi", covariances) > 0
+    if not known.any(0).all():
+        return 0.0, (float(count * (groups - 1)), float(spare.sum()))
+    filled = covariances.copy()
+    for parameter in range(count):
+        usual = covariances[known[:, parameter], parameter, parameter].mean()
+        filled[~known[:, parameter], parameter, parameter] = usual
+    weights = np.linalg.inv(filled)
+    total = weights.sum(axis=0)
+    mean = np.linalg.solve(total, np.einsum("gij,gj->i", weights, values))
+    distance = float(np.einsum("gi,gij,gj->", values - mean, weights, values - mean))
+    left = np.eye(count) - np.linalg.solve(total, weights)
+    traces = np.einsum("gij,gji->g", left, left) + np.einsum("gii->g", left) ** 2
+    doubt = float((traces / spare).sum() / 2)
+    freedom = count * (groups - 1)
+    scale = freedom + 2 * doubt - 6 * doubt / (freedom + 2)
+    return distance / scale, (float(freedom), freedom * (freedom + 2) / (3 * doubt))
