@@ -75,43 +75,48 @@ class Curved(Model):
         return np.nan_to_num(self.predicted(np.concatenate([np.zeros((len(others), self.terms)), others], axis=1)))
 
     def basis(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points terms"]:
-        if not self.terms:
-            return np.zeros((len(others), len(next(iter(self.columns.values()))), 0))
-        base = self.base(others)
-        found = []
-        for term in np.eye(self.terms):
-            values = np.concatenate([np.tile(term, (len(others), 1)), others], axis=1)
-            found.append(np.nan_to_num(self.predicted(values)) - base)
-        return np.stack(found, axis=2)
+        found = np.nan_to_num(self.predicted(self._units(others)))
+        return np.moveaxis(found[1:] - found[:1], 0, 2)
+
+    def _units(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "units sets values"]:
+        """All coefficients at 0, then one after the other at 1."""
+        units = np.concatenate([np.zeros((1, self.terms)), np.eye(self.terms)])
+        shape = (len(units), len(others))
+        return np.concatenate(
+            [np.broadcast_to(units[:, None], (*shape, self.terms)), np.broadcast_to(others, (*shape, others.shape[1]))],
+            axis=2,
+        )
 
     def slopes(
         self, values: Float[np.ndarray, "sets values"]
     ) -> tuple[Float[np.ndarray, "sets points"], Float[np.ndarray, "sets points values"]]:
-        basis = self.basis(values[:, self.terms :])
-        predicted = self.predicted(values)
-        count = values.shape[1] - self.terms
-        if not count:
-            return predicted, basis
+        count, terms = values.shape[1] - self.terms, self.terms
         shift = np.zeros((count, 1, values.shape[1]))
-        shift[np.arange(count), 0, np.arange(self.terms, values.shape[1])] = 1
+        shift[np.arange(count), 0, np.arange(terms, values.shape[1])] = 1
+        exact = [values[None], self._units(values[:, terms:])]
+        # All that is asked of the law goes into one call.
         if self.analytic:
-            found = self.predicted(values + 1j * COMPLEX * shift).imag / COMPLEX
+            found = self.predicted(np.concatenate([*exact, values + 1j * COMPLEX * shift]))
+            turned = found[terms + 2 :].imag / COMPLEX
         else:
             size = 1e-6 * np.maximum(np.abs(values), 1e-3) * shift
-            width = 2 * size[:, :, self.terms :].sum(2)[:, :, None]
-            found = (self.predicted(values + size) - self.predicted(values - size)) / width
-        return predicted, np.nan_to_num(np.concatenate([basis, np.moveaxis(found, 0, 2)], axis=2))
+            found = self.predicted(np.concatenate([*exact, values + size, values - size]))
+            width = 2 * size[:, :, terms:].sum(2)[:, :, None]
+            turned = (found[terms + 2 : terms + 2 + count] - found[terms + 2 + count :]) / width
+        found = found.real
+        basis = np.nan_to_num(found[2 : terms + 2]) - np.nan_to_num(found[1:2])
+        return found[0], np.nan_to_num(np.moveaxis(np.concatenate([basis, turned]), 0, 2))
 
     def bends(
         self, values: Float[np.ndarray, "sets values"], weights: Float[np.ndarray, "sets points"]
     ) -> Float[np.ndarray, "sets values values"]:
-        rows = []
-        for index in range(values.shape[1]):
-            size = np.zeros(values.shape)
-            size[:, index] = 1e-5 * np.maximum(np.abs(values[:, index]), 1e-3)
-            ends = [np.einsum("sp,spv->sv", weights, self.slopes(values + sign * size)[1]) for sign in (1, -1)]
-            rows.append((ends[0] - ends[1]) / (2 * size[:, index, None]))
-        found = np.stack(rows, axis=1)
+        sets, count = values.shape
+        size = 1e-5 * np.maximum(np.abs(values), 1e-3)
+        shift = np.eye(count)[:, None, :] * size  # one value at a time
+        ends = np.stack([values + shift, values - shift]).reshape(-1, count)
+        many = np.tile(weights, (2 * count, 1))
+        up, down = np.einsum("sp,spv->sv", many, self.slopes(ends)[1]).reshape(2, count, sets, count)
+        found = np.moveaxis((up - down) / (2 * size.T[:, :, None]), 0, 1)
         return (found + found.transpose(0, 2, 1)) / 2
 
     def starts(

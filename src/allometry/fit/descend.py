@@ -248,7 +248,7 @@ def _descend(
                 solved_score = _score(problem, criterion, *rows, solved)
                 trial = np.where((solved_score < trial_score)[:, None], solved, trial)
                 trial_score = np.minimum(trial_score, solved_score)
-            gain = np.where(np.isfinite(trial_score), score[here] - trial_score, -1.0)
+            gain = score[here] - np.where(np.isfinite(trial_score), trial_score, np.finfo(float).max)
             better = gain > 0
             values[here[better]] = trial[better]
             score[here[better]] = trial_score[better]

@@ -99,11 +99,11 @@ def _held(
     neighbour = np.clip(np.arange(count) + np.where(places > values[position], -1, 1), 0, count - 1)
     start, best = np.tile(values, (count, 1)), np.full(count, np.inf)
     newton = not isinstance(model, Curved)
-    for _ in range(2):
+    for _ in range(2 if newton else 1):
         start[:, position] = places
         coefficients, others = start[:, : model.terms], start[:, model.terms :]
         fixed = posed.held(count) | {position: places}
-        found = descend.refine(model, rows, ones, coefficients, others, 50, fixed=fixed, newton=newton)
+        found = descend.refine(model, rows, ones, coefficients, others, 50 if newton else 30, fixed=fixed, newton=newton)
         best = np.minimum(best, found.objective)
         start = found.values[neighbour]
     return best

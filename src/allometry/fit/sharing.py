@@ -22,7 +22,7 @@ from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.pose import bounds, pose
 from allometry.fit.project import Problem
-from allometry.fit.refusals import TooFewPoints
+from allometry.fit.refusals import CannotTell, TooFewPoints
 from allometry.fit.search import SAME, Found, search
 from allometry.flow import Refusal
 
@@ -184,6 +184,12 @@ class Sharing:
             f"Not distinguishable: the data do not tell the groups' {what} apart (probability {self.probability:.2g}); "
             f"only a difference of about {power} would mostly be seen."
         )
+
+    def verdict(self) -> str:
+        """The group with the largest first parameter (the steepest, or with the highest floor). Raises CannotTell."""
+        if not self.distinguishable:
+            raise CannotTell(f"{self.text} Run more sizes or seeds, or a wider range.")
+        return max(self.values, key=lambda group: self.values[group][self.shared[0]])
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"distinguishable": self.distinguishable, "text": self.text}
