@@ -187,7 +187,7 @@ def test_a_study_without_recorded_documents_is_one_without_documents(study):
 
 
 def test_curves_that_cross_by_noise_alone_have_no_crossover():
-    """Equal families cross in nearly every draw, somewhere; three in four such studies would show it if that were enough."""
+    """Equal families cross somewhere in nearly every draw; that alone must not be shown as a crossover."""
     shown = 0
     for seed in range(8):
         answer = compare(run(seed=40 + seed, families=2, equal=True)[0], draws=100).to_json()

@@ -1,6 +1,7 @@
 """The tables, in the terminal and as data: they say what the answer document says, whatever is missing in it."""
 
 import io
+import itertools
 import math
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 import report_bundle
 from rich.console import Console
 
+from allometry.flow import Budget, End, Run, Tokens
+from allometry.record.status import status
+from allometry.record.store import Folder, write_json
 from allometry.report import study_tables, tables
 from allometry.report.grid import Grid
 
@@ -100,15 +104,24 @@ def test_a_narrow_terminal_cuts_no_line(table):
     assert max(len(line) for line in printed(table(ANSWER), width=80).splitlines()) <= 80
 
 
-def test_status_counts_add_up():
-    statuses = ["done"] * 5 + ["failed", "waiting", "running", "diverged"]
-    rows = [{"family": "a", "stage": "score", "status": status, "seconds": 2.0} for status in statuses]
-    rows.append({"family": "b", "stage": "tune", "status": "done", "seconds": None})
-    grid = study_tables.status_table(rows)
-    counted = [sum(int(text) for text in texts(grid, status)) for status in set(statuses)]
-    assert sum(counted) == sum(int(text) for text in texts(grid, "runs")) == len(rows)
-    assert texts(grid, "done") == ["5", "1"]
-    assert texts(grid, "training time") == ["18.0 s", "0 s"]
+def test_status_shows_the_counts_of_a_study(tmp_path):
+    """What record.status gives is what the table takes: two families, one run ended well, one badly, one under way."""
+    store, seed = Folder(tmp_path), itertools.count()
+    for family, ending in [("a", "done"), ("a", "failed"), ("b", None)]:
+        run = Run(
+            family=Tokens(vocab=2, length=2), size=1, task="text", io=Tokens(vocab=2, length=2), data="", seed=next(seed),
+            recipe=Tokens(vocab=2, length=2), budget=Budget(flops=1.0, steps=1, batch=1),
+        )  # fmt: skip
+        store.ask(run, {"family": family, "stage": "score"})
+        if ending:
+            store.finish(run.id, End(status=ending))
+    cells = [{"family": family, "stage": "score", "rates": 1, "seeds": [0, 1, 2]} for family in ("a", "x.py:b")]
+    write_json(tmp_path / "plan.json", {"cells": cells})
+    grid = study_tables.status_table(status(tmp_path)["families"])
+    assert texts(grid, "family") == ["a", "b"]
+    assert texts(grid, "planned") == ["3", "3"]
+    assert [texts(grid, ending) for ending in ("done", "failed", "begun")] == [["1", "0"], ["1", "0"], ["0", "1"]]
+    assert "diverged" not in [column.name for column in grid.columns]
 
 
 def test_the_plan_and_the_costs_print():

@@ -10,6 +10,7 @@ from allometry.flow import Refusal
 from allometry.study import planner
 from allometry.study.design import (
     FITTED,
+    MANY,
     TUNE_SEED,
     Cell,
     Shape,
@@ -72,7 +73,7 @@ def test_a_plan_fits_its_time_and_keeps_its_promises(minutes: int) -> None:
         assert len({cell.size for cell in own}) >= 3
         assert all(cell.steps >= FITTED for cell in own)
         assert all(abs(cell.C / budget - 1) < 0.01 for cell in own)  # matched compute, to the rounding of steps
-        assert len({cell.batch for cell in scored(plan) if cell.budget == budget}) == 1
+        assert all(cell.steps < 2 * MANY + 1 for cell in own)  # runs of many steps take larger batches instead
 
 
 @pytest.mark.parametrize("minutes", [4, 30, 300])

@@ -11,7 +11,7 @@ from allometry.flow import Budget, Tokens
 from allometry.model.families.transformer import Transformer
 from allometry.train import checkpoint
 from allometry.train.evaluate import evaluate
-from allometry.train.loop import Diverged, Setting, train, train_step
+from allometry.train.loop import Diverged, Setting, _batches, train, train_step
 from allometry.train.recipe import Recipe
 
 IO = Tokens(vocab=13, length=12)
@@ -50,6 +50,17 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_the_run_undisturbed(tmp_path, s
     again = whole(setting)
     assert again[0].step in (stop, stop + 1, stop + 2)  # went on, did not start again
     assert {p.step: p.loss for p in [*first, *again]} == undisturbed
+
+
+@pytest.mark.parametrize(("batch", "first"), [(1, 0), (1, 67), (4, 3), (64, 2), (100, 0)])
+def test_what_is_fetched_ahead_is_what_the_step_would_have_fetched(batch: int, first: int) -> None:
+    steps = 130 if batch < 64 else 5
+    got = list(_batches(batch_of, Budget(flops=1.0, steps=steps, batch=batch), first))
+    assert len(got) == steps - first
+    for step, (inputs, targets) in enumerate(got, first):
+        expected = batch_of(step * batch, batch)
+        assert torch.equal(inputs, expected[0])
+        assert torch.equal(targets, expected[1])
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "other"])

@@ -1,4 +1,4 @@
-"""Families of a user's own, small enough to train in a test: a bigram table, and one that does not work."""
+"""Families of a user's own, small enough to train in a test: one to three tokens of the past, and one that does not work."""
 
 import torch
 from torch import nn
@@ -19,6 +19,21 @@ class Squashed(Family):
     def build(self, io: Tokens) -> nn.Module:
         hidden = nn.Linear(self.width, self.width)
         return nn.Sequential(nn.Embedding(io.vocab, self.width), hidden, nn.Tanh(), nn.Linear(self.width, io.vocab))
+
+
+class Trigram(Family):
+    """Looks at the last three tokens."""
+
+    def build(self, io: Tokens) -> nn.Module:
+        return nn.Sequential(nn.Embedding(io.vocab, self.width), _LastThree(self.width), nn.Tanh(), nn.Linear(self.width, io.vocab))
+
+
+class _LastThree(nn.Conv1d):
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, kernel_size=3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(x.transpose(1, 2), (2, 0))).transpose(1, 2)
 
 
 class Fails(Bigram):

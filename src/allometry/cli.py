@@ -1,6 +1,7 @@
 """The verbs of the command. Each imports what it needs when it is called, so that `allometry --help` is quick."""
 
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -148,7 +149,7 @@ def report(
     if table:
         write_table(read_runs(Folder(folder)), table)
     if as_json:
-        _print_json(bundle["answer"] | {"report": str(page)})
+        _print_json(bundle["answer"] | {"report": str(page.resolve())})
     else:
         _show_answer(bundle, page)
 
@@ -251,6 +252,7 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
     from allometry.progress import listener
     from allometry.study.run import run_study
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on Ctrl-C ends bars and workers in good order
     console = _console(stderr=as_json)
     with listener(console, quiet) as told:
         plan = run_study(request, out, told, dry_run=dry_run, cache=cache(), began=BEGAN)
@@ -265,7 +267,7 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
         return
     bundle, page = _report(out, None, target)
     if as_json:
-        _print_json(bundle["answer"] | {"report": str(page), "folder": str(out)})
+        _print_json(bundle["answer"] | {"report": str(page.resolve()), "folder": str(out.resolve())})
     else:
         _show_answer(bundle, page)
 

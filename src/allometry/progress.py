@@ -43,7 +43,7 @@ class Quiet:
             self.note(f"{job.name}: {status}")
 
     def note(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Lines(Quiet):

@@ -6,7 +6,18 @@ import numpy as np
 
 
 def flops(value: float) -> str:
-    return f"{value:.2g} FLOPs"
+    """Two digits: 3.2e9 FLOPs."""
+    return f"{short(value)} FLOPs"
+
+
+def short(value: float) -> str:
+    """A cost in two digits.
+
+    >>> short(3.16e9), short(1e10)
+    ('3.2e9', '1e10')
+    """
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
 
 
 def percent(ln_difference: float) -> str:
@@ -53,7 +64,7 @@ def _pair(answer: dict[str, Any], a: str, b: str) -> dict[str, Any]:
 
 def _who(answer: dict[str, Any], order: list[str]) -> str:
     first = order[0]
-    span = f"from {flops(answer['budgets'][0])} to {flops(answer['budgets'][-1])}"
+    span = f"from {short(answer['budgets'][0])} to {flops(answer['budgets'][-1])}"
     close = [other for other in order[1:] if _pair(answer, first, other)["overall"]["verdict"] is None]
     won = [region for region in answer["regions"]["flops"] if region["winner"]]
     shares = [region["probability"].get(first, 0.0) for region in answer["regions"]["flops"]]
@@ -65,7 +76,7 @@ def _who(answer: dict[str, Any], order: list[str]) -> str:
     else:
         line = f"Cannot tell {', '.join([first, *close])} apart overall {span}; the others are worse."
     if close or len({region["winner"] for region in won}) > 1:
-        parts = [f"{r['winner']} from {r['low_cost']:.2g} to {flops(r['high_cost'])}" for r in won]
+        parts = [f"{r['winner']} from {short(r['low_cost'])} to {flops(r['high_cost'])}" for r in won]
         line += f" By region: {'; '.join(parts)}." if parts else ""
     return line
 

@@ -10,6 +10,7 @@ fields and one method; the rest is inherited:
             return ...                                # nn.Module: Int[batch length] -> Float[batch length vocab]
 """
 
+import functools
 import math
 from typing import ClassVar, TypeVar
 
@@ -76,21 +77,7 @@ class Family(Spec):
 
         Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
         """
-        if not SMALLEST <= size <= LARGEST:
-            raise Refusal(
-                f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9)."
-            )
-        target, depth = parameters_at(size), depth_at(size)
-        nearest: tuple[float, SelfFamily] | None = None
-        for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
-            for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain)):
-                miss = abs(math.log(family.matched_parameters() / target))
-                if nearest is None or miss < nearest[0]:
-                    nearest = (miss, family)
-            assert nearest
-            if nearest[0] < TOLERANCE / 2:
-                break
-        return nearest[1]
+        return _solved(cls, size)
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:
@@ -112,6 +99,24 @@ class Family(Spec):
             return form.non_embedding_parameters
         with torch.device("meta"):
             return non_embedding_parameters(self.build(REFERENCE), REFERENCE.vocab)
+
+
+@functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
+def _solved(cls: type[SelfFamily], size: int) -> SelfFamily:
+    if not SMALLEST <= size <= LARGEST:
+        raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9).")
+    target, depth = parameters_at(size), depth_at(size)
+    nearest: tuple[float, SelfFamily] | None = None
+    for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
+        for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain)):
+            miss = abs(math.log(family.matched_parameters() / target))
+            if nearest is None or miss < nearest[0]:
+                nearest = (miss, family)
+        assert nearest
+        if nearest[0] < TOLERANCE / 2:
+            break
+    assert nearest
+    return nearest[1]
 
 
 def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:

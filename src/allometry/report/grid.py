@@ -11,12 +11,13 @@ from allometry.report.numbers import MISSING
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column. What is `page_only` is left out in the terminal, where width is dear."""
+    """A column. What is `page_only`, or only its intervals (`brief`), is left out in the terminal, where width is dear."""
 
     name: str
     unit: str = ""
     text: bool = False  # words stand left, numbers right
     page_only: bool = False
+    brief: bool = False
     tip: str = ""
 
 
@@ -53,7 +54,7 @@ class Grid:
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
             table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold")
         for row in self.rows:
-            table.add_row(*(_rich_cell(row[i]) for i in shown))
+            table.add_row(*(_rich_cell(row[i], self.columns[i].brief) for i in shown))
         return table
 
 
@@ -69,9 +70,9 @@ def family_cell(name: str) -> Cell:
     return Cell(text=name, family=name)
 
 
-def _rich_cell(item: Cell) -> Any:
+def _rich_cell(item: Cell, brief: bool) -> Any:
     from rich.text import Text
 
     style = {"strong": "bold", "soft": "dim", "loud": "yellow"}.get(item.tone, "")
-    aside = item.aside.replace(", ", ",")  # so that a narrow column puts an interval on a line of its own, whole
+    aside = "" if brief else item.aside.replace(", ", ",")  # so that a narrow column puts an interval on a line of its own, whole
     return Text(f"{item.text} {aside}".rstrip(), style=style)

@@ -6,7 +6,7 @@ from allometry.report.grid import Cell, Column, Grid, cell, family_cell
 from allometry.report.numbers import MISSING, duration, number, plain, scientific, storage
 
 _FAMILY = Column(name="family", text=True)
-_STATUSES = ("done", "running", "waiting", "skipped", "diverged", "failed")
+_ENDINGS = ("done", "diverged", "failed", "begun")
 
 
 def plan_table(rows: list[dict[str, Any]]) -> Grid:
@@ -38,33 +38,28 @@ def plan_table(rows: list[dict[str, Any]]) -> Grid:
 
 
 def status_table(rows: list[dict[str, Any]]) -> Grid:
-    """How far a study is: runs by family and stage, counted by status.
+    """How far a study is: runs by family and stage, counted by how they ended.
 
-    Keys of a row: family, stage, status (done, running, waiting, skipped, diverged, failed) and seconds, which may be None.
+    Rows are the `families` of record.status: family, stage, planned, and a count of runs that are done, diverged, failed, begun.
     """
     rows = plain(rows)
-    present = [status for status in _STATUSES if any(row.get("status") == status for row in rows)]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((str(row.get("family", MISSING)), str(row.get("stage", ""))), []).append(row)
+    present = [ending for ending in _ENDINGS if any(row[ending] for row in rows)]
     cells = [
         (
-            family_cell(family),
-            Cell(text=stage),
-            *(_count(members, status) for status in present),
-            cell(str(len(members))),
-            cell(duration(sum(row.get("seconds") or 0.0 for row in members))),
+            family_cell(str(row["family"])),
+            Cell(text=str(row["stage"])),
+            cell(str(row["planned"])),
+            *(_count(row[ending], ending) for ending in present),
         )
-        for (family, stage), members in groups.items()
+        for row in rows
     ]
     columns = (
         _FAMILY,
         Column(name="stage", text=True),
-        *(Column(name=status) for status in present),
-        Column(name="runs"),
-        Column(name="training time"),
+        Column(name="planned", unit="runs"),
+        *(Column(name=ending) for ending in present),
     )
-    return Grid(title="Status", columns=columns, rows=tuple(cells), empty="No run was asked yet.")
+    return Grid(title="Status", columns=columns, rows=tuple(cells), empty="No run was planned.")
 
 
 def costs_table(costs: list[dict[str, Any]]) -> Grid:
@@ -145,9 +140,8 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
     return [(name, MISSING if value is None else f"{value:,}" if type(value) is int else str(value))]
 
 
-def _count(rows: list[dict[str, Any]], status: str) -> Cell:
-    count = sum(row.get("status") == status for row in rows)
-    return Cell(text=str(count), tone="loud" if count and status in ("diverged", "failed") else "" if count else "soft")
+def _count(count: int, ending: str) -> Cell:
+    return Cell(text=str(count), tone="loud" if count and ending in ("diverged", "failed") else "" if count else "soft")
 
 
 def _whole(value: float | None) -> str:

@@ -145,7 +145,7 @@ def frontier_table(answer: dict[str, Any]) -> Grid:
         _FAMILY,
         Column(name="budget", unit=budget_unit(answer)),
         Column(name="best loss", unit="bits per byte"),
-        Column(name="best size N", unit="parameters", tip="active, without embedding and output"),
+        Column(name="best size N", unit="parameters", tip="active, without embedding and output", brief=True),
         Column(name="D", unit="tokens"),
         Column(name="D / N", tip="tokens per parameter", page_only=True),
         Column(name="optimum inside", text=True),

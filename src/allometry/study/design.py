@@ -16,6 +16,8 @@ from allometry.study.price import Price
 PER_DECADE = 6
 SMALLEST = 1  # size
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
+# A run of more steps than twice this takes larger batches: it then costs under 1 % of the loss (docs/log.md), and far less time.
+MANY = 1500
 # Where the best size is looked for. Large models want 20 (arXiv:2203.15556); at 10^4 parameters, where the output layer and
 # attention cost more than the rest, the study of docs/log.md found 55 to 160.
 TOKENS_PER_PARAMETER = 80.0
@@ -130,7 +132,8 @@ def frontier_cells(
     for family in shape.families:
         for size in (sizes := windows[family, low]):
             rates = TUNE_RATES if size == _middle(sizes) else BRACKET_RATES
-            if size in (sizes[0], _middle(sizes), sizes[-1]):
+            # Three neighbouring sizes span so little that the best rate hardly moves over them.
+            if size == _middle(sizes) or (len(sizes) > 3 and size in (sizes[0], sizes[-1])):
                 cells.append(make("tune", family, size, low, windows, rates, (TUNE_SEED,)))
     brackets = [high] if len(budgets) < 5 else [sorted(budgets)[len(budgets) // 2], high]
     for flops in brackets if high > low else []:
@@ -193,10 +196,12 @@ class _Maker:
         rates: int,
         seeds: tuple[int, ...],
     ) -> Cell:
-        # One batch for a budget, whatever the family and size, so that all see the same sequences in the same steps.
+        # One batch for a budget, whatever the family and size, but for runs of many steps. All read one stream of sequences.
         fewest = min(flops / self.prices[f, s].flops for (f, c), sizes in windows.items() if c == flops for s in sizes)
         batch = self.kept.get(flops) or batch_for(fewest, self.length, self.batch)
-        steps = round(flops / self.prices[family, size].flops / self.length / batch)
+        tokens = flops / self.prices[family, size].flops
+        batch = self.batch or max(batch, batch_for(tokens * FITTED / MANY, self.length, 0))
+        steps = round(tokens / self.length / batch)
         return self._cell(stage, family, size, flops, batch, steps, rates, seeds)
 
     def on_tokens(self, stage: str, family: str, size: int, tokens: float, rates: int, seeds: tuple[int, ...]) -> Cell:

@@ -31,6 +31,7 @@ from allometry.study.pool import Pool
 from allometry.study.request import Request
 
 USED = 0.92  # share of the time that is left that a plan fills: predictions err
+TIGHT = 1.05  # the same for the smallest design of all, where the choice is that or none; the last runs may be skipped
 BATCHES = (1, 8)  # at which steps are timed
 FULL = Shape(budgets=4, stride=3, seeds=3, sizes=5)
 MOST_BUDGETS = 7
@@ -132,7 +133,7 @@ def _timed(
 
 def _largest_size(flops: float) -> int:
     """The largest size that a budget could make best, with room above: 6 N D at ten tokens for each parameter."""
-    parameters = (flops / 60) ** 0.5
+    parameters = (max(flops, 0.0) / 60) ** 0.5
     return max(6, min(LARGEST, round(1 + 3 * (math.log10(max(parameters, 1e3)) - 3)) + 1))
 
 
@@ -174,7 +175,8 @@ def _by_minutes(
     room = USED * seconds
     shapes = list(_shapes(request, earlier))
     for shape in shapes:
-        if cost(search.design(shape, 0)) <= room:
+        if cost(search.design(shape, 0)) <= (TIGHT * seconds if shape == shapes[-1] else room):
+            room = max(room, cost(search.design(shape, 0)))
             budgets, cells = search.largest(shape, lambda design: cost(design) <= room)
             notes = _notes(request, shape) + _unmatched(prices, cells)
             more = _more(cost(search.design(shapes[0], 0)), shapes[0], shape, request, seconds)
@@ -183,7 +185,7 @@ def _by_minutes(
     spent = 60 * request.minutes - seconds
     raise Refusal(
         f"{request.minutes:g} minutes carry no plan for {', '.join(map(short_name, shapes[-1].families))} at length {length}. "
-        f"The smallest that would: --minutes {(cost(search.design(shapes[-1], 0)) / USED + spent) / 60 + 0.1:.1f}."
+        f"The smallest that would: --minutes {(cost(search.design(shapes[-1], 0)) / TIGHT + spent) / 60 + 0.1:.1f}."
     )
 
 
@@ -262,7 +264,9 @@ class _Search:
         largest = {f: max(s for g, s in self.prices if g == f) for f in shape.families}
         if any(best_size(self.prices, f, budgets[-1]) + shape.sizes // 2 > largest[f] for f in largest):
             return None
-        kept = {cell.budget: cell.batch for cell in earlier.cells}
+        kept: dict[float, int] = {}  # the batch of the largest size, as sizes below may have more
+        for cell in earlier.cells:
+            kept[cell.budget] = min(cell.batch, kept.get(cell.budget, cell.batch))
         try:
             cells = frontier_cells(self.prices, budgets, shape, self.length, self.request.batch, self.request.seed, kept)
         except Refusal:

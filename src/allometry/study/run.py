@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -29,12 +29,13 @@ from allometry.study.rates import Rates
 from allometry.study.request import Request
 from allometry.study.worker import SEQUENCES, Place
 
-RESERVE = 8.0  # seconds kept for the baselines and the report
+RESERVE = 6.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
 MOST_BASELINE_BYTES = 2e6  # an n-gram model of more takes longer than it tells
 GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Who is told how the study goes."""
 
@@ -177,11 +178,7 @@ class _Study:
 
     def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> None:
         jobs = [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
-        if stage == "score":  # small budgets first; within a budget every family's first seed before any second
-            jobs.sort(key=lambda job: (job.budget, job.seed))
-        else:
-            jobs.sort(key=lambda job: -job.seconds)  # the longest first, so that none is waited for at the end
-        waiting = [(job, job.run().id) for job in jobs]
+        waiting = [(job, job.run().id) for job in in_order(stage, jobs)]
         todo = [(job, run_id) for job, run_id in waiting if self.store.end(run_id) is None]
         self.listener.stage(stage, [job for job, _ in todo], len(waiting) - len(todo))
         queue = iter(todo)
@@ -245,6 +242,17 @@ class _Study:
                 "flops_per_token": price.flops,
             },
         )
+
+
+def in_order(stage: str, jobs: list[Job]) -> list[Job]:
+    """The order in which runs start; what the time does not carry is skipped from its end.
+
+    Scored runs: small budgets first, and within a budget every family's first seed before any second. Otherwise, and within
+    these, the longest first, so that at the end of a stage no worker waits long for another.
+    """
+    if stage == "score":
+        return sorted(jobs, key=lambda job: (job.budget, job.seed, -job.seconds))
+    return sorted(jobs, key=lambda job: -job.seconds)
 
 
 def _prepare(request: Request, cache: Path) -> Corpus:

@@ -67,14 +67,16 @@ def price(
 ) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
     spec = family_at(family, size)
-    counted = count(spec, io)
-    steps, waiting = {}, None
-    if batches:
-        torch.manual_seed(0)
-        model = spec.build(io).to(place.device)
-        setting = Setting(device=place.device)
-        steps = {batch: seconds_per_step(model, io, batch, setting, seconds) for batch in batches}
-        waiting = latency(model, io, setting)
+    try:
+        counted = count(spec, io)
+    except Refusal:
+        raise
+    except Exception as error:
+        raise Refusal(f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta.") from error
+    steps: dict[int, float] = {}
+    waiting = None
+    with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
+        steps, waiting = _timed(spec, io, batches, Setting(device=place.device), seconds) if batches else (steps, waiting)
     return "priced", Price(
         family=family,
         size=size,
@@ -91,10 +93,23 @@ def price(
     )
 
 
+def _timed(
+    spec: Any, io: Tokens, batches: tuple[int, ...], setting: Setting, seconds: float
+) -> tuple[dict[int, float], float]:
+    torch.manual_seed(0)
+    model = spec.build(io).to(setting.device)
+    steps = {batch: seconds_per_step(model, io, batch, setting, seconds) for batch in batches}
+    return steps, latency(model, io, setting)
+
+
 def precisions(place: Place, connection: Connection, family: str, size: int, io: Tokens, batch: int) -> Any:
     """Seconds of a training step in fp32 and in bf16, side by side."""
-    model = family_at(family, size).build(io).to(place.device)
-    seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in ("fp32", "bf16")}
+    try:
+        model = family_at(family, size).build(io).to(place.device)
+        kinds = ("fp32", "bf16")
+        seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in kinds}
+    except Exception:  # as above
+        seconds = {"fp32": 0.0, "bf16": math.inf}
     return "precisions", seconds
 
 
@@ -125,8 +140,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     except Refusal:
         raise  # the disk is full or read-only: that is no fault of this run
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
-        first_line = (str(error).splitlines() or [""])[0]
-        end = End(status="failed", reason=f"{type(error).__name__}: {first_line}", facts=facts)
+        end = End(status="failed", reason=_in_words(error), facts=facts)
     else:
         end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job.length)
     end.facts["wall_seconds"] = time.perf_counter() - began
@@ -185,6 +199,10 @@ def _task(corpus: Path, length: int) -> Text:
 @functools.lru_cache(maxsize=2)
 def _held_out(corpus: Path, length: int) -> Any:
     return _task(corpus, length).held_out(SEQUENCES)
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _facts(place: Place, precision: str) -> dict[str, Any]:

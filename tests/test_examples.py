@@ -1,0 +1,99 @@
+"""Examples and the code of the documents run: they are what a newcomer tries first, and what goes stale first."""
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from allometry import Family, Request
+from allometry.find import load_file, member
+
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "own_family.md"
+GRU = f"{ROOT / 'examples' / 'own_family.py'}:Gru"
+
+
+def allometry(*words: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "allometry", *words],
+        cwd=cwd,
+        env=os.environ | {"ALLOMETRY_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_of_the_document_runs(tmp_path, monkeypatch) -> None:
+    """All blocks one after another, as a reader would type them, from the root of the repository."""
+    code = blocks("python")
+    assert len(code) >= 5
+    (tmp_path / "typed.py").write_text("\n".join(code))
+    monkeypatch.chdir(ROOT)
+    names = runpy.run_path(str(tmp_path / "typed.py"))
+    assert names["CheckedGru"].at(5).matched_parameters() == names["Gru"].at(5).matched_parameters()
+
+
+def test_the_document_shows_the_example_as_it_is() -> None:
+    example = (ROOT / "examples" / "own_family.py").read_text()
+    assert example.split('"""\n\n', 1)[1] == blocks("python")[0]
+
+
+def test_the_example_has_ten_lines() -> None:
+    code = [line for line in blocks("python")[0].splitlines() if line.strip() and "import" not in line]
+    assert len(code) == 10
+
+
+def test_the_commands_of_the_document_name_what_there_is() -> None:
+    commands = " ".join(blocks("console"))
+    named = re.findall(r"(\S+\.py):Gru", commands)
+    assert named
+    assert all((ROOT / name.split(",")[-1]).is_file() for name in named)
+
+
+def test_a_family_of_ones_own_is_counted(tmp_path) -> None:
+    done = allometry("count", GRU, "--size", "5", "--length", "32", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    width, depth = content["spec"]["width"], content["spec"]["depth"]
+    assert content["non_embedding_parameters"] == depth * (6 * width**2 + 6 * width)
+    assert content["forward_flops_per_token"] == 2 * (depth * 6 * width**2 + 256 * width)
+    assert abs(content["non_embedding_parameters"] / 10 ** (3 + 4 / 3) - 1) < 0.1
+
+
+@pytest.fixture
+def text(tmp_path) -> Path:
+    """Some real text: modules of the standard library."""
+    (tmp_path / "text").mkdir()
+    for module in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:60]:
+        shutil.copy(module, tmp_path / "text" / module.name)
+    return tmp_path
+
+
+def test_a_family_of_ones_own_is_compared(text) -> None:
+    words = ["compare", "text", "--families", GRU, "--flops", "1.4e8", "--length", "8", "--seeds", "1", "--out", "study"]
+    done = allometry(*words, "--json", "--quiet", cwd=text)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["families"] == ["Gru"]
+    assert len(answer["frontier"]) == 1
+    assert 1 < answer["frontier"][0]["loss"] < 8  # better than guessing bytes, worse than a bit for each
+
+
+def test_the_study_file_is_a_request_for_families_that_exist() -> None:
+    path = ROOT / "examples" / "own_study.py"
+    study = load_file(path, "study", f"{path}:study")
+    assert isinstance(study, Request)
+    assert study.families == ("lstm", GRU)
+    assert all(issubclass(member("allometry.model.families", family), Family) for family in study.families)
