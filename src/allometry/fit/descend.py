@@ -56,8 +56,10 @@ def refine(
     for first in range(0, len(loss), chunk):
         part = slice(first, first + chunk)
         ends = low[part], high[part]
-        for criterion in _sharpening(problem, loss[part], weights[part], values[part]):
-            values[part] = _descend(problem, criterion, loss[part], weights[part], values[part], *ends, steps, newton)
+        criteria = _sharpening(problem, loss[part], weights[part], values[part])
+        for criterion in criteria:
+            few = steps if len(criteria) == 1 else min(steps, 60)
+            values[part] = _descend(problem, criterion, loss[part], weights[part], values[part], *ends, few, newton)
     terms = problem.terms
     score = _score(problem, problem.criterion, loss, weights, values)
     return Solution(coefficients=values[:, :terms], exponents=values[:, terms:], objective=score)
@@ -135,7 +137,7 @@ def _sharpening(
         return [criterion]
     residual = criterion.residual(loss, problem.predicted(values))
     scale = float(np.median(np.abs(residual[weights > 0]))) + 1e-9
-    return [criterion.edit(delta=scale * sharp) for sharp in np.geomspace(1.0, SHARPEST, 8)]
+    return [criterion.edit(delta=scale * sharp) for sharp in np.geomspace(0.3, SHARPEST, 6)]
 
 
 @no_type_check  # called at every step; `refine` checks the shapes

@@ -26,11 +26,12 @@ def scale(criterion: Criterion, residual: Float[np.ndarray, " points"], spare: i
     if criterion.delta is None:
         return float((side * residual**2).sum() / spare)
     size = np.abs(residual)
-    delta = criterion.delta or 1e-9 * float(size.max(initial=1e-300))
     # The density of residuals near 0 is what counts; where delta holds too few of them, a wider window estimates it.
-    window = max(delta, float(np.median(size)) * len(size) ** (-1 / 5))
-    inside = float(np.mean(size <= window)) * (delta / window)
-    return float((side * np.minimum(size, delta) ** 2).sum() / spare / max(inside, 1e-12))
+    window = max(criterion.delta, float(np.median(size)) * len(size) ** (-1 / 5), 1e-300)
+    inside = max(float(np.mean(size <= window)), 1 / len(size)) / window
+    if criterion.delta == 0:
+        return float((side**2).sum() / spare / inside) * 2 / (1 + criterion.over)
+    return float((side * np.minimum(size, criterion.delta) ** 2).sum() / spare / (inside * criterion.delta))
 
 
 def profiles(
@@ -98,13 +99,17 @@ def _held(
     rows, ones = np.repeat(loss[None], count, axis=0), np.ones((count, len(loss)))
     neighbour = np.clip(np.arange(count) + np.where(places > values[position], -1, 1), 0, count - 1)
     start, best = np.tile(values, (count, 1)), np.full(count, np.inf)
-    newton = not isinstance(model, Curved)
-    for _ in range(2 if newton else 1):
+    outwards = np.argsort(np.abs(places - values[position]))
+    for _ in range(2):
         start[:, position] = places
         coefficients, others = start[:, : model.terms], start[:, model.terms :]
         fixed = posed.held(count) | {position: places}
-        found = descend.refine(model, rows, ones, coefficients, others, 50 if newton else 30, fixed=fixed, newton=newton)
+        # An interval needs four digits of the criterion, not all of them.
+        found = descend.refine(model, rows, ones, coefficients, others, 40, fixed=fixed, newton=False)
         best = np.minimum(best, found.objective)
+        sides = [best[[i for i in outwards if (places[i] - values[position]) * sign > 0]] for sign in (-1, 1)]
+        if all((np.diff(side) >= 0).all() for side in sides):
+            break  # it rises on both sides, so nothing got stuck
         start = found.values[neighbour]
     return best
 
