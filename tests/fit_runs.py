@@ -5,6 +5,8 @@ import pandas as pd
 
 from allometry.find import member
 from allometry.fit.laws._law import Law
+from allometry.fit.pose import pose
+from allometry.fit.search import Found, search
 
 LAWS = "allometry.fit.laws"
 COMMON = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29}
@@ -45,3 +47,11 @@ def runs(law: Law, rows: int = 24, seed: int = 0, noise: float = 0.0) -> pd.Data
     exact = law.predict(TRUTHS[law.name], columns)
     shake = np.exp(noise * np.random.default_rng(seed + 1).standard_normal(rows))
     return pd.DataFrame(columns | {law.observed: exact * shake})
+
+
+def solved(law: Law, table: pd.DataFrame) -> tuple[dict[str, float], Found]:
+    """The estimate alone, without draws and intervals."""
+    columns = {name: table[name].to_numpy(dtype=float) for name in law.variables}
+    posed = pose(law, columns, law.criterion, {})
+    found = search(posed, table[law.observed].to_numpy(dtype=float), np.ones(len(table)))
+    return {name: float(value[0]) for name, value in posed.named(found.values[None]).items()}, found

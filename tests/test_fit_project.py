@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fit_runs import LAWS, TRUTHS, law_named, places, runs
+from fit_runs import LAWS, TRUTHS, law_named, places, runs, solved
 from scipy import optimize
 
 from allometry.find import names
@@ -62,10 +62,10 @@ def test_every_law_has_a_truth_to_be_tested_on():
 @every_law
 def test_a_law_without_noise_is_recovered(name):
     law = law_named(name)
-    found = fit(runs(law, rows=60), law=name, by=None, draws=50)["all"]
+    at, found = solved(law, runs(law, rows=60))
     assert found.objective < 1e-10
-    for parameter in law.parameters:
-        assert found.parameters[parameter.name]["value"] == pytest.approx(TRUTHS[name][parameter.name], rel=1e-3)
+    for key, value in at.items():
+        assert value == pytest.approx(TRUTHS[name][key], rel=1e-3)
 
 
 @every_law
@@ -102,22 +102,23 @@ def test_units_and_order_of_rows_do_not_count(name):
     changed = table.sample(frac=1, random_state=2)
     for key, factor in factors.items():
         changed[key] *= factor
-    one, other = (fit(t, law=name, by=None, draws=50)["all"] for t in (table, changed))
+    (one, first), (other, second) = (solved(law, t) for t in (table, changed))
     for exponent in law.exponents:
-        assert one.samples[exponent][0] == pytest.approx(other.samples[exponent][0], rel=1e-9)
-    assert one.objective == pytest.approx(other.objective, rel=1e-9)
+        assert one[exponent] == pytest.approx(other[exponent], rel=1e-9)
+    assert first.objective == pytest.approx(second.objective, rel=1e-9)
     place = {key: float(table[key].iloc[0]) for key in law.variables}
     moved = {key: value * factors[key] for key, value in place.items()}
-    assert one.at(**place)[0] == pytest.approx(other.at(**moved)[0], rel=1e-9)
+    assert float(law.predict(one, place)) == pytest.approx(float(law.predict(other, moved)), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["broken_power", "repetition", "downstream"])
 def test_order_of_rows_does_not_count_for_curved_laws(name):
-    table = runs(law_named(name), rows=60, noise=0.003)
-    one, other = (fit(t, law=name, by=None, draws=50)["all"] for t in (table, table.sample(frac=1, random_state=2)))
-    assert one.objective == pytest.approx(other.objective, rel=1e-6)
-    for key in one.samples:
-        assert one.samples[key][0] == pytest.approx(other.samples[key][0], rel=1e-3)
+    law = law_named(name)
+    table = runs(law, rows=60, noise=0.003)
+    (one, first), (other, second) = (solved(law, t) for t in (table, table.sample(frac=1, random_state=2)))
+    assert first.objective == pytest.approx(second.objective, rel=1e-6)
+    for key, value in one.items():
+        assert value == pytest.approx(other[key], rel=1e-3)
 
 
 @every_law

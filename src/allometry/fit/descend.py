@@ -19,6 +19,7 @@ ENTRIES = 3e6  # of the largest array; more sets are worked off in parts
 BACK = 4  # failures of Newton steps in a row, after which Gauss-Newton takes over again
 MOST = 5  # coefficients that are solved anew at every step
 PAUSE, STALL = 15, 1e-9
+NOTHING = 1e-20  # a criterion below it is that of an exact fit
 SHARPEST = 1e-7  # of the residuals' scale: the delta that stands for 0
 
 
@@ -258,7 +259,7 @@ def _descend(
             damping[here] = np.clip(np.where(better, damping[here] / 5, damping[here] * 8), 1e-12, 1e8)
             # A small gain settles nothing while a strong damping keeps the steps small.
             tiny, calm = (1e-14, 1e-2) if second else (1e-9, 1.0)
-            still = np.where(better, (gain <= tiny * score[here]) & (damping[here] < calm), failed[here] > 8)
+            still = np.where(better, (gain <= tiny * score[here] + NOTHING) & (damping[here] < calm), failed[here] > 8)
             if mode:
                 # Where the second derivatives mislead, Gauss-Newton goes on.
                 back = here[failed[here] == BACK]
@@ -269,7 +270,7 @@ def _descend(
                 still &= ~better
             moving = np.setdiff1d(moving, here[still], assume_unique=True)
         if count % PAUSE == PAUSE - 1:  # a set that gained next to nothing in so many steps creeps along a flat valley
-            moving = moving[mark[moving] - score[moving] > STALL * score[moving]]
+            moving = moving[mark[moving] - score[moving] > STALL * score[moving] + NOTHING]
             mark = score.copy()
         if not len(moving):
             break
