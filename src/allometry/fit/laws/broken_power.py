@@ -1,5 +1,6 @@
 """A power law that changes its slope, smoothly, up to three times (Caballero et al., 2022, arXiv:2210.14891)."""
 
+import functools
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ class BrokenPower(Law):
         factors = "".join(f" (1 + (C/d{i})^(1/f{i}))^(-c{i} f{i})" for i in range(1, self.breaks + 1))
         return "L = a + b C^-c0" + factors
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:  # type: ignore[override]
         found = [
             Parameter(name="a", unit="loss"),
