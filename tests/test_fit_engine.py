@@ -171,14 +171,14 @@ def test_profile_of_squares_is_the_textbook_interval():
 def test_prediction_intervals_hold_new_runs():
     """The interval of `predict` is of a new run, that of `curve` of the law: 90 % of new runs lie in the first."""
     inside, narrower = [], []
-    for seed in range(25):
+    for seed in range(16):
         found = fit(curve("a", noise=0.01, seed=seed), by=None, draws=50, seed=seed)["all"]
         new = (1.5 + 1e4**-0.2) * np.exp(0.01 * np.random.default_rng(1000 + seed).standard_normal())
         _, low, high = found.predict(1e19)
         _, inner_low, inner_high = found.curve(1e19)
         inside.append(low <= new <= high)
         narrower.append(inner_high - inner_low < high - low)
-    assert np.mean(inside) > 0.9 - 2.5 * np.sqrt(0.09 / 25)
+    assert np.mean(inside) > 0.9 - 2.5 * np.sqrt(0.09 / 16)
     assert all(narrower)
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Inexact
@@ -56,6 +56,7 @@ class Curved(Model):
             high.append(ends[1])
         return np.array(low, dtype=float), np.array(high, dtype=float)
 
+    @no_type_check
     def named(self, values: Inexact[np.ndarray, "*sets values"]) -> dict[str, Inexact[np.ndarray, "*sets"]]:
         """Parameters by name, in their own units."""
         found: dict[str, Any] = {name: np.full(values.shape[:-1], float(value)) for name, value in self.pinned.items()}
@@ -65,19 +66,23 @@ class Curved(Model):
                 found[parameter.name] = np.exp(values[..., i]) if parameter.scale == "log" else values[..., i]
         return found
 
+    @no_type_check
     def predicted(self, values: Inexact[np.ndarray, "*sets values"]) -> Inexact[np.ndarray, "*sets points"]:
         parameters = {name: value[..., None] for name, value in self.named(values).items()}
         with np.errstate(all="ignore"):
             found = self.law.predict(parameters, self.columns)
         return np.broadcast_to(found, (*values.shape[:-1], len(next(iter(self.columns.values())))))
 
+    @no_type_check
     def base(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points"]:
         return np.nan_to_num(self.predicted(np.concatenate([np.zeros((len(others), self.terms)), others], axis=1)))
 
+    @no_type_check
     def basis(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "sets points terms"]:
         found = np.nan_to_num(self.predicted(self._units(others)))
         return np.moveaxis(found[1:] - found[:1], 0, 2)
 
+    @no_type_check
     def _units(self, others: Float[np.ndarray, "sets others"]) -> Float[np.ndarray, "units sets values"]:
         """All coefficients at 0, then one after the other at 1."""
         units = np.concatenate([np.zeros((1, self.terms)), np.eye(self.terms)])
@@ -87,6 +92,7 @@ class Curved(Model):
             axis=2,
         )
 
+    @no_type_check
     def slopes(
         self, values: Float[np.ndarray, "sets values"]
     ) -> tuple[Float[np.ndarray, "sets points"], Float[np.ndarray, "sets points values"]]:
@@ -107,6 +113,7 @@ class Curved(Model):
         basis = np.nan_to_num(found[2 : terms + 2]) - np.nan_to_num(found[1:2])
         return found[0], np.nan_to_num(np.moveaxis(np.concatenate([basis, turned]), 0, 2))
 
+    @no_type_check
     def bends(
         self, values: Float[np.ndarray, "sets values"], weights: Float[np.ndarray, "sets points"]
     ) -> Float[np.ndarray, "sets values values"]:

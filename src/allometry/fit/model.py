@@ -9,7 +9,10 @@ from allometry.fit.criterion import Criterion
 
 
 class Model:
-    """Values are the coefficients (which the law is linear in), then the others. `Problem` and `Curved` are Models."""
+    """Values are the coefficients (which the law is linear in), then the others. `Problem` and `Curved` are Models.
+
+    Theirs are called at every step of a search, so shapes are not checked there: these are the shapes.
+    """
 
     criterion: Criterion
     terms: int  # coefficients

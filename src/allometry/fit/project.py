@@ -9,6 +9,7 @@ A data set is a row of `loss` with its row of `weights`; resamples and draws are
 
 import dataclasses
 import functools
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -62,15 +63,19 @@ class Problem(Model):
         pairs = np.einsum("tep,tfp->ptef", self.logs, self.logs)
         return pairs.reshape(len(self.mask) * self.mask.shape[1], -1)
 
+    @no_type_check
     def basis(self, exponents: Float[np.ndarray, "sets exponents"]) -> Float[np.ndarray, "sets points terms"]:
         return np.exp(-np.einsum("se,tep->spt", exponents, self.logs)) * self.mask.T
 
+    @no_type_check
     def predicted(self, values: Float[np.ndarray, "sets values"]) -> Float[np.ndarray, "sets points"]:
         return np.einsum("spt,st->sp", self.basis(values[:, self.terms :]), values[:, : self.terms])
 
+    @no_type_check
     def base(self, exponents: Float[np.ndarray, "sets exponents"]) -> Float[np.ndarray, "sets points"]:
         return np.zeros((len(exponents), self.mask.shape[1]))
 
+    @no_type_check
     def slopes(
         self, values: Float[np.ndarray, "sets values"]
     ) -> tuple[Float[np.ndarray, "sets points"], Float[np.ndarray, "sets points values"]]:
@@ -78,6 +83,7 @@ class Problem(Model):
         parts = basis * values[:, None, : self.terms]
         return parts.sum(2), np.concatenate([basis, -np.einsum("spt,tep->spe", parts, self.logs)], axis=2)
 
+    @no_type_check
     def bends(
         self, values: Float[np.ndarray, "sets values"], weights: Float[np.ndarray, "sets points"]
     ) -> Float[np.ndarray, "sets values values"]:
