@@ -3,7 +3,7 @@ PYTHON ?= python3
 MINUTES ?= 5
 BIN := .venv/bin
 
-.PHONY: demo test lint install install-dev bench clean
+.PHONY: demo test lint install install-dev bench peers clean
 
 demo: install
 	$(BIN)/allometry compare --minutes $(MINUTES)
@@ -23,6 +23,14 @@ bench: install
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/transformer_speed.py
 
+# The same with transformers and x-transformers, whose pins may clash with ours: an environment of its own.
+peers: .venv-peers/.installed
+
+.venv-peers/.installed: pyproject.toml constraints.txt benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/peers.txt --editable .
+	touch $@
+
 install: .venv/.installed
 install-dev: .venv/.installed-dev
 
@@ -36,4 +44,4 @@ install-dev: .venv/.installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache build dist

@@ -240,15 +240,19 @@ def compare(whole: Path, killed: Path) -> dict[str, list[Any]]:
     a, b = Folder(whole), Folder(killed)
     both = sorted(set(a.run_ids()) & set(b.run_ids()))
     without_end = [run for run in both if a.end(run) is None or b.end(run) is None]
-    scores = []
-    points = []
+    scores, points = [], []
     for run in (run for run in both if run not in without_end):
         if score(a.end(run)) != score(b.end(run)):
-            scores.append({"run": run, "whole": a.end(run).loss, "killed": b.end(run).loss})
-        for one, other in zip(a.points(run), b.points(run), strict=True):
-            if (one.step, one.loss, one.tokens, one.flops) != (other.step, other.loss, other.tokens, other.flops):
-                points.append({"run": run, "step": one.step, "whole": one.loss, "killed": other.loss})
+            scores.append({"run": run} | {name: said(store.end(run)) for name, store in (("whole", a), ("killed", b))})
+        one, other = ({p.step: (p.loss, p.tokens, p.flops) for p in store.points(run)} for store in (a, b))
+        points += [
+            {"run": run, "step": step} for step in sorted(one.keys() | other.keys()) if one.get(step) != other.get(step)
+        ]
     return {"sets": sorted(set(a.run_ids()) ^ set(b.run_ids())) + without_end, "scores": scores, "points": points}
+
+
+def said(end: Any) -> str:
+    return f"{end.status} {end.loss} {end.reason}"
 
 
 def score(end: Any) -> list[Any]:

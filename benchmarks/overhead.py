@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 BAR = 5.0  # percent
-STUDY = {"flops": (2e9, 4.3e9, 9.3e9, 2e10), "length": 64, "seeds": 1, "precision": "fp32"}  # without --minutes
+STUDY = {"flops": (3e9, 6.5e9, 1.4e10, 3e10), "length": 64, "seeds": 1, "precision": "fp32"}  # without --minutes
 LOG = "ALLOMETRY_OVERHEAD_LOG"  # environment variable: the folder in which each worker keeps its clocks
 
 

@@ -1,11 +1,16 @@
-"""Training speed of the `transformer` family on CPU, against three peers: the same step, one process, interleaved rounds.
+"""Training speed of the `transformer` family on CPU, against three peers: the same step, interleaved rounds.
 
 A step is forward, cross-entropy of the full logits, backward, clipping of the gradient's norm, and fused AdamW. bf16 means
 fp32 weights under `torch.autocast`. Each peer runs in each of its usual forms, and the best of them is what counts. Ours
 runs with the step of allometry's own training loop, and as "allometry plain" with the step that the peers have.
 
-    python benchmarks/transformer_speed.py                        # eager, bf16 and fp32
-    python benchmarks/transformer_speed.py --compile              # torch.compile, all of them
+Every form has a process of its own, so that none profits from what another one asked of the allocator: our training loop
+asks glibc to keep freed memory (train/allocator.py), the peers and "allometry plain" run as their users run them. With
+`--keep-memory` the same request is made for all of them, which leaves the difference that the model's own code makes.
+
+    make peers                                                          # .venv-peers, from benchmarks/peers.txt
+    .venv-peers/bin/python benchmarks/transformer_speed.py              # eager, bf16 and fp32
+    .venv-peers/bin/python benchmarks/transformer_speed.py --compile    # torch.compile, all of them
 """
 
 import argparse
@@ -13,8 +18,11 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTH, DEPTH, HEADS, LENGTH, BATCH, VOCAB, THREADS = 256, 4, 8, 256, 16, 256, 2
+WARM = 4  # steps that compile, allocate and warm the caches
 RATE = 1e-3
 RESULTS = Path(__file__).parent / "results" / "transformer_speed.json"
 PACKAGES = {"llama": "transformers", "x_transformers": "x-transformers"}
@@ -139,9 +148,11 @@ FORMS: dict[str, Callable[[], nn.Module]] = {
 
 
 def own_step(model: nn.Module, batch: tuple[Tensor, Tensor], precision: str) -> Callable[[], float]:
+    from allometry.train.allocator import keep_freed_memory
     from allometry.train.loop import Setting, train_step
     from allometry.train.recipe import Recipe
 
+    keep_freed_memory()  # as `train` does
     optimizer, setting = Recipe(rate=RATE).optimizer(model), Setting(precision=precision)
     return lambda: train_step(model, optimizer, batch, setting=setting).item()
 
@@ -172,23 +183,60 @@ def stepper(form: str, precision: str, compiled: bool) -> tuple[Callable[[], flo
     return step, sum(p.numel() for p in parameters)
 
 
-def measure(forms: list[str], precision: str, compiled: bool, rounds: int, steps: int) -> dict[str, dict[str, float]]:
+class Racer:
+    """One form in a process of its own, which does nothing until it is told to run some steps."""
+
+    def __init__(self, form: str, precision: str, compiled: bool, keep_memory: bool) -> None:
+        arguments = ["--form", form, "--precision", precision, *["--compile"] * compiled, *["--keep-memory"] * keep_memory]
+        command = [sys.executable, __file__, *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.parameters = int(self.run(WARM)["parameters"])
+
+    def run(self, steps: int) -> dict[str, float]:
+        """Seconds and loss of the last step, and the number of parameters."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(steps, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def race(form: str, precision: str, compiled: bool, keep_memory: bool) -> None:
+    """The other side of a Racer."""
+    torch.set_num_threads(THREADS)
+    if keep_memory:
+        from allometry.train.allocator import keep_freed_memory
+
+        keep_freed_memory()
+    step, parameters = stepper(form, precision, compiled)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            loss = step()
+        print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss, "parameters": parameters}), flush=True)
+
+
+def measure(
+    forms: list[str], precision: str, compiled: bool, keep_memory: bool, rounds: int, steps: int
+) -> dict[str, dict[str, float]]:
     """Tokens per second of each form: the median over rounds, in each of which every form runs `steps` steps in turn."""
-    made = {form: stepper(form, precision, compiled) for form in forms}
+    racers = {form: Racer(form, precision, compiled, keep_memory) for form in forms}
     losses = dict.fromkeys(forms, 0.0)
     speeds: dict[str, list[float]] = {form: [] for form in forms}
-    for step, _ in made.values():
-        for _ in range(4):  # compile, allocate, warm the caches
-            step()
     for _ in range(rounds):
-        for form, (step, _) in made.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                losses[form] = step()
-            speeds[form].append(steps * BATCH * LENGTH / (time.perf_counter() - start))
+        for form, racer in racers.items():
+            told = racer.run(steps)
+            losses[form] = told["loss"]
+            speeds[form].append(steps * BATCH * LENGTH / told["seconds"])
+    for racer in racers.values():
+        racer.close()
     return {
         form: {
-            "parameters": made[form][1],
+            "parameters": racers[form].parameters,
             "tokens_per_second": round(statistics.median(speeds[form])),
             # The ratio of each round, then the median: a slow moment of the machine slows both sides of a ratio.
             "ours_is_faster": round(
@@ -208,26 +256,31 @@ def present() -> list[str]:
         if importlib.util.find_spec(package.replace("-", "_")):
             forms.append(form)
         else:
-            print(f"{form}: skipped, {package} is not installed: see benchmarks/README.md for the environment of the peers.")
+            print(f"{form}: skipped, {package} is not installed: `make peers` makes an environment that has it.")
     return forms
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--keep-memory", action="store_true", help="make our request of the allocator for the peers too")
     parser.add_argument("--precision", choices=["bf16", "fp32", "both"], default="both")
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--forms", default="", help="comma-separated; all by default")
+    parser.add_argument("--form", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    if arguments.form:
+        return race(arguments.form, arguments.precision, arguments.compile, arguments.keep_memory)
     forms = [f.strip() for f in arguments.forms.split(",")] if arguments.forms else present()
-    mode = "compiled" if arguments.compile else "eager"
+    mode = ("compiled" if arguments.compile else "eager") + ", memory kept by all" * arguments.keep_memory
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for precision in ["bf16", "fp32"] if arguments.precision == "both" else [arguments.precision]:
-        rows = measure(forms, precision, arguments.compile, arguments.rounds, arguments.steps)
+        before, busy = _busy_seconds(), time.perf_counter()
+        rows = measure(forms, precision, arguments.compile, arguments.keep_memory, arguments.rounds, arguments.steps)
+        busy = (_busy_seconds() - before) / (time.perf_counter() - busy)
         best = min(row["ours_is_faster"] for form, row in rows.items() if not form.startswith("allometry"))
-        print(f"\n{precision}, {mode}: allometry is {best:.2f}x as fast as the best peer")
+        print(f"\n{precision}, {mode}: allometry is {best:.2f}x as fast as the best peer; others used {busy:.2f} cores")
         for form, row in rows.items():
             print(
                 f"  {form:24s} {row['tokens_per_second']:>8,} tokens/s   ratio {row['ours_is_faster']:.2f}   "
@@ -237,15 +290,32 @@ def main() -> None:
             "best_peer_ratio": best,
             "rounds": arguments.rounds,
             "steps": arguments.steps,
+            "cores_used_by_others": round(busy, 2),
             "forms": rows,
         }
     packages = ["torch", *(p for p in PACKAGES.values() if importlib.util.find_spec(p.replace("-", "_")))]
     stored["versions"] = {p: importlib.metadata.version(p) for p in packages} | {"python": platform.python_version()}
-    stored["machine"] = {"threads": THREADS, "cpu": torch.backends.cpu.get_cpu_capability(), "platform": platform.platform()}
+    stored["machine"] = {
+        "threads": THREADS,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "matrix_tiles": torch.cpu._is_amx_tile_supported(),
+        "platform": platform.platform(),
+    }
     print("\n" + ", ".join(f"{name} {version}" for name, version in stored["versions"].items()))
     if not arguments.forms:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(stored, indent=2) + "\n")
+
+
+def _busy_seconds() -> float:
+    """Core seconds that this machine has spent on other processes than ours (Linux; elsewhere 0)."""
+    if not Path("/proc/stat").exists():
+        return 0.0
+    user, nice, system = (int(word) for word in Path("/proc/stat").read_text().split()[1:4])
+    own = os.times()
+    return (
+        (user + nice + system) / os.sysconf("SC_CLK_TCK") - own.user - own.system - own.children_user - own.children_system
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squash
 SMALL = ["--length", "8", "--flops", "4e8,8e8,1.6e9", "--seeds", "1"]
 
 
-def allometry(*words: object, cwd: Path, cache: Path, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess:
+def allometry(
+    *words: object, cwd: Path, cache: Path, timeout: float = 240, **environment: str
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "allometry", *map(str, words)],
         cwd=cwd,
@@ -87,7 +89,7 @@ def test_the_small_study_ends_in_an_answer_and_a_page(study) -> None:
 
 def test_what_looks_further_back_wins(study) -> None:
     """Three letters tell more of the next than one: text is not a Markov chain of order one."""
-    at_last = [p for p in study["answer"]["pairs"] if (p["a"], p["b"]) == ("Trigram", "Bigram")][0]["budgets"][-1]
+    at_last = next(p for p in study["answer"]["pairs"] if (p["a"], p["b"]) == ("Trigram", "Bigram"))["budgets"][-1]
     assert at_last["ln_difference"] < 0
 
 
@@ -193,10 +195,22 @@ def losses(folder: Path) -> dict[str, float]:
 
 
 def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home) -> None:
-    words = ["compare", "text", "--families", f"{BIGRAM},{SQUASHED}", "--length", "8", "--flops", "4e8,1.2e9", "--seeds", "1"]
+    words = [
+        "compare",
+        "text",
+        "--families",
+        f"{BIGRAM},{SQUASHED}",
+        "--length",
+        "8",
+        "--flops",
+        "4e8,1.2e9",
+        "--seeds",
+        "1",
+    ]
     assert allometry(*words, "--out", "whole", "--quiet", cwd=home, cache=home / "cache").returncode == 0
     moments = random.Random(0)
-    environment = os.environ | {"ALLOMETRY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "ALLOMETRY_CHECKPOINT_SECONDS": "0.1"}
+    own = {"ALLOMETRY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "ALLOMETRY_CHECKPOINT_SECONDS": "0.1"}
+    environment = os.environ | own
     for _ in range(3):
         process = subprocess.Popen(
             [sys.executable, "-m", "allometry", *words, "--out", "killed", "--quiet"],
@@ -215,7 +229,8 @@ def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home) -> None:
 def test_ctrl_c_is_one_line_and_130(home) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "allometry", "compare", "text", "--families", "lstm", "--flops", "1e10", "--out", "stopped"],
-        cwd=home, env=os.environ | {"ALLOMETRY_CACHE": str(home / "cache")}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=home, env=os.environ | {"ALLOMETRY_CACHE": str(home / "cache")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     time.sleep(6)
     process.send_signal(signal.SIGINT)
@@ -272,7 +287,9 @@ def test_what_is_asked_wrongly_is_answered_in_words_with_status_2(case: str, hom
 def test_a_read_only_folder_is_refused(home) -> None:
     locked = home / "locked"
     locked.mkdir(mode=0o500)
-    done = allometry("compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study", cwd=home, cache=home / "cache")
+    done = allometry(
+        "compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study", cwd=home, cache=home / "cache"
+    )
     assert done.returncode == 2
     assert "--out" in done.stderr
 

@@ -1,5 +1,6 @@
 """Training: resuming, diverging, running out of memory, damaged checkpoints, and the schedule."""
 
+import errno
 import itertools
 import math
 
@@ -61,6 +62,15 @@ def test_what_is_fetched_ahead_is_what_the_step_would_have_fetched(batch: int, f
         expected = batch_of(step * batch, batch)
         assert torch.equal(inputs, expected[0])
         assert torch.equal(targets, expected[1])
+
+
+def test_a_full_disk_is_told_apart_from_a_fault_of_the_run(tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(checkpoint.Unwritable, match="checkpoint"):
+        whole(Setting(folder=tmp_path, checkpoint_seconds=0))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "other"])

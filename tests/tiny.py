@@ -10,7 +10,9 @@ class Bigram(Family):
     """Looks at the last token alone."""
 
     def build(self, io: Tokens) -> nn.Module:
-        return nn.Sequential(nn.Embedding(io.vocab, self.width), nn.Linear(self.width, self.width), nn.Linear(self.width, io.vocab))
+        return nn.Sequential(
+            nn.Embedding(io.vocab, self.width), nn.Linear(self.width, self.width), nn.Linear(self.width, io.vocab)
+        )
 
 
 class Squashed(Family):
@@ -25,7 +27,9 @@ class Trigram(Family):
     """Looks at the last three tokens."""
 
     def build(self, io: Tokens) -> nn.Module:
-        return nn.Sequential(nn.Embedding(io.vocab, self.width), _LastThree(self.width), nn.Tanh(), nn.Linear(self.width, io.vocab))
+        return nn.Sequential(
+            nn.Embedding(io.vocab, self.width), _LastThree(self.width), nn.Tanh(), nn.Linear(self.width, io.vocab)
+        )
 
 
 class _LastThree(nn.Conv1d):

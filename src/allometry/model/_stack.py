@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from allometry.flow import IO
 from allometry.model._family import Family
 from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._norm import RMSNorm
 from allometry.model.blocks.feed_forward import FeedForward
 
@@ -52,7 +53,7 @@ class Stack(nn.Module):
         self.embedding = nn.Embedding(vocab, width)
         self.layers = nn.ModuleList(_Layer(width, m.build(outputs), c.build(outputs)) for m, c in parts)
         self.norm = RMSNorm(width)
-        self.head = nn.Linear(width, vocab, bias=False)
+        self.head = Linear(width, vocab)
         nn.init.normal_(self.embedding.weight, std=0.5)  # beside the parts' outputs, which add up to a variance of one
         spread(self.head.weight, width * 100)  # nearly uniform predictions at the start: the first loss is ln(vocab)
 

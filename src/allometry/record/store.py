@@ -85,10 +85,11 @@ class guarded:  # noqa: N801 (used as a statement, like open)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError):
-            raise Refusal(_explain(error, self.path)) from error
+            raise Refusal(explain(error, self.path)) from error
 
 
-def _explain(error: OSError, path: Path) -> str:
+def explain(error: OSError, path: Path) -> str:
+    """What the file system refused, in one line with a way out."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full: {path} could not be written. Free some space and start again; what is finished is kept."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):

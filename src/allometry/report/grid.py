@@ -49,10 +49,10 @@ class Grid:
         if not self.rows:
             return Text(f"{self.title}: {self.empty}")
         shown = [i for i, column in enumerate(self.columns) if not column.page_only]
-        table = Table(title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
         for column in (self.columns[i] for i in shown):
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
-            table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold")
+            table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", no_wrap=column.text)
         for row in self.rows:
             table.add_row(*(_rich_cell(row[i], self.columns[i].brief) for i in shown))
         return table
@@ -74,5 +74,7 @@ def _rich_cell(item: Cell, brief: bool) -> Any:
     from rich.text import Text
 
     style = {"strong": "bold", "soft": "dim", "loud": "yellow"}.get(item.tone, "")
-    aside = "" if brief else item.aside.replace(", ", ",")  # so that a narrow column puts an interval on a line of its own, whole
+    aside = (
+        "" if brief else item.aside.replace(", ", ",")
+    )  # so that a narrow column puts an interval on a line of its own, whole
     return Text(f"{item.text} {aside}".rstrip(), style=style)

@@ -18,6 +18,7 @@ SMALLEST = 1  # size
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
 # A run of more steps than twice this takes larger batches: it then costs under 1 % of the loss (docs/log.md), and far less time.
 MANY = 1500
+HURRIED = FITTED  # the same where time is so short that it is that or no study
 # Where the best size is looked for. Large models want 20 (arXiv:2203.15556); at 10^4 parameters, where the output layer and
 # attention cost more than the rest, the study of docs/log.md found 55 to 160.
 TOKENS_PER_PARAMETER = 80.0
@@ -65,6 +66,7 @@ class Shape:
     seeds: int = 3
     sizes: int = 5
     families: tuple[str, ...] = ()
+    many: int = MANY  # steps from which on a run takes larger batches
 
 
 Prices = dict[tuple[str, int], Price]
@@ -127,7 +129,7 @@ def frontier_cells(
     low, high = min(budgets), max(budgets)
     seeds = tuple(range(seed, seed + shape.seeds))
     repeats = tuple(range(seed, seed + max(REPEATS, shape.seeds)))
-    make = _Maker(prices, length, batch, kept)
+    make = _Maker(prices, length, batch, kept, shape.many)
     cells: list[Cell] = []
     for family in shape.families:
         for size in (sizes := windows[family, low]):
@@ -183,8 +185,15 @@ def wall_seconds(cells: Iterable[Cell], jobs: int) -> float:
 class _Maker:
     """Makes cells with batch, steps and prediction filled in."""
 
-    def __init__(self, prices: Prices, length: int, batch: int, kept: Mapping[float, int] = MappingProxyType({})) -> None:
-        self.prices, self.length, self.batch, self.kept = prices, length, batch, kept
+    def __init__(
+        self,
+        prices: Prices,
+        length: int,
+        batch: int,
+        kept: Mapping[float, int] = MappingProxyType({}),
+        many: int = MANY,
+    ) -> None:
+        self.prices, self.length, self.batch, self.kept, self.many = prices, length, batch, kept, many
 
     def __call__(
         self,
@@ -200,7 +209,7 @@ class _Maker:
         fewest = min(flops / self.prices[f, s].flops for (f, c), sizes in windows.items() if c == flops for s in sizes)
         batch = self.kept.get(flops) or batch_for(fewest, self.length, self.batch)
         tokens = flops / self.prices[family, size].flops
-        batch = self.batch or max(batch, batch_for(tokens * FITTED / MANY, self.length, 0))
+        batch = self.batch or max(batch, batch_for(tokens * FITTED / self.many, self.length, 0))
         steps = round(tokens / self.length / batch)
         return self._cell(stage, family, size, flops, batch, steps, rates, seeds)
 

@@ -13,6 +13,8 @@ from allometry.flow import Refusal, Tokens
 from allometry.model._family import LARGEST, TOLERANCE, parameters_at
 from allometry.study.design import (
     FITTED,
+    HURRIED,
+    MANY,
     PER_DECADE,
     SMALLEST,
     Cell,
@@ -175,9 +177,10 @@ def _by_minutes(
     room = USED * seconds
     shapes = list(_shapes(request, earlier))
     for shape in shapes:
-        if cost(search.design(shape, 0)) <= (TIGHT * seconds if shape == shapes[-1] else room):
-            room = max(room, cost(search.design(shape, 0)))
-            budgets, cells = search.largest(shape, lambda design: cost(design) <= room)
+        least = cost(search.design(shape, 0))
+        if least <= (TIGHT * seconds if shape == shapes[-1] else room):
+            most = max(room, least)
+            budgets, cells = search.largest(shape, lambda design, most=most: cost(design) <= most)
             notes = _notes(request, shape) + _unmatched(prices, cells)
             more = _more(cost(search.design(shapes[0], 0)), shapes[0], shape, request, seconds)
             return shape, budgets, cells, notes, more
@@ -209,6 +212,7 @@ def _shapes(request: Request, earlier: Plan | None) -> Iterator[Shape]:
     steps += [(seeds[-1], sizes[-1], group) for group in groups[1:]]
     for some_seeds, some_sizes, some_families in steps:
         yield Shape(stride=last, seeds=some_seeds, sizes=some_sizes, families=some_families)
+    yield Shape(stride=last, seeds=seeds[-1], sizes=sizes[-1], families=groups[-1], many=HURRIED)
 
 
 class _Search:
@@ -293,11 +297,11 @@ class _Search:
 
 
 def _joined(old: Sequence[Cell], new: Sequence[Cell]) -> list[Cell]:
-    """All cells of both plans. A cell of both has the seeds of both, and as many rates as the old: those are decided."""
+    """All cells of both plans. A cell of both stays as the old has it, with the seeds of both: its runs are there."""
     before = {cell.key: cell for cell in old}
     after = {cell.key: cell for cell in new}
     joined = [
-        dataclasses.replace(cell, seeds=tuple(sorted({*cell.seeds, *before[key].seeds})), rates=before[key].rates)
+        dataclasses.replace(before[key], seeds=tuple(sorted({*cell.seeds, *before[key].seeds})))
         if key in before
         else cell
         for key, cell in after.items()
@@ -325,6 +329,8 @@ def _notes(request: Request, shape: Shape) -> list[str]:
     if len(shape.families) < len(request.families):
         left = [short_name(f) for f in request.families if f not in shape.families]
         notes.append(f"families: without {', '.join(left)}")
+    if shape.many < MANY:
+        notes.append(f"steps: runs of over {2 * shape.many} steps take larger batches (usually from {2 * MANY} on)")
     return notes
 
 

@@ -21,7 +21,7 @@ from torch import nn
 from allometry.data._corpus import load
 from allometry.data.text import Text
 from allometry.flow import End, Refusal, Run, Tokens
-from allometry.record.store import Folder
+from allometry.record.store import Folder, explain
 from allometry.study.job import Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import Price
@@ -72,7 +72,9 @@ def price(
     except Refusal:
         raise
     except Exception as error:
-        raise Refusal(f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta.") from error
+        raise Refusal(
+            f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta."
+        ) from error
     steps: dict[int, float] = {}
     waiting = None
     with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
@@ -122,7 +124,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     began = time.perf_counter()
 
     def notify(text: str) -> None:
-        connection.send(("note", f"{job.name}: {text}"))
+        _tell(connection, ("note", f"{job.name}: {text}"))
 
     setting = Setting(
         device=place.device,
@@ -139,6 +141,8 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
         raise  # the disk is full or read-only: that is no fault of this run
+    except checkpoint.Unwritable as error:
+        raise Refusal(explain(error, Path(error.filename))) from error
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
         end = End(status="failed", reason=_in_words(error), facts=facts)
     else:
@@ -161,7 +165,7 @@ def _train(
         while True:
             point = next(points)
             store.append(run.id, [point])
-            connection.send(("point", run.id, point.step, point.loss, point.tokens, point.seconds))
+            _tell(connection, ("point", run.id, point.step, point.loss, point.tokens, point.seconds))
     except StopIteration as stop:
         return model, stop.value
     except checkpoint.Damaged as error:
@@ -169,6 +173,17 @@ def _train(
         setting.notify(f"{error}; this run starts again from its beginning")
         checkpoint.remove(setting.folder)
         return _train(run, flops_per_token, task, setting, store, connection)
+
+
+def _tell(connection: Connection, message: Any) -> None:
+    """Send a word on the way. A parent that is gone ends this process here and now.
+
+    A parent that is killed closes its end of the wire before the kernel ends its workers; the fault is not the run's.
+    """
+    try:
+        connection.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit()  # no Exception, so nobody on the way takes it for a fault of a family's code
 
 
 def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], length: int) -> End:

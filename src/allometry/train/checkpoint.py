@@ -20,6 +20,10 @@ class Damaged(ValueError):
     """A checkpoint that cannot be read or does not fit the run."""
 
 
+class Unwritable(OSError):
+    """A checkpoint that the file system does not take: that is no fault of the run."""
+
+
 def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, where: dict[str, Any]) -> None:
     """Write a checkpoint. `where` is plain JSON: step, seconds and what else the loop needs to go on."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -29,11 +33,14 @@ def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, wher
         {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"where": json.dumps(where)}
     )
     half_written = folder / (NAME + ".part")
-    with open(half_written, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(half_written, folder / NAME)
+    try:
+        with open(half_written, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half_written, folder / NAME)
+    except OSError as error:
+        raise Unwritable(error.errno, error.strerror, str(folder / NAME)) from error
 
 
 def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
+from allometry.train.allocator import keep_freed_memory
 from allometry.train.recipe import Recipe
 
 Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
@@ -91,6 +92,7 @@ def train(
     `batch_of(first, count)` gives sequences first .. first + count - 1 of the run's endless stream, so that going on after
     a kill is a number. Returns the seconds spent in steps over all starts. Raises Diverged, and checkpoint.Damaged.
     """
+    keep_freed_memory()
     model.train()
     optimizer = recipe.optimizer(model)
     parameters_of = torch.device(setting.device)

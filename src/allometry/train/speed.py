@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from allometry.flow import IO
+from allometry.train.allocator import keep_freed_memory
 from allometry.train.loop import Setting, train_step
 from allometry.train.recipe import Recipe
 
 
 def seconds_per_step(model: nn.Module, io: IO, batch: int, setting: Setting, at_most: float = 0.3) -> float:
     """Median seconds of a training step on random tokens: two steps to warm up, then for `at_most` seconds, three at least."""
+    keep_freed_memory()  # as `train` does
     optimizer = Recipe(rate=1e-4).optimizer(model.train())
     tokens = torch.randint(0, io.vocab, (2, batch, io.length), generator=torch.Generator().manual_seed(0))
     times: list[float] = []

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, spread
 from allometry.model.blocks._causal import LONGEST, CausalAttention
-from allometry.model.blocks._eager import in_eager_cpu
+from allometry.model.blocks._causal_operation import causal_attention
+from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
 
 
@@ -35,8 +36,8 @@ class _Attention(nn.Module):
     def __init__(self, spec: Attention, outputs: int) -> None:
         super().__init__()
         self.heads = spec.heads
-        self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
-        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        self.query_key_value = Linear(spec.width, 3 * spec.width)
+        self.out = Linear(spec.width, spec.width)
         self.rotary = Rotary(spec.width // spec.heads)
         spread(self.query_key_value.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
@@ -44,7 +45,9 @@ class _Attention(nn.Module):
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
-        if in_eager_cpu(parts) and length <= LONGEST:
+        if parts.device.type == "cpu" and length <= LONGEST:
+            if torch.compiler.is_compiling():
+                return self.out(causal_attention(parts)[0])
             return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         query, key = self.rotary(query), self.rotary(key)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._linear import Linear
 
 
 class FeedForward(Block):
@@ -19,8 +20,8 @@ class FeedForward(Block):
 class _FeedForward(nn.Module):
     def __init__(self, spec: FeedForward, outputs: int) -> None:
         super().__init__()
-        self.into = nn.Linear(spec.width, spec.hidden, bias=False)
-        self.out = nn.Linear(spec.hidden, spec.width, bias=False)
+        self.into = Linear(spec.width, spec.hidden)
+        self.out = Linear(spec.hidden, spec.width)
         spread(self.into.weight, spec.width)
         spread(self.out.weight, spec.hidden, outputs)
 
