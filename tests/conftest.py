@@ -1,5 +1,6 @@
 """Shared by all tests: one thread each, so that a busy machine stays fast, and where outside data may lie."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of published data beside the checkout; tests that need it skip where it is absent."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    """The folder of published data beside the checkout, or where ALLOMETRY_SHARED says; else the test is skipped."""
+    shared = os.environ.get("ALLOMETRY_SHARED") or Path(__file__).parents[2] / "shared"
+    folder = Path(shared) / "data"
     if not folder.is_dir():
-        pytest.skip("needs the folder ../shared/data of published runs, which is not here")
+        pytest.skip("needs the folder ../shared/data of published runs (or ALLOMETRY_SHARED), which is not here")
     return folder

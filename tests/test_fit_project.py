@@ -3,24 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fit_runs import LAWS, TRUTHS, law_named, places, runs, solved
 from scipy import optimize
 
-from allometry.find import member, names
+from allometry.find import names
 from allometry.fit import project
+from allometry.fit.curved import curved
 from allometry.fit.estimate import fit
-from allometry.fit.laws._law import Law
+from allometry.fit.laws._additive import Additive
+from allometry.fit.pose import pose
 from allometry.fit.project import Problem
 
-LAWS = "allometry.fit.laws"
-TRUTH = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29}
 every_law = pytest.mark.parametrize("name", names(LAWS))
-
-
-def runs(law: Law, rows: int = 24, seed: int = 0) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    columns = {"N": 10 ** generator.uniform(6, 9, rows), "D": 10 ** generator.uniform(8, 11, rows)}
-    columns["C"] = 6 * columns["N"] * columns["D"]
-    return pd.DataFrame(columns | {"loss": law.predict(TRUTH, columns)})
+additive = pytest.mark.parametrize("name", [name for name in names(LAWS) if isinstance(law_named(name), Additive)])
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +49,117 @@ def test_chinchilla_points_give_the_published_optimum(chinchilla):
     ],
 )  # fmt: skip
 def test_the_objective_of_published_parameters_is_the_published_one(chinchilla, values, objective):
-    law = member(LAWS, "chinchilla")()
+    law = law_named("chinchilla")
     predicted = law.predict(values, {"N": chinchilla["Model Size"].to_numpy(), "D": chinchilla["D"].to_numpy()})
     residual = np.log(chinchilla["loss"].to_numpy()) - np.log(predicted)
     assert project.huber(residual, 1e-3).sum() == pytest.approx(objective, rel=1e-5)
 
 
+def test_every_law_has_a_truth_to_be_tested_on():
+    assert set(names(LAWS)) <= set(TRUTHS)
+
+
 @every_law
 def test_a_law_without_noise_is_recovered(name):
-    law = member(LAWS, name)()
-    found = fit(runs(law), law=name, by=None, draws=50)["all"].parameters
-    for parameter in law.parameters:
-        assert found[parameter.name]["value"] == pytest.approx(TRUTH[parameter.name], rel=1e-3)
-
-
-@every_law
-def test_units_and_order_of_rows_do_not_count(name):
-    law = member(LAWS, name)()
-    table = runs(law)
-    table["loss"] *= np.exp(0.01 * np.random.default_rng(1).standard_normal(len(table)))
-    changed = table.sample(frac=1, random_state=2) * [1e3, 1e-2, 1e5, 1.0]
-    one, other = (fit(t, law=name, by=None, draws=50)["all"] for t in (table, changed))
-    for exponent in law.exponents:
-        assert one.parameters[exponent]["value"] == pytest.approx(other.parameters[exponent]["value"], rel=1e-3)
-    assert one.objective == pytest.approx(other.objective, rel=1e-6)
+    law = law_named(name)
+    at, found = solved(law, runs(law, rows=60))
+    assert found.objective < 1e-10
+    for key, value in at.items():
+        assert value == pytest.approx(TRUTHS[name][key], rel=1e-3)
 
 
 @every_law
 def test_every_law_says_what_it_is(name):
-    law = member(LAWS, name)()
+    law = law_named(name)
     assert law.name == name
-    assert {parameter.name for parameter in law.parameters} == {*law.coefficients, *law.exponents}
-    assert all(word in law.equation for word in (*law.coefficients, *law.exponents, *law.variables))
-    columns = {variable: np.geomspace(1e6, 1e9, 7) for variable in law.variables}
-    logs = law.logs(columns)
-    basis = np.exp(-np.einsum("e,tep->tp", [TRUTH[e] for e in law.exponents], logs))
-    total = np.array([TRUTH[c] for c in law.coefficients]) @ basis
-    np.testing.assert_allclose(law.predict(TRUTH, columns), total, rtol=1e-12)
+    assert set(law.coefficients) <= set(law.names)
+    assert all(word in law.equation for word in (*law.names, *law.variables))
+    columns = places(7)
+    values = {key: np.array([value, value]) for key, value in TRUTHS[name].items()}
+    stacked = law.predict({key: value[:, None] for key, value in values.items()}, columns)
+    assert stacked.shape == (2, 7)  # draws are broadcast against points
+    np.testing.assert_array_equal(stacked[0], law.predict(TRUTHS[name], columns))
+
+
+@every_law
+def test_every_law_is_linear_in_its_coefficients_and_nothing_else(name):
+    law, columns = law_named(name), places(7)
+    at = {key: TRUTHS[name][key] for key in law.names}
+    none = law.predict(at | dict.fromkeys(law.coefficients, 0.0), columns)
+    doubled = law.predict(at | {key: 2 * at[key] for key in law.coefficients}, columns)
+    np.testing.assert_allclose(doubled - none, 2 * (law.predict(at, columns) - none), rtol=1e-9)
+    for key in set(law.names) - set(law.coefficients):
+        low, middle, high = (law.predict(at | {key: at[key] * factor}, columns) for factor in (0.8, 1.0, 1.2))
+        assert np.abs(low + high - 2 * middle).max() > 1e-9
+
+
+@additive
+def test_units_and_order_of_rows_do_not_count(name):
+    """Exponents, objective and predictions to 1e-9, whatever the unit of each variable and the order of rows."""
+    law = law_named(name)
+    table = runs(law, rows=40, noise=0.01)
+    factors = {"N": 1e3, "D": 1e-2, "C": 1e5, "M": 7.0, "width": 3.0, "depth": 0.1}
+    changed = table.sample(frac=1, random_state=2)
+    for key, factor in factors.items():
+        changed[key] *= factor
+    (one, first), (other, second) = (solved(law, t) for t in (table, changed))
+    for exponent in law.exponents:
+        assert one[exponent] == pytest.approx(other[exponent], rel=1e-9)
+    assert first.objective == pytest.approx(second.objective, rel=1e-9)
+    place = {key: float(table[key].iloc[0]) for key in law.variables}
+    moved = {key: value * factors[key] for key, value in place.items()}
+    assert float(law.predict(one, place)) == pytest.approx(float(law.predict(other, moved)), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["broken_power", "repetition", "downstream"])
+def test_order_of_rows_does_not_count_for_curved_laws(name):
+    law = law_named(name)
+    table = runs(law, rows=60, noise=0.003)
+    (one, first), (other, second) = (solved(law, t) for t in (table, table.sample(frac=1, random_state=2)))
+    assert first.objective == pytest.approx(second.objective, rel=1e-6)
+    for key, value in one.items():
+        assert value == pytest.approx(other[key], rel=1e-3)
+
+
+@every_law
+def test_slopes_are_those_of_finite_differences(name):
+    """The one mechanism that takes derivatives, on every law, in every parameter; second derivatives too."""
+    law, columns = law_named(name), places(9)
+    model = curved(law, columns, {}, law.criterion)
+    assert model.analytic
+    at = TRUTHS[name]
+    values = np.array([[at[key] for key in model.linear] + [np.log(at[p.name]) if p.scale == "log" else at[p.name]
+                                                             for p in model.others]])  # fmt: skip
+    slopes = model.slopes(values)[1][0]
+    weights = np.random.default_rng(0).standard_normal((1, 9))
+    bends = model.bends(values, weights)[0]
+    for index in range(values.shape[1]):
+        step = np.zeros(values.shape)
+        step[0, index] = 1e-5 * max(abs(values[0, index]), 0.1)
+        ends = [model.predicted(values + sign * step)[0] for sign in (1, -1)]
+        width = 2 * step[0, index]
+        tiny = 1e-7 * np.abs(slopes[:, index]).max()
+        np.testing.assert_allclose(slopes[:, index], (ends[0] - ends[1]) / width, rtol=1e-4, atol=tiny)
+        turned = [model.slopes(values + sign * step)[1][0].T @ weights[0] for sign in (1, -1)]
+        expected = (turned[0] - turned[1]) / width
+        np.testing.assert_allclose(bends[index], expected, rtol=1e-3, atol=1e-5 * np.abs(bends).max())
+
+
+@additive
+def test_an_additive_law_has_the_slopes_of_the_general_mechanism(name):
+    law, columns = law_named(name), places(9)
+    at = TRUTHS[name]
+    problem = pose(law, {key: columns[key] / 1.0 for key in law.variables}, law.criterion, {}).model
+    middle = {key: np.exp(np.log(columns[key]).mean()) for key in law.variables}
+    general = curved(law, {key: columns[key] / middle[key] for key in law.variables}, {}, law.criterion)
+    values = np.array([[1.3] * len(law.coefficients) + [at[key] for key in law.exponents]])
+    order = [law.exponents.index(p.name) + len(law.coefficients) for p in general.others]
+    for one, other in zip(problem.slopes(values), general.slopes(values), strict=True):
+        np.testing.assert_allclose(one[..., :9] if one.ndim == 2 else one, other, rtol=1e-9, atol=1e-12)
+    assert order == sorted(order)
+    weights = np.random.default_rng(0).standard_normal((1, 9))
+    exact = problem.bends(values, weights)
+    np.testing.assert_allclose(exact, general.bends(values, weights), rtol=1e-4, atol=1e-5 * np.abs(exact).max())
 
 
 def test_many_small_least_squares_agree_with_scipy():
@@ -105,7 +174,7 @@ def test_many_small_least_squares_agree_with_scipy():
 
 
 def test_refinement_is_a_minimum_that_another_optimiser_cannot_better():
-    law = member(LAWS, "chinchilla")()
+    law = law_named("chinchilla")
     table = runs(law, rows=40)
     noisy = table["loss"].to_numpy() * np.exp(0.02 * np.random.default_rng(3).standard_normal(len(table)))
     logs = law.logs({"N": table["N"].to_numpy() / 3e7, "D": table["D"].to_numpy() / 3e9})
@@ -126,7 +195,7 @@ def test_refinement_is_a_minimum_that_another_optimiser_cannot_better():
 
 
 def test_many_data_sets_at_once_are_each_alone():
-    law = member(LAWS, "power_floor")()
+    law = law_named("power_floor")
     table = runs(law, rows=8)
     loss = table["loss"].to_numpy() * np.exp(0.01 * np.random.default_rng(4).standard_normal((5, 8)))
     logs = law.logs({"C": table["C"].to_numpy() / 1e17})

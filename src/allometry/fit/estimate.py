@@ -1,37 +1,50 @@
 """fit: a law fitted to a table of runs, with intervals, draws, reach and diagnosis.
 
 A study's table (docs/answer.md) is fitted on each family's frontier, with the draws of the whole study. Any other table is
-fitted on its rows. There, whole runs are resampled where a group has many (5 for each parameter); with fewer, resamples
-would often hold too few distinct points, so the residual scatter is drawn anew, widened for its few degrees of freedom.
+fitted on its rows, group by group, or jointly where groups share parameters (`sharing.py`).
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from allometry.find import member
-from allometry.fit import project, rows, trends
+from allometry.fit import diagnosis, rows, trends
 from allometry.fit.cells import is_study
+from allometry.fit.criterion import LN, Criterion
+from allometry.fit.diagnosis import Diagnosis
 from allometry.fit.fits import Fit, Fits
+from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
+from allometry.fit.own import law_of
+from allometry.fit.pose import Posed, pose
+from allometry.fit.profile import profiles
+from allometry.fit.refusals import TooFewPoints
+from allometry.fit.resample import resample
 from allometry.fit.rows import Rows
-from allometry.fit.shared import solve_shared
+from allometry.fit.search import again, search
+from allometry.fit.sharing import jointly
 from allometry.fit.study import measure
 from allometry.flow import Refusal
-
-MANY = 5  # runs for each parameter, from which on runs are resampled
 
 
 def fit(
     table: pd.DataFrame,
     *,
-    law: str | Law = "power_floor",
+    law: str | Law | type[Law] | Callable[..., Any] = "power_floor",
     by: str | None = "family",
     columns: Mapping[str, str] | None = None,
     shared: Sequence[str] = (),
+    pinned: Mapping[str, float] | None = None,
+    source: str = "",
+    criterion: Criterion | None = None,
+    cluster: Sequence[str] = (),
+    noise: float | None = None,
+    mixed: bool = False,
+    strict: bool = False,
     draws: int = 1000,
     seed: int = 0,
     reach: float = 10.0,
@@ -39,25 +52,206 @@ def fit(
 ) -> Fits:
     """Fit a law to each group of a table.
 
-    `columns` maps N, D, C, loss to the names that the table has; `shared=("E",)` gives all groups one floor.
+    `columns` maps N, D, C, loss to the names that the table has. `shared=("E",)` gives all groups one floor; exponents can be
+    shared too. `pinned={"E": 1.6}` holds parameters still, and `source` says where they are from. `criterion` replaces the
+    law's own. `cluster` are the columns that tell runs apart. `noise` is the known standard deviation of ln loss between
+    seeds. `strict` raises the first finding of a fit instead of listing it.
     """
-    chosen: Law = member("allometry.fit.laws", law)() if isinstance(law, str) else law
-    unknown = set(columns or {}) - {*chosen.variables, "loss"}
+    chosen = law_of(law, columns or ())
+    measured = criterion or chosen.criterion
+    held = dict(pinned or {})
+    unknown = set(columns or {}) - {*chosen.variables, chosen.observed, "loss", *rows.DERIVED}
     if unknown:
-        roles = ", ".join((*chosen.variables, "loss"))
+        roles = ", ".join((*chosen.variables, chosen.observed))
         raise Refusal(f"columns= names {', '.join(sorted(unknown))}, which {chosen.name} does not read. It reads: {roles}.")
-    if set(shared) - {"E"} or (shared and "E" not in chosen.coefficients):
-        raise Refusal(f"shared={tuple(shared)} cannot be shared in {chosen.equation}. Only a floor E can: shared=('E',).")
+    _check_shared(chosen, shared, held)
     if draws < 50 or not 0 < level < 1 or reach < 1:
         raise Refusal(
             f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more."
         )
-    if is_study(table) and chosen.variables == ("C",) and by == "family" and not columns:
+    plainly = isinstance(chosen, Additive) and not (held or criterion or cluster) and set(shared) <= {"E"}
+    if is_study(table) and plainly and chosen.variables == ("C",) and by == "family" and not columns:
         return _frontier(table, chosen, bool(shared), draws, seed, reach, level)
-    return _rows(table, chosen, by, columns or {}, bool(shared), draws, seed, reach, level)
+    named = dict(columns or {})
+    if "loss" not in named and "loss" not in table and "bpb" in table:
+        named["loss"] = "bpb"
+    read = rows.read(
+        table,
+        chosen.variables,
+        by,
+        named,
+        observed=chosen.observed,
+        positive=measured.of == LN,
+        cluster=cluster,
+        mixed=mixed,
+    )
+    _check_points(chosen, read, tuple(shared), held)
+    settings = {"law": chosen, "criterion": measured, "pinned": held, "draws": draws, "level": level}
+    generator = np.random.default_rng(seed)
+    parts = (_jointly if shared else _apart)(read, settings, generator, tuple(shared))
+    fits = {}
+    for index, (group, part) in enumerate(zip(read.groups, parts, strict=True)):
+        fits[group] = _fit(read, index, group, part, settings, reach, noise, source, tuple(shared))
+        problems = (*read.findings, *fits[group].findings)
+        if strict and problems:
+            raise problems[0]
+    unit = "bits per byte" if named.get("loss") == "bpb" else "as given"
+    return Fits(fits=fits, unit=unit, notes=read.notes, source=table)
 
 
-def _frontier(table: pd.DataFrame, law: Law, shared: bool, draws: int, seed: int, reach: float, level: float) -> Fits:
+def _check_shared(law: Law, shared: Sequence[str], pinned: Mapping[str, float]) -> None:
+    if not shared:
+        return
+    may = [name for name in law.names if isinstance(law, Additive) and (name == "E" or name in law.exponents)]
+    if set(shared) - set(may) or pinned:
+        held = " while parameters are pinned" if pinned else ""
+        raise Refusal(
+            f"shared={tuple(shared)} cannot be shared in {law.equation}{held}. "
+            f"Only a floor E can, and exponents; this law has {', '.join(may) or 'neither'}."
+        )
+
+
+def _check_points(law: Law, read: Rows, shared: tuple[str, ...], pinned: Mapping[str, float]) -> None:
+    counts = np.bincount(read.group)
+    places = np.stack(list(read.columns.values()), axis=1)
+    least = len(law.parameters) - len(pinned) + 1 - len(shared)
+    few = [f"{group} has {count}" for group, count in zip(read.groups, counts, strict=True) if count < least]
+    if few:
+        raise TooFewPoints(
+            f"{law.name} has {len(law.parameters) - len(pinned)} parameters, so a group needs at least {least} rows; "
+            f"{', '.join(few)}. Add runs, use a law with fewer parameters, or by=None for one fit of all."
+        )
+    for index, group in enumerate(read.groups):
+        for name, values in zip(read.columns, places[read.group == index].T, strict=True):
+            if len(np.unique(values)) < 2:
+                raise TooFewPoints(
+                    f"{group} has one value of {name} only ({values[0]:.3g}), so how the loss changes with it cannot be "
+                    f"known. Run at least 3 values of {name}, or use a law without it."
+                )
+
+
+Part = tuple[dict[str, Float[np.ndarray, " sets"]], float, str, Diagnosis]
+
+
+def _fit(
+    read: Rows,
+    index: int,
+    group: str,
+    part: Part,
+    settings: Mapping[str, Any],
+    reach: float,
+    noise: float | None,
+    source: str,
+    shared: tuple[str, ...],
+) -> Fit:
+    law, level, pinned = settings["law"], settings["level"], settings["pinned"]
+    samples, objective, method, found = part
+    here = np.flatnonzero(read.group == index)
+    columns = {name: values[here] for name, values in read.columns.items()}
+    loss = read.loss[here]
+    predicted = np.asarray(law.predict({name: value[0] for name, value in samples.items()}, columns), dtype=float)
+    free = len(law.parameters) - len(pinned)
+    problems = diagnosis.findings(law, samples, len(here), level, tuple(pinned), found)
+    ranges = {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
+    problems += diagnosis.leverage(law, ranges, tuple(pinned))
+    problems += diagnosis.few_runs(len(np.unique(read.run[here])), len(here), free)
+    if "E" in samples and law.observed == "loss":
+        problems += diagnosis.floor(law, float(samples["E"][0]), float(loss.min()), found)
+    if settings["criterion"].of == LN or law.observed == "loss":
+        residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
+        problems += diagnosis.misfit(columns, residual, free, noise, [read.labels[i] for i in here])
+        if len(columns) == 1:
+            problems += diagnosis.rising(*columns.values(), loss, law.variables[0])
+    content = np.stack([*columns.values(), loss])
+    return Fit(
+        group=group,
+        law=law,
+        equation=law.equation + (f", one {' and '.join(shared)} for all groups" if shared else ""),
+        samples=samples,
+        objective=objective,
+        points=len(here),
+        range=ranges,
+        reach=reach,
+        level=level,
+        method=method,
+        findings=tuple(problems),
+        criterion=settings["criterion"],
+        diagnosis=found,
+        pinned=pinned,
+        source=source if pinned else "",
+        scatter=found.scatter,
+        degrees=max(found.spare, 0),
+        seen=hashlib.sha256(content[:, np.lexsort(content)].tobytes()).hexdigest()[:16],
+    )
+
+
+def _apart(read: Rows, settings: Mapping[str, Any], generator: np.random.Generator, shared: tuple[str, ...]) -> list[Part]:
+    parts: list[Part] = []
+    law, criterion, draws = settings["law"], settings["criterion"], settings["draws"]
+    for index in range(len(read.groups)):
+        here = read.group == index
+        loss, run = read.loss[here], read.run[here]
+        posed = pose(law, {name: values[here] for name, values in read.columns.items()}, criterion, settings["pinned"])
+        found = search(posed, loss, np.ones(len(loss)))
+        fitted = posed.model.predicted(found.values[None])[0]
+        drawn, weights, method = resample(loss, fitted, run, posed.free, draws, criterion.of, generator)
+        values = np.concatenate([found.values[None], again(posed, drawn, weights, found)])
+        samples = posed.named(values)
+        runs = len(np.unique(run))
+        looked = Diagnosis(
+            screened=found.screened,
+            starts=found.starts,
+            agreeing=found.agreeing,
+            gradient=found.gradient,
+            condition=found.condition,
+            at_bound=diagnosis.edges(law, {name: float(value[0]) for name, value in samples.items()}),
+            unmoved=found.unmoved,
+            spare=len(loss) - posed.free,
+            scatter=_scatter(posed, loss, fitted),
+            profile=profiles(posed, loss, found, settings["level"], runs),
+        )
+        parts.append((samples, found.objective, method, looked))
+    return parts
+
+
+def _scatter(posed: Posed, loss: Float[np.ndarray, " rows"], fitted: Float[np.ndarray, " rows"]) -> float:
+    residual = posed.model.criterion.residual(loss, fitted)
+    return float(np.sqrt((residual**2).sum() / max(1, len(loss) - posed.free)))
+
+
+def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Generator, shared: tuple[str, ...]) -> list[Part]:
+    law, criterion = settings["law"], settings["criterion"]
+    joint = jointly(law, read.columns, read.group, criterion, shared, read.loss)
+    first = joint.search(read.loss)
+    fitted = joint.problem.predicted(first.values[None])[0]
+    drawn, weights, method = resample(
+        read.loss, fitted, read.run, len(first.values), settings["draws"], criterion.of, generator
+    )
+    values = np.concatenate([first.values[None], joint.again(drawn, weights, first)])
+    parts: list[Part] = []
+    for index in range(len(read.groups)):
+        mine = read.group == index
+        residual = criterion.residual(read.loss, fitted)[mine]
+        samples = joint.named(values, index)
+        spare = max(1, int(mine.sum()) - len(law.parameters) + len(shared))
+        looked = Diagnosis(
+            screened=first.screened,
+            starts=first.starts,
+            agreeing=first.agreeing,
+            gradient=first.gradient,
+            condition=first.condition,
+            at_bound=diagnosis.edges(law, {name: float(value[0]) for name, value in samples.items()}),
+            unmoved=first.unmoved,
+            spare=spare,
+            scatter=float(np.sqrt((residual**2).sum() / spare)),
+            profile={},
+        )
+        objective = float(criterion.cost(residual).sum())
+        parts.append((samples, objective, method, looked))
+    return parts
+
+
+def _frontier(table: pd.DataFrame, law: Additive, shared: bool, draws: int, seed: int, reach: float, level: float) -> Fits:
     study = measure(table, level=level, count=draws, seed=seed)
     frontier = study.frontier
     found = trends.trend(
@@ -68,141 +262,24 @@ def _frontier(table: pd.DataFrame, law: Law, shared: bool, draws: int, seed: int
         here = frontier.present[index]
         if np.isfinite(found.objective[index]):
             budgets = frontier.budgets[here]
+            samples = {name: value[index] for name, value in found.parameters.items()}
             fits[family] = Fit(
                 group=family,
                 law=law,
                 equation=found.equation,
-                samples={name: value[index] for name, value in found.parameters.items()},
+                samples=samples,
                 objective=float(found.objective[index]),
                 points=int(here.sum()),
                 range={"C": (float(budgets.min()), float(budgets.max()))},
                 reach=reach,
                 level=level,
                 method="draws of the study: seeds, learning rates",
-                flags=found.flags[index],
+                findings=tuple(diagnosis.findings(law, samples, int(here.sum()), level)),
             )
     if not fits:
         reasons = "; ".join(f"{name}: {', '.join(flags)}" for name, flags in zip(found.families, found.flags, strict=True))
-        raise Refusal(
+        raise TooFewPoints(
             f"No family has enough budgets for {law.name} ({reasons}). Add budgets, or use a law with fewer parameters."
         )
     notes = tuple(warning["text"] for warning in study.cells.warnings)
     return Fits(fits=fits, unit=study.cells.unit, notes=notes, source=table)
-
-
-def _rows(
-    table: pd.DataFrame,
-    law: Law,
-    by: str | None,
-    columns: Mapping[str, str],
-    shared: bool,
-    draws: int,
-    seed: int,
-    reach: float,
-    level: float,
-) -> Fits:
-    if "loss" not in columns and "loss" not in table and "bpb" in table:
-        columns = {**columns, "loss": "bpb"}
-    read = rows.read(table, law.variables, by, columns)
-    counts = np.bincount(read.group)
-    least = len(law.parameters) + 1 - (1 if shared else 0)
-    few = [f"{group} has {count}" for group, count in zip(read.groups, counts, strict=True) if count < least]
-    if few:
-        raise Refusal(
-            f"{law.name} has {len(law.parameters)} parameters, so a group needs at least {least} rows; {', '.join(few)}. "
-            "Add runs, use a law with fewer parameters, or by=None for one fit of all."
-        )
-    middle = {name: float(np.exp(np.log(values).mean())) for name, values in read.columns.items()}
-    generator = np.random.default_rng(seed)
-    parts = _shared(law, read, middle, draws, generator) if shared else _apart(law, read, middle, draws, generator)
-    fits = {}
-    for index, (group, (coefficients, exponents, objective, method)) in enumerate(zip(read.groups, parts, strict=True)):
-        here = read.group == index
-        back = np.exp(np.einsum("se,te->st", exponents, law.logs({k: np.array([v]) for k, v in middle.items()})[:, :, 0]))
-        samples = dict(zip(law.coefficients, (coefficients * back).T, strict=True))
-        samples |= dict(zip(law.exponents, exponents.T, strict=True))
-        fits[group] = Fit(
-            group=group,
-            law=law,
-            equation=law.equation + (", one E for all groups" if shared else ""),
-            samples=samples,
-            objective=objective,
-            points=int(counts[index]),
-            range={name: (float(values[here].min()), float(values[here].max())) for name, values in read.columns.items()},
-            reach=reach,
-            level=level,
-            method=method,
-            flags=tuple(trends.diagnose(law, samples, int(counts[index]), level)),
-        )
-    unit = "bits per byte" if columns.get("loss") == "bpb" else "as given"
-    return Fits(fits=fits, unit=unit, notes=read.notes, source=table)
-
-
-Part = tuple[Float[np.ndarray, "sets terms"], Float[np.ndarray, "sets exponents"], float, str]
-
-
-def _apart(law: Law, read: Rows, middle: dict[str, float], draws: int, generator: np.random.Generator) -> list[Part]:
-    low, high = trends.bounds(law)
-    grid = project.exponent_grid(len(low))
-    parts: list[Part] = []
-    for index in range(len(read.groups)):
-        here = read.group == index
-        logs = law.logs({name: values[here] / middle[name] for name, values in read.columns.items()})
-        problem = project.Problem(logs=logs, mask=np.ones((len(logs), here.sum())), low=low, high=high, delta=law.delta)
-        loss = read.loss[None, here]
-        one = project.solve(problem, loss, np.ones(loss.shape), grid, steps=500)
-        fitted = np.einsum("spt,st->sp", problem.basis(one.exponents), one.coefficients)
-        drawn, weights, method = _resample(law, loss, fitted, read.run[here], draws, generator)
-        rest = project.solve(problem, drawn, weights, grid)
-        parts.append(
-            (
-                np.concatenate([one.coefficients, rest.coefficients]),
-                np.concatenate([one.exponents, rest.exponents]),
-                float(one.objective[0]),
-                method,
-            )
-        )
-    return parts
-
-
-def _shared(law: Law, read: Rows, middle: dict[str, float], draws: int, generator: np.random.Generator) -> list[Part]:
-    logs = law.logs({name: values / middle[name] for name, values in read.columns.items()})
-    one = np.ones((1, len(read.loss)))
-
-    def solve(loss: Float[np.ndarray, "sets rows"], weights: Float[np.ndarray, "sets rows"]) -> Any:
-        return solve_shared(logs, read.group, trends.bounds(law), law.delta, loss, weights)
-
-    problem, first = solve(read.loss[None], one)
-    fitted = np.einsum("spt,st->sp", problem.basis(first.exponents), first.coefficients)
-    drawn, weights, method = _resample(law, read.loss[None], fitted, read.run, draws, generator)
-    found = solve(np.concatenate([read.loss[None], drawn]), np.concatenate([one, weights]))[1]
-    terms, exponents = len(law.terms) - 1, len(law.exponents)
-    parts: list[Part] = []
-    for index in range(len(read.groups)):
-        own = slice(1 + index * terms, 1 + (index + 1) * terms)
-        coefficients = np.concatenate([found.coefficients[:, :1], found.coefficients[:, own]], axis=1)
-        slopes = found.exponents[:, index * exponents : (index + 1) * exponents]
-        mine = (read.group == index).astype(float)[None]
-        objective = project.objective(problem, read.loss[None], mine, found.coefficients[:1], found.exponents[:1])
-        parts.append((coefficients, slopes, float(objective[0]), method))
-    return parts
-
-
-def _resample(
-    law: Law,
-    loss: Float[np.ndarray, "1 rows"],
-    fitted: Float[np.ndarray, "1 rows"],
-    run: np.ndarray,
-    draws: int,
-    generator: np.random.Generator,
-) -> tuple[Float[np.ndarray, "draws rows"], Float[np.ndarray, "draws rows"], str]:
-    """Losses and weights of each draw, and how they were made."""
-    names, index = np.unique(run, return_inverse=True)
-    if len(names) >= MANY * len(law.parameters):
-        counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-        return np.repeat(loss, draws, axis=0), counts[:, index.ravel()].astype(float), f"{len(names)} runs resampled whole"
-    residual = np.log(loss / fitted)
-    spare = max(1, loss.shape[1] - len(law.parameters))
-    sd = np.sqrt((residual**2).sum() / spare * spare / generator.chisquare(spare, (draws, 1)))
-    drawn = fitted * np.exp(sd * generator.standard_normal((draws, loss.shape[1])))
-    return drawn, np.ones(drawn.shape), f"residual scatter drawn anew, Student's with {spare} degrees of freedom"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from allometry.fit.cells import is_study
+from allometry.fit.criterion import LN, Criterion
+from allometry.fit.diagnosis import Diagnosis
 from allometry.fit.differences import interval
 from allometry.fit.laws._law import Law
 from allometry.fit.plain import plain
@@ -23,13 +26,28 @@ class Fit:
     law: Law
     equation: str
     samples: dict[str, Float[np.ndarray, " sets"]]
-    objective: float  # sum over points of Huber(ln loss - ln prediction)
+    objective: float  # the criterion: a sum over points
     points: int
     range: dict[str, tuple[float, float]]  # of each variable: smallest and largest that was fitted
     reach: float
     level: float
     method: str
-    flags: tuple[str, ...]
+    findings: tuple[Refusal, ...]  # why not to trust it
+    criterion: Criterion | None = None  # None: the law's own
+    diagnosis: Diagnosis | None = None  # None: fitted to the draws of a study
+    pinned: dict[str, float] = dataclasses.field(default_factory=dict)
+    source: str = ""  # where the pinned values are from
+    scatter: float = 0.0  # standard deviation of a new point around the law, in what the criterion is of
+    degrees: int = 0  # that `scatter` rests on
+    seen: str = ""  # hash of the data that were fitted
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(str(finding) for finding in self.findings)
+
+    @property
+    def measured_by(self) -> Criterion:
+        return self.criterion or self.law.criterion
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -46,10 +64,35 @@ class Fit:
         return {"value": float(sample[0]), "low": float(low), "high": float(high)}
 
     def predict(self, *values: float, **named: float) -> tuple[float, float, float]:
-        """The loss and its interval: `predict(1e17)` for a law of one variable, else `predict(N=1e8, D=2e9)`.
+        """The loss of a new run and its interval: `predict(1e17)` for one variable, else `predict(N=1e8, D=2e9)`.
 
+        The interval holds the doubt about the law's parameters and the scatter of points around the law (Student's t).
         Raises TooFar beyond `reach` times the largest value that was fitted, or below the smallest divided by `reach`.
         """
+        given = self._given(values, named)
+        return self._three(self.scattered(self.at(**given)))
+
+    def curve(self, *values: float, **named: float) -> tuple[float, float, float]:
+        """The law itself and its interval, without the scatter of runs around it."""
+        return self._three(self.at(**self._given(values, named)))
+
+    def at(self, **columns: float) -> Float[np.ndarray, " sets"]:
+        """The law with its draws, at any place."""
+        return np.asarray(self.law.predict(self.samples, {name: np.asarray(float(v)) for name, v in columns.items()}), float)
+
+    def scattered(self, drawn: Float[np.ndarray, " sets"], seed: int = 0) -> Float[np.ndarray, " sets"]:
+        """Draws of a new point instead of the law."""
+        if not self.scatter or not self.degrees:
+            return drawn
+        shake = self.scatter * np.random.default_rng(seed).standard_t(self.degrees, len(drawn))
+        shake[0] = 0.0
+        return drawn * np.exp(shake) if self.measured_by.of == LN else drawn + shake
+
+    def _three(self, drawn: Float[np.ndarray, " sets"]) -> tuple[float, float, float]:
+        ends = self._ends(drawn)
+        return ends["value"], ends["low"], ends["high"]
+
+    def _given(self, values: tuple[float, ...], named: dict[str, float]) -> dict[str, float]:
         given = dict(zip(self.law.variables, values, strict=False)) | named
         if set(given) != set(self.law.variables) or len(values) + len(named) != len(given):
             wanted = ", ".join(f"{name}=" for name in self.law.variables)
@@ -57,20 +100,18 @@ class Fit:
                 f"{self.law.name} predicts from {', '.join(self.law.variables)}; got {list(given)}. Give {wanted}."
             )
         for name, value in given.items():
-            low, high = self.range[name]
-            if not low / self.reach / (1 + 1e-9) <= value <= high * self.reach * (1 + 1e-9):
-                far = (
-                    f"{value / high:.3g} times the largest"
-                    if value > high
-                    else f"{low / value:.3g} times below the smallest"
-                )
-                raise TooFar(
-                    f"{name} = {value:.3g} is {far} run; this fit answers up to {self.reach:g} times. "
-                    "Add runs there, or pass reach= to accept the risk."
-                )
-        drawn = self.law.predict(self.samples, {name: np.asarray(float(value)) for name, value in given.items()})
-        ends = self._ends(drawn)
-        return ends["value"], ends["low"], ends["high"]
+            self.check_reach(name, value)
+        return given
+
+    def check_reach(self, name: str, value: float) -> None:
+        """Raise TooFar where a variable leaves what this fit answers for."""
+        low, high = self.range[name]
+        if not low / self.reach / (1 + 1e-9) <= value <= high * self.reach * (1 + 1e-9):
+            far = f"{value / high:.3g} times the largest" if value > high else f"{low / value:.3g} times below the smallest"
+            raise TooFar(
+                f"{name} = {value:.3g} is {far} run; this fit answers up to {self.reach:g} times. "
+                "Add runs there, or pass reach= to accept the risk."
+            )
 
     def to_json(self) -> dict[str, Any]:
         return plain(
@@ -80,13 +121,20 @@ class Fit:
                 "equation": self.equation,
                 "parameters": self.parameters,
                 "objective": self.objective,
+                "criterion": self.measured_by.text,
                 "points": self.points,
-                "delta": self.law.delta,
+                "delta": self.measured_by.delta,
                 "method": self.method,
                 "range": {name: list(ends) for name, ends in self.range.items()},
                 "reach": self.reach,
                 "level": self.level,
+                "pinned": self.pinned,
+                "source": self.source,
+                "scatter": self.scatter,
+                "data": self.seen,
+                "diagnosis": self.diagnosis.to_json() if self.diagnosis else None,
                 "flags": self.flags,
+                "findings": [{"kind": type(finding).__name__, "text": str(finding)} for finding in self.findings],
             }
         )
 
@@ -142,3 +190,9 @@ class Fits:
 
     def to_json(self) -> dict[str, Any]:
         return {"unit": self.unit, "notes": list(self.notes), "fits": [fit.to_json() for fit in self]}
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything, draws included, as JSON; `allometry.fit.saved.load_fits` reads it."""
+        from allometry.fit.saved import write
+
+        return write(self, Path(path))

@@ -1,14 +1,27 @@
 """A user's own table of runs, read into positive numbers by role: N, D, C, loss."""
 
+# ruff: noqa: N803 - N, D and C are the letters of the field
+
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from allometry.fit.cells import check_columns, column
+from allometry.fit.refusals import Duplicates, Mixed, NonFinite
 from allometry.flow import Refusal
+
+# Columns in which the losses of one fit must agree, or they are losses of different things.
+ALIKE = ("tokenizer", "vocab", "vocab_size", "evaluation", "eval_set", "validation", "flop_rule", "counting", "unit")
+# How a variable follows from others where a table lacks it: training takes 6 N D FLOPs (an assumption, said in the notes).
+DERIVED = {
+    "C": (("N", "D"), lambda N, D: 6 * N * D, "C = 6 N D"),
+    "D": (("C", "N"), lambda C, N: C / (6 * N), "D = C / (6 N)"),
+    "N": (("C", "D"), lambda C, D: C / (6 * D), "N = C / (6 D)"),
+    "M": (("D", "N"), lambda D, N: D / N, "M = D / N"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,45 +32,108 @@ class Rows:
     group: Int[np.ndarray, " rows"]
     run: Int[np.ndarray, " rows"]  # rows of one run are resampled together
     columns: dict[str, Float[np.ndarray, " rows"]]  # the variables of the law
-    loss: Float[np.ndarray, " rows"]
-    notes: tuple[str, ...]  # what was left out, what looks odd
+    loss: Float[np.ndarray, " rows"]  # or whatever else the law is of
+    labels: tuple[str, ...]  # what to call a row
+    findings: tuple[Refusal, ...]  # what was left out, what looks odd
+    assumptions: tuple[str, ...]  # variables that were derived
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(str(finding) for finding in self.findings) + self.assumptions
 
 
-def read(table: pd.DataFrame, variables: tuple[str, ...], by: str | None, columns: Mapping[str, str]) -> Rows:
-    """Rows with positive finite values of the loss and of all variables; what is left out is counted in the notes."""
-    roles = {role: columns.get(role, role) for role in (*variables, "loss")}
+def read(
+    table: pd.DataFrame,
+    variables: tuple[str, ...],
+    by: str | None,
+    columns: Mapping[str, str],
+    *,
+    observed: str = "loss",
+    positive: bool = True,
+    cluster: Sequence[str] = (),
+    mixed: bool = False,
+) -> Rows:
+    """Rows with positive finite values of the loss and of all variables; what is left out is counted in the findings.
+
+    `cluster` are the columns that tell runs apart (default: `run`, where there is one). `mixed` accepts unlike losses.
+    """
+    table, roles, assumptions = _derive(table, variables, columns)
+    roles |= {observed: columns.get(observed, columns.get("loss", observed))}
     check_columns(table, tuple(roles.values()))
     if by is not None and by not in table.columns:
         have = ", ".join(str(name) for name in table.columns)
         raise Refusal(f"The table has no column {by} to fit by. It has: {have}. Choose one, or by=None for one fit of all.")
+    check_columns(table, tuple(cluster))
     values = np.stack([column(table, name) for name in roles.values()])
-    usable = np.asarray((np.isfinite(values) & (values > 0)).all(axis=0))
+    usable = np.isfinite(values).all(axis=0) & (values[:-1] > 0).all(axis=0)
+    if positive:
+        usable = usable & (values[-1] > 0)
     if "status" in table:
         usable = usable & np.asarray(table["status"] == "done")
     if not usable.any():
-        raise Refusal(
+        raise NonFinite(
             f"None of the {len(table)} rows has positive numbers in all of {', '.join(roles.values())}. "
             "Check the columns, or name others with columns={'loss': ...}."
         )
-    notes = []
+    found: list[Refusal] = []
     if not usable.all():
-        notes.append(f"{int((~usable).sum())} of {len(usable)} rows are left out: no positive finite value")
+        text = f"{int((~usable).sum())} of {len(usable)} rows are left out: no positive finite value, or not done"
+        found.append(NonFinite(f"{text}. Run them again, or drop them and say so"))
     kept = table.iloc[np.flatnonzero(usable)]
     labels = kept[by].astype(str).to_numpy(dtype=object) if by is not None else np.full(len(kept), "all", dtype=object)
     groups = tuple(dict.fromkeys(labels))
     group = np.array([groups.index(label) for label in labels], dtype=int)
+    if not mixed:
+        _check_alike(kept, group, groups, by)
     values = values[:, usable]
     repeated = pd.DataFrame(np.vstack([group, values]).T).duplicated().sum()
     if repeated:
-        notes.append(f"{int(repeated)} rows repeat another row exactly; they count as often as they stand there")
-    run = (
-        kept["run"].astype(str).to_numpy(dtype=object) if "run" in kept else np.arange(len(kept)).astype(str).astype(object)
-    )
+        text = f"{int(repeated)} rows repeat another row exactly; they count as often as they stand there"
+        found.append(Duplicates(f"{text}. Drop them, or give repeats of a run their own seeds"))
+    keys = list(cluster) or [name for name in ("run",) if name in kept]
+    run = kept[keys].astype(str).agg("|".join, axis=1).to_numpy(dtype=object) if keys else kept.index.astype(str).to_numpy()
+    named = run if keys else np.array([f"row {index}" for index in kept.index], dtype=object)
+    # Rows without a run are each their own, also where the index repeats.
+    order = np.unique(run, return_inverse=True)[1].ravel() if keys else np.arange(len(kept))
     return Rows(
         groups=groups,
         group=group,
-        run=np.unique(run, return_inverse=True)[1].ravel().astype(int),
+        run=order.astype(int),
         columns=dict(zip(variables, values[:-1], strict=True)),
         loss=values[-1],
-        notes=tuple(notes),
+        labels=tuple(str(name) for name in named),
+        findings=tuple(found),
+        assumptions=assumptions,
     )
+
+
+def _derive(
+    table: pd.DataFrame, variables: tuple[str, ...], columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, str], tuple[str, ...]]:
+    """Add the variables that the table lacks and that follow from what it has."""
+    roles = {role: columns.get(role, role) for role in variables}
+    assumptions = []
+    for role in variables:
+        if roles[role] in table.columns or role in columns or role not in DERIVED:
+            continue
+        sources, rule, text = DERIVED[role]
+        names = [columns.get(source, source) for source in sources]
+        if all(name in table.columns for name in names):
+            table = table.assign(**{role: rule(*(column(table, name) for name in names))})
+            assumptions.append(f"The table has no {role}; it is taken as {text}")
+    return table, roles, tuple(assumptions)
+
+
+def _check_alike(table: pd.DataFrame, group: Int[np.ndarray, " rows"], groups: tuple[str, ...], by: str | None) -> None:
+    for name in ALIKE:
+        if name not in table or name == by:
+            continue
+        values = table[name].astype(str).to_numpy()
+        for index, label in enumerate(groups):
+            different = sorted(set(values[group == index]))
+            if len(different) > 1:
+                where = f"'{label}'" if by else "The table"
+                raise Mixed(
+                    f"{where} mixes {len(different)} values of {name} ({', '.join(different[:4])}): such losses cannot be "
+                    f"compared. Fit them apart with by='{name}', or pass mixed=True if they agree after all."
+                )

@@ -11,9 +11,11 @@ from scipy import stats
 
 from allometry.find import member
 from allometry.fit import project
+from allometry.fit.diagnosis import findings
 from allometry.fit.differences import interval
 from allometry.fit.frontier import Frontier
-from allometry.fit.laws._law import Law
+from allometry.fit.laws._additive import Additive
+from allometry.fit.pose import bounds
 from allometry.fit.shared import solve_shared
 
 SHARED = "_shared"  # ending of the name of a law whose floor is shared
@@ -26,7 +28,7 @@ class Trend:
     """One law for every family. Column 0 of a parameter is the estimate, the others are its draws; NaN where refused."""
 
     name: str
-    law: Law
+    law: Additive
     families: tuple[str, ...]
     parameters: dict[str, Float[np.ndarray, "families sets"]]
     objective: Float[np.ndarray, " families"]
@@ -48,13 +50,13 @@ class Trend:
             return float((above / at["A"]) ** (-1 / at["alpha"])) if above > 0 and at["A"] > 0 else float("nan")
 
 
-def named(name: str) -> tuple[Law, bool]:
+def named(name: str) -> tuple[Additive, bool]:
     """The law of a name, and whether its floor is shared."""
     return member("allometry.fit.laws", name.removesuffix(SHARED))(), name.endswith(SHARED)
 
 
 def trend(
-    law: Law,
+    law: Additive,
     families: tuple[str, ...],
     C: Float[np.ndarray, " budgets"],
     value: Float[np.ndarray, "families budgets"],
@@ -101,16 +103,8 @@ Parts = tuple[
 ]
 
 
-def bounds(law: Law) -> tuple[Float[np.ndarray, " exponents"], Float[np.ndarray, " exponents"]]:
-    """Lowest and highest values of the exponents."""
-    by_name = {parameter.name: parameter for parameter in law.parameters}
-    low = np.array([by_name[name].low for name in law.exponents])
-    high = np.array([by_name[name].high or np.inf for name in law.exponents])
-    return low, high
-
-
 def _apart(
-    law: Law,
+    law: Additive,
     logs: Float[np.ndarray, "terms exponents budgets"],
     loss: Float[np.ndarray, "sets families budgets"],
     present: Bool[np.ndarray, "families budgets"],
@@ -130,7 +124,7 @@ def _apart(
 
 
 def _jointly(
-    law: Law,
+    law: Additive,
     logs: Float[np.ndarray, "terms exponents budgets"],
     loss: Float[np.ndarray, "sets families budgets"],
     present: Bool[np.ndarray, "families budgets"],
@@ -151,26 +145,9 @@ def _jointly(
     return coefficients, exponents, np.array(objective)
 
 
-def diagnose(law: Law, parameters: dict[str, Float[np.ndarray, " sets"]], points: int, level: float) -> list[str]:
+def diagnose(law: Additive, parameters: dict[str, Float[np.ndarray, " sets"]], points: int, level: float) -> list[str]:
     """What to distrust in a fit, in words. Column 0 is the estimate."""
-    flags = []
-    spare = points - len(law.parameters)
-    if spare <= 2:
-        flags.append(f"only {points} points for {len(law.parameters)} parameters")
-    for name in law.coefficients:
-        if parameters[name][0] <= 0:
-            what = "floor" if name == "E" else "term"
-            flags.append(f"{name} = 0: the data do not support this {what}")
-    by_name = {parameter.name: parameter for parameter in law.parameters}
-    for name in law.exponents:
-        estimate, draws = parameters[name][0], parameters[name][1:]
-        if estimate <= by_name[name].low * 1.01 or estimate >= (by_name[name].high or np.inf) * 0.99:
-            flags.append(f"{name} is at the edge of the search")
-        elif len(draws):
-            low, high = interval(draws, level)
-            if high > 3 * low:
-                flags.append(f"{name} is not identified: anything from {low:.3g} to {high:.3g} fits")
-    return flags
+    return [str(finding) for finding in findings(law, parameters, points, level)]
 
 
 def floors(apart: Trend, together: Trend, frontier: Frontier) -> dict[str, Any]:

@@ -1,18 +1,17 @@
-"""Law: a functional form of the loss that is a sum of products of powers.
+"""Law: a functional form of the loss, with the unit, bounds and meaning of every parameter.
 
-    L = sum over terms of  c * product over variables x of x ** -e,        c >= 0
-
-The form is the point: for fixed exponents e it is linear in the coefficients c, so only the exponents are searched
-(variable projection, Golub & Pereyra 1973; see `project.py`). Variables are N (parameters), D (tokens), C (training FLOPs).
-To add a law, copy `power_floor.py`: a class that states its equation, its parameters and its terms.
+Two kinds. An `Additive` law (`_additive.py`) is a sum of products of powers; a law of any other shape states `predict` and
+which of its parameters it is linear in. No law writes derivatives: the solver takes them itself (`project.py`, `curved.py`).
+Variables are columns of a table: N (parameters), D (tokens), C (training FLOPs), M = D / N, U (unique tokens), ...
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 
+from allometry.fit.criterion import LN, Criterion
 from allometry.spec import Spec
 
 EXPONENT = (0.002, 8.0)  # bounds of every exponent; beyond them a power law is a constant or a wall
@@ -23,63 +22,53 @@ class Parameter(Spec):
 
     name: str
     unit: str
-    low: float = 0.0
+    low: float | None = 0.0
     high: float | None = None
-
-
-class Term(Spec):
-    """`coefficient * product of variable ** -exponent`; without powers it is the floor."""
-
-    coefficient: str
-    powers: tuple[tuple[str, str], ...] = ()  # (variable, name of its exponent)
+    scale: str = "linear"  # "log": positive, searched by its logarithm
+    start: tuple[float, ...] = ()  # values that a search begins from; needed where the law is not linear in it
+    data: str = ""  # a variable: `start` are quantiles of it
 
 
 class Law(Spec):
     """What every law states. The name of a law is the name of its file."""
 
-    delta: float = 0.01  # ln loss; residuals beyond it count linearly (Huber), not quadratically
+    delta: float = 0.01  # residuals beyond it count linearly (Huber), not quadratically
 
     equation: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
-    terms: ClassVar[tuple[Term, ...]]
+    variables: ClassVar[tuple[str, ...]]
+    coefficients: ClassVar[tuple[str, ...]] = ()  # parameters that the law is linear in
+    observed: ClassVar[str] = "loss"  # the column that is fitted
+    of: ClassVar[str] = LN  # what residuals are differences of
 
     @property
     def name(self) -> str:
-        return type(self).__module__.rsplit(".", 1)[-1]
+        return self._named or type(self).__module__.rsplit(".", 1)[-1]
 
     @property
-    def coefficients(self) -> tuple[str, ...]:
-        return tuple(term.coefficient for term in self.terms)
+    def criterion(self) -> Criterion:
+        return Criterion(delta=self.delta, of=self.of)
 
     @property
-    def exponents(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(exponent for term in self.terms for _, exponent in term.powers))
+    def names(self) -> tuple[str, ...]:
+        return tuple(parameter.name for parameter in self.parameters)
 
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(variable for term in self.terms for variable, _ in term.powers))
+    def parameter(self, name: str) -> Parameter:
+        return next(parameter for parameter in self.parameters if parameter.name == name)
+
+    def begin(
+        self, columns: Mapping[str, Float[np.ndarray, " points"]], observed: Float[np.ndarray, " points"]
+    ) -> dict[str, Float[np.ndarray, " starts"]] | None:
+        """Where to begin the search, as one value of every parameter for each start; None: at combinations of `start`."""
+        return None
 
     def predict(
         self,
-        parameters: Mapping[str, float | Float[np.ndarray, "..."]],
+        parameters: Mapping[str, float | Inexact[np.ndarray, "..."]],
         columns: Mapping[str, float | Float[np.ndarray, "..."]],
-    ) -> Float[np.ndarray, "..."]:
-        """The loss at `columns`. Parameters and columns are broadcast: draws as [draws 1] meet points as [points]."""
-        total = np.zeros(())
-        for term in self.terms:
-            # In logarithms, because A alone may be beyond 1e100 where A C^-alpha is near 1.
-            with np.errstate(divide="ignore"):
-                part = np.log(np.asarray(parameters[term.coefficient], dtype=float))
-            for variable, exponent in term.powers:
-                part = part - np.asarray(parameters[exponent]) * np.log(np.asarray(columns[variable], dtype=float))
-            total = total + np.exp(part)
-        return np.asarray(total, dtype=float)
+    ) -> Inexact[np.ndarray, "..."]:
+        """The loss at `columns`. Parameters and columns are broadcast: draws as [draws 1] meet points as [points].
 
-    def logs(self, columns: Mapping[str, Float[np.ndarray, " points"]]) -> Float[np.ndarray, "terms exponents points"]:
-        """What multiplies each exponent in each term: the logarithms of the variables."""
-        points = len(next(iter(columns.values())))
-        result = np.zeros((len(self.terms), len(self.exponents), points))
-        for row, term in enumerate(self.terms):
-            for variable, exponent in term.powers:
-                result[row, self.exponents.index(exponent)] += np.log(columns[variable])
-        return result
+        Complex parameters must pass through: the imaginary part of the answer is then the derivative (complex step).
+        """
+        raise NotImplementedError(f"{type(self).__name__} says no predict().")

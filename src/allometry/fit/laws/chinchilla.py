@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from allometry.fit.laws._law import EXPONENT, Law, Parameter, Term
+from allometry.fit.laws._additive import Additive, Term
+from allometry.fit.laws._law import EXPONENT, Parameter
 
 
-class Chinchilla(Law):
+class Chinchilla(Additive):
     """`L = E + A N^-alpha + B D^-beta`.
 
     With the published delta of 0.001 nearly all residuals count linearly: the fit is close to least absolute deviations.

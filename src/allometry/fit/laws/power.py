@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from allometry.fit.laws._law import EXPONENT, Law, Parameter, Term
+from allometry.fit.laws._additive import Additive, Term
+from allometry.fit.laws._law import EXPONENT, Parameter
 
 
-class Power(Law):
+class Power(Additive):
     """`L = A C^-alpha`. It has no floor, so far beyond the data it promises too much."""
 
     equation: ClassVar[str] = "L = A C^-alpha"

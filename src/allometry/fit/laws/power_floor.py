@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
-from allometry.fit.laws._law import EXPONENT, Law, Parameter, Term
+from allometry.fit.laws._additive import Additive, Term
+from allometry.fit.laws._law import EXPONENT, Parameter
 
 
-class PowerFloor(Law):
+class PowerFloor(Additive):
     """`L = E + A C^-alpha`. On a short range of C, E and alpha trade against each other and only their sum is known."""
 
     equation: ClassVar[str] = "L = E + A C^-alpha"

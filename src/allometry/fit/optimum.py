@@ -1,0 +1,104 @@
+"""The compute-optimal split of a Chinchilla law, and its inverse queries, with intervals from the draws of the fit.
+
+    G = (alpha A / (beta B))^(1 / (alpha + beta)),  N* = G (C/6)^(beta / (alpha + beta)),  D* = (C/6) / N*
+
+under C = 6 N D (Hoffmann et al., 2022). The exponent of N* in C is beta / (alpha + beta).
+"""
+
+# ruff: noqa: N803, N806 - N, D and C are the letters of the field
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from allometry.fit.differences import interval
+from allometry.fit.fits import Fit
+from allometry.fit.plain import plain
+from allometry.flow import Refusal
+
+Three = tuple[float, float, float]  # value, low, high
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """What to train with C FLOPs. Each quantity is (value, low, high)."""
+
+    C: Three
+    N: Three
+    D: Three
+    loss: Three  # of a new run
+    exponent: Three  # of N* in C
+
+    def to_json(self) -> dict[str, Any]:
+        return plain({name: list(value) for name, value in dataclasses.asdict(self).items()})
+
+
+def split(fit: Fit, C: float) -> Split:
+    """N, D and loss at C FLOPs. Raises TooFar where N* or D* is beyond the reach of the fit."""
+    found = _split(fit, np.full(len(_draws(fit)["E"]), float(C)))
+    fit.check_reach("N", found.N[0])
+    fit.check_reach("D", found.D[0])
+    return found
+
+
+def compute_for(fit: Fit, loss: float) -> Split:
+    """The fewest FLOPs that reach a loss, and how to split them. Infinite where the floor of a draw lies above the loss."""
+    at = _draws(fit)
+    G, power = _balance(at)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = at["A"] * G ** -at["alpha"] + at["B"] * G ** at["beta"]
+        share = (loss - at["E"]) / scale
+        C = np.where(share > 0, 6 * np.maximum(share, 1e-300) ** (-1 / (at["alpha"] * power)), np.inf)
+    if not np.isfinite(C[0]):
+        raise Refusal(
+            f"A loss of {loss:g} is below the floor E = {at['E'][0]:.4g} of this fit: no compute reaches it. "
+            "Ask for a higher loss, or run larger budgets to know the floor better."
+        )
+    found = _split(fit, C)
+    fit.check_reach("N", found.N[0])
+    fit.check_reach("D", found.D[0])
+    return found
+
+
+def tokens_for(fit: Fit, N: float, loss: float) -> Three:
+    """The tokens with which N parameters reach a loss. Infinite where no number of tokens does."""
+    fit.check_reach("N", N)
+    at = _draws(fit)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        left = loss - at["E"] - at["A"] * N ** -at["alpha"]
+        D = np.where(left > 0, (at["B"] / np.maximum(left, 1e-300)) ** (1 / at["beta"]), np.inf)
+    return _three(D, fit.level)
+
+
+def _draws(fit: Fit) -> dict[str, Float[np.ndarray, " sets"]]:
+    if set(fit.law.names) != {"E", "A", "B", "alpha", "beta"}:
+        raise Refusal(
+            f"The split of compute needs a law of N and D, L = E + A N^-alpha + B D^-beta; this fit is of {fit.law.name}. "
+            "Fit law='chinchilla'."
+        )
+    return fit.samples
+
+
+def _balance(at: dict[str, Float[np.ndarray, " sets"]]) -> tuple[Float[np.ndarray, " sets"], Float[np.ndarray, " sets"]]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        G = (at["alpha"] * at["A"] / (at["beta"] * at["B"])) ** (1 / (at["alpha"] + at["beta"]))
+    return G, at["beta"] / (at["alpha"] + at["beta"])
+
+
+def _split(fit: Fit, C: Float[np.ndarray, " sets"]) -> Split:
+    at = _draws(fit)
+    G, power = _balance(at)
+    with np.errstate(invalid="ignore", over="ignore"):
+        N = G * (C / 6) ** power
+        D = C / 6 / N
+        loss = at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * D ** -at["beta"]
+    parts = (C, N, D, fit.scattered(loss), power)
+    names = ("C", "N", "D", "loss", "exponent")
+    return Split(**{name: _three(part, fit.level) for name, part in zip(names, parts, strict=True)})
+
+
+def _three(sample: Float[np.ndarray, " sets"], level: float) -> Three:
+    low, high = interval(np.where(np.isnan(sample[1:]), np.inf, sample[1:]), level)
+    return float(sample[0]), float(low), float(high)

@@ -1,0 +1,116 @@
+"""Effective speedup: how many times the compute one family needs for what another reaches.
+
+    at a loss L:      C_worse(L) / C_better(L)
+    at a compute C:   C_worse(L_better(C)) / C
+
+for laws of C with a floor, L = E + A C^-alpha, fitted or pinned. With equal alpha and E this is
+((L_worse - E) / (L_better - E))^(1/alpha), which means one number; so whether exponents and floors are equal is tested first.
+Where the better one nears the worse one's floor the speedup has no bound, and the answer says so.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from allometry.fit.differences import interval
+from allometry.fit.fits import Fit, Fits
+from allometry.fit.plain import plain
+from allometry.flow import Refusal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Speedup:
+    """`b` reaches with 1 unit of compute what `a` reaches with `value` units."""
+
+    a: str
+    b: str
+    value: float  # infinite: no compute brings a there
+    low: float
+    high: float
+    at: str
+    equal_exponents: bool | None  # None: not tested, the fits share them
+    equal_floors: bool | None
+    verdict: str | None  # the one that needs less compute, or None
+    text: str
+
+    def to_json(self) -> dict[str, Any]:
+        return plain(dataclasses.asdict(self)) | {"unbounded": not np.isfinite(self.high)}
+
+
+def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: float | None = None) -> Speedup:
+    """The speedup of b over a, with its interval at the level of the fits; draws of the two are paired where they are joint."""
+    if (loss is None) == (compute is None):
+        raise Refusal("speedup() is asked at a loss or at a compute; give one of loss= and compute=.")
+    one, other = fits[a], fits[b]
+    for each in (one, other):
+        if set(each.law.names) - {"E"} != {"A", "alpha"} or each.law.variables != ("C",):
+            raise Refusal(
+                f"speedup() reads laws L = A C^-alpha, with a floor or without; {each.group} was fitted by {each.law.name}. "
+                "Fit law='power_floor', or 'power'."
+            )
+    if loss is None:
+        assert compute is not None
+        other.check_reach("C", compute)
+        target = np.asarray(other.at(C=compute))
+        drawn = _compute(one, target) / compute
+        at = f"at {compute:.3g} FLOPs"
+    else:
+        target = np.full(len(one.samples["A"]), float(loss))
+        drawn = _compute(one, target) / _compute(other, target)
+        at = f"at a loss of {loss:g}"
+    drawn = np.where(np.isnan(drawn), np.inf, drawn)
+    low, high = interval(drawn[1:], one.level)
+    exponents = _equal(one, other, "alpha")
+    floors = _equal(one, other, "E") if "E" in one.law.names and "E" in other.law.names else None
+    verdict = b if low > 1 else a if high < 1 else None
+    return Speedup(
+        a=a,
+        b=b,
+        value=float(drawn[0]),
+        low=float(low),
+        high=float(high),
+        at=at,
+        equal_exponents=exponents,
+        equal_floors=floors,
+        verdict=verdict,
+        text=_text(a, b, drawn[0], float(low), float(high), at, exponents, one, target[0]),
+    )
+
+
+def _compute(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " sets"]:
+    """The FLOPs at which a law reaches a loss; infinite at or below its floor."""
+    at = fit.samples
+    above = loss - at.get("E", np.zeros(len(loss)))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
+
+
+def _equal(one: Fit, other: Fit, name: str) -> bool | None:
+    """Does the interval of the difference hold 0? None where both have the very same number."""
+    if np.array_equal(one.samples[name], other.samples[name]):
+        return None
+    # The estimate's own difference must be 0 for the exact equality of pinned values.
+    low, high = interval((one.samples[name] - other.samples[name])[1:], one.level)
+    return bool(low <= 0 <= high)
+
+
+def _text(
+    a: str, b: str, value: float, low: float, high: float, at: str, equal: bool | None, one: Fit, target: float
+) -> str:
+    top = f"{high:.2f}" if np.isfinite(high) else "unbounded"
+    middle = f"{value:.2f}" if np.isfinite(value) else "unbounded"
+    text = f"{a} needs {middle} times the compute of {b} {at} ({low:.2f} to {top})."
+    if not np.isfinite(high):
+        text += (
+            f" The loss {target:.4g} is near the floor of {a}: run {a} larger, or pin the floor with pinned={{'E': ...}}."
+        )
+    if equal is False:
+        text += " Their exponents differ, so the number holds at this place only."
+    largest = one.range["C"][1]
+    with np.errstate(invalid="ignore"):
+        needed = float(_compute(one, np.full(len(one.samples["A"]), target))[0])
+    if np.isfinite(needed) and needed > one.reach * largest:
+        text += f" It asks {a} for {needed / largest:.3g} times its largest run, beyond the reach of {one.reach:g}."
+    return text

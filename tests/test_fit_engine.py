@@ -1,0 +1,334 @@
+"""The engine beyond one fit: own laws, pinned and shared parameters, saved fits, splits, speedups, roll-outs, two steps."""
+
+# ruff: noqa: N806 - N, D and C are the letters of the field
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from fit_runs import TRUTHS, law_named, places, runs
+
+from allometry.fit.approaches import approaches
+from allometry.fit.criterion import Criterion
+from allometry.fit.estimate import fit
+from allometry.fit.optimum import compute_for, split, tokens_for
+from allometry.fit.own import law_of
+from allometry.fit.pose import pose
+from allometry.fit.profile import profiles
+from allometry.fit.rollout import rollout
+from allometry.fit.saved import load_fits
+from allometry.fit.search import search
+from allometry.fit.sharing import share
+from allometry.fit.speedup import speedup
+from allometry.fit.two_step import two_step
+from allometry.flow import Refusal
+
+C = np.geomspace(1e15, 1e19, 9)
+
+
+def curve(family, floor=1.5, scale=1.0, alpha=0.2, noise=0.001, seed=0):
+    shake = np.exp(noise * np.random.default_rng(seed).standard_normal(len(C)))
+    return pd.DataFrame({"family": family, "C": C, "loss": (floor + scale * (C / 1e15) ** -alpha) * shake})
+
+
+def pair(noise=0.001, **second):
+    return pd.concat(
+        [curve("a", noise=noise, seed=1), curve("b", **{"noise": noise, "seed": 2} | second)], ignore_index=True
+    )
+
+
+def mine(x, floor, scale, alpha=(0.1, 0.3, 1.0)):
+    return floor + scale * x**-alpha
+
+
+# Own laws
+
+
+def test_a_function_is_a_law_and_its_linear_parameters_are_found():
+    law = law_of(mine)
+    assert law.variables == ("x",)
+    assert law.coefficients == ("floor", "scale")
+    table = curve("a").rename(columns={"C": "x"}).assign(x=lambda t: t["x"] / 1e15)
+    own = fit(table, law=mine, by=None, draws=50)["all"]
+    packaged = fit(table, law="power_floor", by=None, columns={"C": "x"}, draws=50)["all"]
+    assert own.objective == pytest.approx(packaged.objective, rel=1e-6)
+    assert own.samples["alpha"][0] == pytest.approx(packaged.samples["alpha"][0], rel=1e-4)
+
+
+def test_a_function_that_complex_numbers_do_not_pass_gets_differences():
+    def rough(x, a, b=(0.1, 0.5)):
+        return a * np.power(x, -np.abs(np.real(b)))
+
+    table = pd.DataFrame({"x": np.geomspace(1, 100, 12)})
+    table["loss"] = 3 * table["x"] ** -0.25
+    found = fit(table, law=rough, by=None, draws=50)["all"]
+    assert found.samples["b"][0] == pytest.approx(0.25, rel=1e-4)
+
+
+def test_a_law_in_a_file(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from allometry.fit.laws._additive import Additive, Term\n"
+        "from allometry.fit.laws._law import Parameter\n"
+        "class Mine(Additive):\n"
+        "    equation = 'L = E + A C^-alpha'\n"
+        "    parameters = (Parameter(name='E', unit='loss'), Parameter(name='A', unit=''),\n"
+        "                  Parameter(name='alpha', unit='', low=0.01, high=3.0))\n"
+        "    terms = (Term(coefficient='E'), Term(coefficient='A', powers=(('C', 'alpha'),)))\n"
+        "def plain(C, a, b=0.2):\n"
+        "    return a * (C / 1e15) ** -b\n"
+    )
+    found = fit(curve("a"), law=f"{file}:Mine", by=None, draws=50)["all"]
+    packaged = fit(curve("a"), by=None, draws=50)["all"]
+    assert found.objective == pytest.approx(packaged.objective, rel=1e-9)
+    assert found.law.name.startswith("own.py:Mine@")
+    assert fit(curve("a"), law=f"{file}:plain", by=None, draws=50)["all"].samples["b"][0] > 0
+
+
+def test_settings_of_a_law_may_stand_in_its_name():
+    assert law_of("broken_power(breaks=2)").breaks == 2
+    assert law_of("chinchilla(delta=0.0001)").delta == 1e-4
+    with pytest.raises(Refusal, match="is not one of 1, 2, 3"):
+        law_of("broken_power(breaks=7)")
+    with pytest.raises(Refusal, match="cannot be read"):
+        law_of("chinchilla(delta=oh no)")
+
+
+@pytest.mark.parametrize("breaks", [2, 3])
+def test_more_breaks_nest_fewer(breaks):
+    """With one more break the criterion is no higher."""
+    table = runs(law_named("broken_power"), rows=40, noise=0.003)
+    columns, loss = {"C": table["C"].to_numpy()}, table["loss"].to_numpy()
+    objectives = []
+    for count in (1, breaks):
+        law = law_of(f"broken_power(breaks={count})")
+        objectives.append(search(pose(law, columns, law.criterion, {}), loss, np.ones(40)).objective)
+    assert objectives[1] <= objectives[0] * 1.02
+
+
+# Pinned and shared parameters
+
+
+def test_a_pinned_floor_is_held_in_all_draws_and_recorded():
+    found = fit(curve("a"), by=None, pinned={"E": 1.5}, source="a larger study", draws=100)["all"]
+    assert (found.samples["E"] == 1.5).all()
+    assert found.to_json()["pinned"] == {"E": 1.5}
+    assert found.to_json()["source"] == "a larger study"
+    free = fit(curve("a"), by=None, draws=100)["all"]
+    assert found.objective >= free.objective * (1 - 1e-9)
+    width = [np.subtract(*[one.parameters["alpha"][end] for end in ("high", "low")]) for one in (found, free)]
+    assert width[0] < width[1]
+    with pytest.raises(Refusal, match="does not have"):
+        fit(curve("a"), by=None, pinned={"F": 1.0}, draws=50)
+
+
+def test_a_pinned_exponent_is_held():
+    found = fit(runs(law_named("chinchilla"), noise=0.002), law="chinchilla", by=None, pinned={"beta": 0.29}, draws=50)[
+        "all"
+    ]
+    assert (found.samples["beta"] == 0.29).all()
+    assert found.samples["alpha"][0] == pytest.approx(0.33, abs=0.02)
+
+
+def test_a_shared_exponent_is_one_number():
+    found = fit(pair(scale=0.9), shared=("alpha",), draws=50)
+    np.testing.assert_array_equal(found["a"].samples["alpha"], found["b"].samples["alpha"])
+    apart = fit(pair(scale=0.9), draws=50)
+    assert sum(one.objective for one in found) >= sum(one.objective for one in apart) * (1 - 1e-9)
+    both = fit(pair(scale=0.9), shared=("E", "alpha"), draws=50)
+    assert both["a"].samples["E"][0] == both["b"].samples["E"][0]
+    assert sum(one.objective for one in both) >= sum(one.objective for one in found) * (1 - 1e-9)
+
+
+def test_sharing_finds_what_differs():
+    table = pair(floor=1.6)
+    floors, exponents = (share(table, (name,)) for name in ("E", "alpha"))
+    assert floors.distinguishable
+    assert floors.verdict() == "b"
+    assert not exponents.distinguishable
+    assert floors.detectable["E"] < 0.1  # the difference that was there can be seen
+
+
+# Uncertainty
+
+
+def test_profile_of_squares_is_the_textbook_interval():
+    """On a straight line in logarithms the profile interval of the slope is the t interval of regression."""
+    generator = np.random.default_rng(5)
+    loss = 3 * (C / 1e15) ** -0.2 * np.exp(0.01 * generator.standard_normal(9))
+    posed = pose(law_named("power"), {"C": C}, Criterion(delta=None), {})
+    found = search(posed, loss, np.ones(9))
+    low, high = profiles(posed, loss, found, 0.9, 9)["alpha"]
+    from scipy import stats
+
+    line = stats.linregress(np.log(C), np.log(loss))
+    reach = stats.t.ppf(0.95, 7) * line.stderr
+    assert low == pytest.approx(-line.slope - reach, rel=1e-3)
+    assert high == pytest.approx(-line.slope + reach, rel=1e-3)
+
+
+def test_prediction_intervals_hold_new_runs():
+    """The interval of `predict` is of a new run, that of `curve` of the law: 90 % of new runs lie in the first."""
+    inside, narrower = [], []
+    for seed in range(16):
+        found = fit(curve("a", noise=0.01, seed=seed), by=None, draws=50, seed=seed)["all"]
+        new = (1.5 + 1e4**-0.2) * np.exp(0.01 * np.random.default_rng(1000 + seed).standard_normal())
+        _, low, high = found.predict(1e19)
+        _, inner_low, inner_high = found.curve(1e19)
+        inside.append(low <= new <= high)
+        narrower.append(inner_high - inner_low < high - low)
+    assert np.mean(inside) > 0.9 - 2.5 * np.sqrt(0.09 / 16)
+    assert all(narrower)
+
+
+# Saved fits
+
+
+def test_a_saved_fit_predicts_the_same(tmp_path):
+    found = fit(pair(), draws=60, pinned={"E": 1.4}, source="here")
+    again = load_fits(found.save(tmp_path / "fits.json"))
+    for group in ("a", "b"):
+        assert again[group].predict(3e19) == found[group].predict(3e19)
+        assert again[group].to_json() == found[group].to_json()
+    pd.testing.assert_frame_equal(again.table, found.table)
+
+
+def test_a_saved_fit_of_an_own_law_asks_for_it(tmp_path):
+    table = curve("a").assign(x=lambda t: t["C"] / 1e15)
+    found = fit(table, law=mine, by=None, draws=50)
+    path = found.save(tmp_path / "fits.json")
+    with pytest.raises(Refusal, match="Give it again"):
+        load_fits(path)
+    assert load_fits(path, law=mine)["all"].predict(x=30.0) == found["all"].predict(x=30.0)
+
+
+def test_wrong_files_are_refused(tmp_path):
+    with pytest.raises(Refusal, match="no saved fit"):
+        load_fits(tmp_path / "none.json")
+    (tmp_path / "other.json").write_text('{"format": 1}')
+    with pytest.raises(Refusal, match="is not a saved fit"):
+        load_fits(tmp_path / "other.json")
+    content = json.loads(fit(curve("a"), by=None, draws=50).save(tmp_path / "fits.json").read_text())
+    content["fits"][0]["law"]["is"] = "os:system"
+    (tmp_path / "evil.json").write_text(json.dumps(content))
+    with pytest.raises(Refusal, match="not a type of this package"):
+        load_fits(tmp_path / "evil.json")
+
+
+# Splits
+
+
+@pytest.fixture(scope="module")
+def chinchilla_fit():
+    return fit(runs(law_named("chinchilla"), rows=60, noise=0.002), law="chinchilla", by=None, draws=100)["all"]
+
+
+def test_the_split_is_the_cheapest_one(chinchilla_fit):
+    best = split(chinchilla_fit, 1e19)
+    N, D = best.N[0], best.D[0]
+    assert pytest.approx(1e19) == 6 * N * D
+    around = [chinchilla_fit.at(N=N * factor, D=D / factor)[0] for factor in (0.9, 1.0, 1.1)]
+    assert around[1] == min(around)
+    assert best.loss[0] == pytest.approx(around[1])
+    assert best.exponent[1] < 0.29 / (0.29 + 0.33) < best.exponent[2]
+
+
+def test_inverse_queries_invert(chinchilla_fit):
+    best = split(chinchilla_fit, 1e19)
+    assert compute_for(chinchilla_fit, best.loss[0]).C[0] == pytest.approx(1e19, rel=1e-9)
+    assert tokens_for(chinchilla_fit, best.N[0], best.loss[0])[0] == pytest.approx(best.D[0], rel=1e-9)
+    with pytest.raises(Refusal, match="below the floor"):
+        compute_for(chinchilla_fit, 1.0)
+    with pytest.raises(Refusal, match="law='chinchilla'"):
+        split(fit(curve("a"), by=None, draws=50)["all"], 1e19)
+
+
+def test_three_approaches_agree_on_a_clean_study():
+    """Training curves of sizes at every budget, from a law with alpha = 0.33, beta = 0.29: N* grows as C^0.468."""
+    law, rows = law_named("chinchilla"), []
+    for N in np.geomspace(3e6, 1e9, 24):
+        for D in np.geomspace(1e8, 1e11, 30):
+            rows.append({"run": f"{N:.3g}", "N": N, "D": D})
+    for flops in np.geomspace(1e17, 1e19, 5):
+        for N in np.geomspace(0.3, 3, 7) * 0.09 * flops**0.468:
+            rows.append({"run": f"{N:.4g} {flops:.3g}", "N": N, "D": flops / (6 * N)})
+    table = pd.DataFrame(rows)
+    table["loss"] = law.predict(TRUTHS["chinchilla"], {key: table[key].to_numpy() for key in ("N", "D")})
+    found = approaches(table, draws=50, C=1e18).table.set_index("approach")
+    assert found.loc["parametric", "exponent"] == pytest.approx(0.29 / 0.62, abs=1e-3)
+    assert found.loc["envelope", "exponent"] == pytest.approx(0.29 / 0.62, abs=0.03)
+    levels = table.iloc[24 * 30 :]
+    flat = approaches(levels, draws=50, C=1e18).table.set_index("approach")
+    for name in ("isoFLOP, parabola", "isoFLOP, akima", "parametric"):
+        assert flat.loc[name, "exponent"] == pytest.approx(0.29 / 0.62, abs=0.03)
+    assert "TooFewLevels" in flat.loc["envelope", "reason"]
+
+
+# Speedups
+
+
+def test_the_speedup_of_a_family_that_is_billed_twice_is_two():
+    """b is a with half of the compute: wherever it is asked, the speedup of b over a is 2."""
+    table = pair(scale=2**-0.2, noise=0.0005)
+    found = fit(table, shared=("E", "alpha"), draws=200)
+    for place in ({"compute": 1e17}, {"loss": 1.8}):
+        one = speedup(found, "a", "b", **place)
+        assert one.low < 2 < one.high
+        assert one.value == pytest.approx(2, rel=0.05)
+        assert one.verdict == "b"
+        assert one.equal_exponents is None  # shared
+    apart = speedup(fit(table, draws=200), "a", "b", compute=1e17)
+    assert apart.equal_exponents
+    assert apart.low < 2 < apart.high
+
+
+def test_the_formula_of_equal_floors_and_exponents():
+    found = fit(pair(scale=0.7, noise=0.0005), shared=("alpha",), draws=50)
+    pinned = fit(pair(scale=0.7, noise=0.0), pinned={"E": 1.5, "alpha": 0.2}, draws=50)
+    one = speedup(pinned, "a", "b", compute=1e17)
+    worse, better = (pinned[name].at(C=1e17)[0] for name in ("a", "b"))
+    assert one.value == pytest.approx(((worse - 1.5) / (better - 1.5)) ** (1 / 0.2), rel=1e-9)
+    assert len(found) == 2
+
+
+def test_a_speedup_beyond_the_floor_is_unbounded():
+    found = fit(pair(floor=1.3), draws=100)
+    one = speedup(found, "a", "b", compute=9e19)
+    assert one.value == np.inf
+    assert one.to_json()["unbounded"]
+    assert "unbounded" in one.text
+    assert "run a larger, or pin the floor" in one.text
+    with pytest.raises(Refusal, match="give one of"):
+        speedup(found, "a", "b")
+
+
+# Roll-outs and two steps
+
+
+def test_the_law_that_predicts_the_largest_runs_is_chosen():
+    bent = rollout(pair())
+    assert bent.choice == "power_floor"
+    straight = pd.DataFrame(
+        {"C": C, "loss": 3 * (C / 1e15) ** -0.1 * np.exp(0.002 * np.random.default_rng(0).standard_normal(9))}
+    )
+    found = rollout(straight, by=None)
+    assert found.choice == "power"
+    assert set(found.table["factor"] > 1) == {True}
+    assert found.table["up_to"].nunique() > 3
+
+
+def test_two_steps_carry_the_doubt_of_both():
+    law, second = law_named("chinchilla"), law_named("downstream")
+    table = pd.DataFrame(places(40))
+    table["loss"] = law.predict(TRUTHS["chinchilla"], {key: table[key].to_numpy() for key in ("N", "D")})
+    generator = np.random.default_rng(0)
+    exact = second.predict(TRUTHS["downstream"], {"L": table["loss"].to_numpy()})
+    table["accuracy"] = exact + 0.005 * generator.standard_normal(40)
+    table["loss"] *= np.exp(0.005 * generator.standard_normal(40))
+    chain = two_step(table, draws=100)
+    truth = second.predict(TRUTHS["downstream"], {"L": law.predict(TRUTHS["chinchilla"], {"N": 6e8, "D": 6e10})})
+    value, low, high = chain.predict(N=6e8, D=6e10)
+    assert low < truth < high
+    assert low < value < high
+    assert high - low < 0.4
