@@ -14,11 +14,13 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # ln exponent, floor, cube root of shift / last
+Nodes = tuple[int, int, int]
+Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]  # ln slope, floor, cube root of shift / last
 
-NODES = (12, 8, 4)
-# Exponents of published curves lie between 0.02 and 2. The cube root of the shift is spaced evenly: small shifts matter most.
-WIDEST: Box = ((np.log(0.02), np.log(4.0)), (0.0, 0.95), (0.0, 0.3 ** (1 / 3)))
+EXPONENT = (0.02, 4.0)  # those of published curves lie between 0.02 and 2
+# The grid is even in the slope at the last row, which the rows know well, not in the exponent, which trades with the floor.
+# The cube root of the shift is spaced evenly: small shifts matter most.
+WIDEST: Box = ((np.log(0.002), np.log(4.0)), (0.0, 0.95), (0.0, 0.3 ** (1 / 3)))
 UNSHIFTED: Box = (WIDEST[0], WIDEST[1], (0.0, 0.0))
 DECAYS = (0.0, -0.5)
 
@@ -28,10 +30,17 @@ class Laws:
     """All combinations of the nodes in a box."""
 
     box: Box
+    nodes: Nodes
     exponent: Float[np.ndarray, " laws"]  # of the part above the floor, at the last row
     floor: Float[np.ndarray, " laws"]  # share of the level at the last row
     shift: Float[np.ndarray, " laws"]  # in units of the last x
     decay: Float[np.ndarray, " laws"]
+    mass: Float[np.ndarray, " laws"]  # ln of the part of the prior that each stands for
+
+    @property
+    def places(self) -> tuple[Float[np.ndarray, " laws"], Float[np.ndarray, " laws"], Float[np.ndarray, " laws"]]:
+        """On the axes of the box."""
+        return np.log(self.slope), self.floor, np.cbrt(self.shift)
 
     @property
     def slope(self) -> Float[np.ndarray, " laws"]:
@@ -52,22 +61,47 @@ class Laws:
         return np.log(self.floor + (1 - self.floor) * np.exp(np.minimum(-self.exponent * faded, 600.0)))
 
 
-def laws(box: Box) -> Laws:
+def laws(box: Box, nodes: Nodes) -> Laws:
     """The grid of a box, for every decay."""
-    axes = [np.linspace(*side, count if side[1] > side[0] else 1) for side, count in zip(box, NODES, strict=True)]
+    counts = [count if high > low else 1 for (low, high), count in zip(box, nodes, strict=True)]
+    axes = [np.linspace(*side, count) for side, count in zip(box, counts, strict=True)]
     grid = [values.ravel() for values in np.meshgrid(*axes, np.array(DECAYS), indexing="ij")]
-    return Laws(box=box, exponent=np.exp(grid[0]), floor=grid[1], shift=grid[2] ** 3, decay=grid[3])
+    exponent = np.exp(grid[0]) * (1 + grid[2] ** 3) / (1 - grid[1])
+    fair = (exponent >= EXPONENT[0]) & (exponent <= EXPONENT[1])
+    exponent, floor, root, decay = (part[fair] for part in (exponent, *grid[1:]))
+    steps = [(high - low) / (count - 1) for (low, high), count in zip(box, counts, strict=True) if count > 1]
+    mass = np.full(len(exponent), float(np.log(steps).sum()))
+    return Laws(box=box, nodes=nodes, exponent=exponent, floor=floor, shift=root**3, decay=decay, mass=mass)
 
 
 def closer(found: Laws, support: Float[np.ndarray, " laws"], depth: float = 6.0) -> Box:
     """The part of the box where the log posterior is within `depth` of its maximum, and one node more on each side."""
     keep = support > support.max() - depth
-    places = (np.log(found.exponent), found.floor, np.cbrt(found.shift))
     sides = []
-    for place, (low, high), count in zip(places, found.box, NODES, strict=True):
-        step = (high - low) / (count - 1)
+    for place, (low, high), count in zip(found.places, found.box, found.nodes, strict=True):
+        step = (high - low) / max(count - 1, 1)
         sides.append((max(low, float(place[keep].min()) - step), min(high, float(place[keep].max()) + step)))
     return (sides[0], sides[1], sides[2])
+
+
+def union(grids: list[Laws]) -> Laws:
+    """One grid of several: where boxes overlap, the finest speaks."""
+    kept = []
+    for grid in grids:
+        alone = np.ones(len(grid.exponent), dtype=bool)
+        for other in grids:
+            if len(other.mass) and len(grid.mass) and other.mass[0] < grid.mass[0]:
+                inside = [
+                    (place >= low - 1e-12) & (place <= high + 1e-12)
+                    for place, (low, high) in zip(grid.places, other.box, strict=True)
+                ]
+                alone &= ~np.logical_and.reduce(inside)
+        kept.append(alone)
+    parts = {
+        name: np.concatenate([getattr(grid, name)[alone] for grid, alone in zip(grids, kept, strict=True)])
+        for name in ("exponent", "floor", "shift", "decay", "mass")
+    }
+    return Laws(box=grids[0].box, nodes=grids[0].nodes, **parts)
 
 
 def share_kept(support: Float[np.ndarray, " laws"], depth: float = 6.0) -> float:

@@ -19,12 +19,12 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit.curve_laws import UNSHIFTED, WIDEST, Box, Laws, closer, laws, share_kept
+from allometry.fit.curve_laws import UNSHIFTED, WIDEST, Box, Laws, Nodes, closer, laws, share_kept, union
 
 STRAY = 0.3  # scale of the prior of the wander: change of slope over a factor e in x, as a share of the slope
 STEADY = 0.1  # prior weight of no wander, against one node of the wander's grid
 FINE = 0.2  # zoom in until this share of the grid carries weight
-ZOOMS = 3
+ZOOMS = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class View:
     """Which disturbances a view allows."""
 
     box: Box
+    nodes: Nodes
     ratios: tuple[float, ...]  # variance of the wander's rate over that of the noise
     growths: tuple[float, ...]  # the wander's rate grows as (last / x)^growth
     correlated: tuple[tuple[float, float], ...]  # variance over that of the white noise, length in ln x
@@ -40,11 +41,12 @@ class View:
 
 WANDERING = View(
     box=WIDEST,
+    nodes=(10, 8, 4),
     ratios=(0.0, *(10.0**power for power in range(-4, 9))),
     growths=(0.0, 1.0, 2.0),
     correlated=((0.0, 1.0), (3.0, 0.1), (3.0, 0.3)),
 )
-RECENT = View(box=UNSHIFTED, ratios=(0.0,), growths=(0.0,), correlated=((0.0, 1.0),), weight=2.0)
+RECENT = View(box=UNSHIFTED, nodes=(20, 14, 1), ratios=(0.0,), growths=(0.0,), correlated=((0.0, 1.0),), weight=2.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -90,14 +92,8 @@ def posterior(
 ) -> Posterior:
     """Weigh the laws of a view by rows at `ago` = ln (last / x) with ln loss `loss`, each the mean of `count` rows."""
     white = _whiten(view, ago, count)
-    found = laws(view.box)
-    weight, level, variance = _weigh(view, white, found, ago, loss)
-    for _ in range(ZOOMS):
-        support = weight.max(0)
-        if share_kept(support) > FINE:
-            break
-        found = laws(closer(found, support))
-        weight, level, variance = _weigh(view, white, found, ago, loss)
+    found = _grid(view, white, ago, loss)
+    weight, level, variance = _weigh(white, np.array(view.ratios), found, ago, loss)
     weight = np.exp(weight - weight.max())
     kinds = [(growth, part) for growth in view.growths for part, _ in view.correlated]
     return Posterior(
@@ -141,8 +137,35 @@ def _wander(ago: Float[np.ndarray, " points"], growth: float) -> Float[np.ndarra
     return 2 / growth**3 * (rest - scaled**2 / 2) + apart * rest / growth**2
 
 
+def _grid(view: View, white: _Whitened, ago: Float[np.ndarray, " points"], loss: Float[np.ndarray, " points"]) -> Laws:
+    """Laws where they matter: the whole box, near the best laws alone, and near the best laws with wander.
+
+    A law without wander that fits well may need a hundredth of the box's width to be seen, and a coarse grid would take its own
+    coarseness for wander. So the first close-up goes after the laws alone.
+    """
+    whole = laws(view.box, view.nodes)
+    grids = [whole]
+    alone = dataclasses.replace(white, weight=white.weight[:, :1], doubt=white.doubt[:, :1], score=white.score[:, :1])
+    sides = [(alone, np.zeros(1))]
+    if len(view.ratios) > 1:
+        sides.append((white, np.array(view.ratios)))
+    for part, ratios in sides:
+        near = whole
+        for step in range(ZOOMS):
+            support = _weigh(part, ratios, near, ago, loss)[0].max(0)
+            if (step and share_kept(support) > FINE) or (step > 1 and len(ratios) > 1):
+                break
+            near = laws(closer(near, support), view.nodes)
+        grids.append(near)
+    return union(grids)
+
+
 def _weigh(
-    view: View, white: _Whitened, found: Laws, ago: Float[np.ndarray, " points"], loss: Float[np.ndarray, " points"]
+    white: _Whitened,
+    ratios: Float[np.ndarray, " ratios"],
+    found: Laws,
+    ago: Float[np.ndarray, " points"],
+    loss: Float[np.ndarray, " points"],
 ) -> tuple[
     Float[np.ndarray, "disturbances laws"], Float[np.ndarray, "disturbances laws"], Float[np.ndarray, "disturbances laws"]
 ]:
@@ -155,10 +178,10 @@ def _weigh(
     degrees = len(loss) - 1
     variance = squares / degrees
     score = white.score[:, :, None] - degrees / 2 * np.log(squares)
-    ratios = np.array(view.ratios)[None, :, None]
+    ratios = ratios[None, :, None]
     stray = np.sqrt(ratios * variance) / (STRAY * found.slope)
     # Half a Cauchy distribution on the scale of the wander, on a grid that is even in its logarithm.
-    prior = np.where(ratios > 0, np.log(stray + 1e-9) - np.log1p(stray**2), np.log(STEADY))
+    prior = found.mass + np.where(ratios > 0, np.log(stray + 1e-9) - np.log1p(stray**2), np.log(STEADY))
     laws_count = len(found.exponent)
     return (
         (score + prior).reshape(-1, laws_count),

@@ -71,7 +71,7 @@ def extrapolate(
     ahead = np.log(asked) - place[-1]
     wandering, recent, mean, variance = _both(place, height, ahead)
     wrong = _earlier(place, height, max(float(ahead.max()), np.log(1.25)))
-    factor = float(np.sqrt((TRUST + wrong.sum()) / (TRUST + len(wrong))))
+    factor = float(np.sqrt(max(1.0, (TRUST + wrong.sum()) / (TRUST + len(wrong)))))
     half = stats.t.ppf((1 + level) / 2, TRUST + len(wrong) + len(place) - LEAST) * factor * np.sqrt(variance)
     parameters, diagnosis = _describe(wandering, size[-1], level)
     diagnosis |= {"rows": float(len(size)), "origins": float(len(wrong)), "interval_factor": factor}
