@@ -23,6 +23,7 @@ EXPONENT = (0.02, 4.0)  # those of published curves lie between 0.02 and 2
 WIDEST: Box = ((np.log(0.002), np.log(4.0)), (0.0, 0.95), (0.0, 0.3 ** (1 / 3)))
 UNSHIFTED: Box = (WIDEST[0], WIDEST[1], (0.0, 0.0))
 DECAYS = (0.0, -0.5)
+MARGIN = 1.25  # nodes
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,13 +75,16 @@ def laws(box: Box, nodes: Nodes) -> Laws:
     return Laws(box=box, nodes=nodes, exponent=exponent, floor=floor, shift=root**3, decay=decay, mass=mass)
 
 
-def closer(found: Laws, support: Float[np.ndarray, " laws"], depth: float = 6.0) -> Box:
-    """The part of the box where the log posterior is within `depth` of its maximum, and one node more on each side."""
+def closer(found: Laws, support: Float[np.ndarray, " laws"], whole: Box, depth: float = 6.0) -> Box:
+    """Where the log posterior is within `depth` of its maximum, and a node more on each side.
+
+    The margin may leave the last box, though not the whole one: a ridge that starts outside can so be followed.
+    """
     keep = support > support.max() - depth
     sides = []
-    for place, (low, high), count in zip(found.places, found.box, found.nodes, strict=True):
-        step = (high - low) / max(count - 1, 1)
-        sides.append((max(low, float(place[keep].min()) - step), min(high, float(place[keep].max()) + step)))
+    for place, (low, high), count, (least, most) in zip(found.places, found.box, found.nodes, whole, strict=True):
+        margin = MARGIN * (high - low) / max(count - 1, 1)
+        sides.append((max(least, float(place[keep].min()) - margin), min(most, float(place[keep].max()) + margin)))
     return (sides[0], sides[1], sides[2])
 
 

@@ -24,7 +24,7 @@ from allometry.fit.curve_laws import UNSHIFTED, WIDEST, Box, Laws, Nodes, closer
 STRAY = 0.3  # scale of the prior of the wander: change of slope over a factor e in x, as a share of the slope
 STEADY = 0.1  # prior weight of no wander, against one node of the wander's grid
 FINE = 0.2  # zoom in until this share of the grid carries weight
-ZOOMS = 6
+ZOOMS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,12 @@ class View:
 
 WANDERING = View(
     box=WIDEST,
-    nodes=(10, 8, 4),
+    nodes=(10, 8, 5),
     ratios=(0.0, *(10.0**power for power in range(-4, 9))),
     growths=(0.0, 1.0, 2.0),
     correlated=((0.0, 1.0), (3.0, 0.1), (3.0, 0.3)),
 )
-RECENT = View(box=UNSHIFTED, nodes=(20, 14, 1), ratios=(0.0,), growths=(0.0,), correlated=((0.0, 1.0),), weight=2.0)
+RECENT = View(box=UNSHIFTED, nodes=(32, 24, 1), ratios=(0.0,), growths=(0.0,), correlated=((0.0, 1.0),), weight=2.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,7 +62,9 @@ class Posterior:
     growth: Float[np.ndarray, " disturbances"]
     correlated: Float[np.ndarray, " disturbances"]
 
-    def predict(self, ahead: Float[np.ndarray, " points"]) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
+    def predict(
+        self, ahead: Float[np.ndarray, " points"]
+    ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
         """Mean and variance of ln loss of a single row at ln (x / last) = ahead."""
         shape = self.laws.shape(ahead)
         level = (self.weight * self.level).sum(0)
@@ -151,11 +153,14 @@ def _grid(view: View, white: _Whitened, ago: Float[np.ndarray, " points"], loss:
         sides.append((white, np.array(view.ratios)))
     for part, ratios in sides:
         near = whole
-        for step in range(ZOOMS):
+        support = _weigh(part, ratios, near, ago, loss)[0].max(0)
+        for _ in range(ZOOMS if len(ratios) == 1 else 2):
+            best = support.max() - near.mass[0]
+            near = laws(closer(near, support, view.box), view.nodes)
             support = _weigh(part, ratios, near, ago, loss)[0].max(0)
-            if (step and share_kept(support) > FINE) or (step > 1 and len(ratios) > 1):
+            # While a closer look finds better laws, the grid has not seen the best ones.
+            if share_kept(support) > FINE and support.max() - near.mass[0] < best + 1:
                 break
-            near = laws(closer(near, support), view.nodes)
         grids.append(near)
     return union(grids)
 

@@ -6,7 +6,8 @@ would cost more than they gain (Smith & Wallis 2009, on why equal weights are ha
 
 The interval comes from the first view (doubt about the law, noise with its correlation, wander that grows with distance^3),
 plus half the distance between the views, times a factor learned from the curve itself: how far off, in units of its own
-interval, the same method was at earlier origins of this curve. The factor is shrunk to 1 where there are few origins.
+interval, the same method was at earlier origins of this curve. The factor is shrunk to 1 where there are few origins, and is
+never below 1: a handful of dependent origins is no ground for a narrower interval than the model's own.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from allometry.flow import Refusal, TooFar
 
 LEAST = 4  # rows: level, exponent and floor, and one to judge them by
 MOST = 128  # rows beyond this are averaged in bins of ln x; a law of four numbers needs no more
-ORIGINS = 4  # earlier origins that the interval is checked on
+ORIGINS = 3  # earlier origins that the interval is checked on
 TRUST = 4.0  # origins that the model's own interval is worth
 
 
@@ -204,9 +205,13 @@ def _flags(
             f"floor not identified: {floor['low']:.3g} to {floor['high']:.3g}. Train further before quoting a floor or an exponent."
         )
     if height[-1] > height.min() + 3 * diagnosis["noise"]:
-        flags.append("the curve rises at its end: a law that only falls is wide here. End the curve before the rise, or find its cause.")
+        flags.append(
+            "the curve rises at its end: a law that only falls is wide here. End the curve before the rise, or find its cause."
+        )
     if diagnosis["wander"] > slope["value"]:
-        flags.append("the slope changes faster than a law explains: the interval is mostly wander. Evaluate nearer to the end of training.")
+        flags.append(
+            "the slope changes faster than a law explains: the interval is mostly wander. Evaluate nearer to the end of training."
+        )
     if diagnosis["interval_factor"] > 2:
         flags.append(
             f"earlier stretches of this curve were missed by {diagnosis['interval_factor']:.1f} times their interval; it is widened so."
