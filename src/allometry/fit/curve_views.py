@@ -155,11 +155,13 @@ def _grid(view: View, white: _Whitened, ago: Float[np.ndarray, " points"], loss:
         near = whole
         support = _weigh(part, ratios, near, ago, loss)[0].max(0)
         for _ in range(ZOOMS if len(ratios) == 1 else 2):
-            best = support.max() - near.mass[0]
+            before, best = near.mass[0], support.max() - near.mass[0]
             near = laws(closer(near, support, view.box), view.nodes)
             support = _weigh(part, ratios, near, ago, loss)[0].max(0)
             # While a closer look finds better laws, the grid has not seen the best ones.
-            if share_kept(support) > FINE and support.max() - near.mass[0] < best + 1:
+            found_better = support.max() - near.mass[0] > best + 1
+            as_close_as_it_gets = share_kept(support) > FINE or near.mass[0] > before - 0.3
+            if as_close_as_it_gets and not found_better:
                 break
         grids.append(near)
     return union(grids)

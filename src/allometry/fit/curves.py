@@ -214,6 +214,7 @@ def _flags(
         )
     if diagnosis["interval_factor"] > 2:
         flags.append(
-            f"earlier stretches of this curve were missed by {diagnosis['interval_factor']:.1f} times their interval; it is widened so."
+            f"earlier stretches of this curve were missed by {diagnosis['interval_factor']:.1f} times their interval; "
+            "it is widened so."
         )
     return tuple(flags)
