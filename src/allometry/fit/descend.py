@@ -17,6 +17,7 @@ from allometry.fit.nonnegative import nonnegative
 CREEP = 1e-3  # relative gain of a step, below which Newton's method takes over
 ENTRIES = 3e6  # of the largest array; more sets are worked off in parts
 BACK = 4  # failures of Newton steps in a row, after which Gauss-Newton takes over again
+ENOUGH = 16  # failures in a row, after which nothing moves: BACK of Newton's, then the damping of Gauss-Newton at 1e5
 MOST = 5  # coefficients that are solved anew at every step
 PAUSE, STALL = 15, 1e-9
 NOTHING = 1e-20  # a criterion below it is that of an exact fit
@@ -203,14 +204,32 @@ def _step(
         gram = np.matmul((slopes * both[:, :, None]).transpose(0, 2, 1), slopes)
         pull = pull / np.maximum(problem.predicted(values), LEAST * loss) if relative else pull
         gram = gram - problem.bends(values, pull)
+    step, force = _solved(gram, uphill, size, free, damping)
+    # A step that would carry a value through its bound is made anew with that value standing still: cut short at the bound it
+    # would move the others by what was meant to go with it.
+    outward = ((values <= low) & (step < 0)) | ((values >= high) & (step > 0))
+    if outward.any():
+        step, force = _solved(gram, uphill, size, free & ~outward, damping)
+    return step, np.abs(force).max(1)
+
+
+@no_type_check  # called at every step; `refine` checks the shapes
+def _solved(
+    gram: Float[np.ndarray, "sets values values"],
+    uphill: Float[np.ndarray, "sets values"],
+    size: Float[np.ndarray, "sets values"],
+    free: Bool[np.ndarray, "sets values"],
+    damping: Float[np.ndarray, " sets"],
+) -> tuple[Float[np.ndarray, "sets values"], Float[np.ndarray, "sets values"]]:
+    """The damped step of the free values, and the scaled force on them; all others stand still."""
     gram = gram / size[:, :, None] / size[:, None, :] * (free[:, :, None] & free[:, None, :])
     force = uphill / size * free
-    index = np.arange(values.shape[1])
+    index = np.arange(uphill.shape[1])
     gram[:, index, index] += damping[:, None] + np.where(free, 1e-14, 1.0)
     known = np.isfinite(gram).all((1, 2)) & np.isfinite(force).all(1)
     gram, force = np.where(known[:, None, None], gram, np.eye(len(index))), np.where(known[:, None], force, 0.0)
     step = np.linalg.solve(gram, force[:, :, None])[:, :, 0] / size
-    return np.where(np.isfinite(step), step, 0.0), np.abs(force).max(1)
+    return np.where(np.isfinite(step), step, 0.0), force
 
 
 def _descend(
@@ -259,7 +278,7 @@ def _descend(
             damping[here] = np.clip(np.where(better, damping[here] / 5, damping[here] * 8), 1e-12, 1e8)
             # A small gain settles nothing while a strong damping keeps the steps small.
             tiny, calm = (1e-14, 1e-2) if second else (1e-9, 1.0)
-            still = np.where(better, (gain <= tiny * score[here] + NOTHING) & (damping[here] < calm), failed[here] > 8)
+            still = np.where(better, (gain <= tiny * score[here] + NOTHING) & (damping[here] < calm), failed[here] > ENOUGH)
             if mode:
                 # Where the second derivatives mislead, Gauss-Newton goes on.
                 back = here[failed[here] == BACK]
