@@ -12,16 +12,19 @@ test: install-dev
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 lint: install-dev
-	$(BIN)/ruff check src tests benchmarks studies examples
-	$(BIN)/ruff format --check src tests benchmarks studies examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 
 # The figures of benchmarks/README.md, one after the other, on an otherwise idle machine.
-bench: install
+bench: install peers
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/kill.py
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/transformer_speed.py
+	.venv-peers/bin/python benchmarks/transformer_speed.py
+	.venv-peers/bin/python benchmarks/transformer_speed.py --compile
+	$(BIN)/python benchmarks/batch_size.py
+	$(BIN)/python benchmarks/demo.py
 
 # The same with transformers and x-transformers, whose pins may clash with ours: an environment of its own.
 peers: .venv-peers/.installed

@@ -165,12 +165,12 @@ def priced(family: str, size: int, io):
     return Price(
         family=family,
         size=size,
-        width=spec.width,
         N=counted.non_embedding_parameters,
         N_all=counted.parameters,
         flops=counted.training_flops_per_token,
         vocabulary_flops=3 * counted.vocabulary_flops_per_token,
         state_bytes=counted.state_bytes,
+        state_grows=None,
         by_part=dict(counted.by_part),
         steps={b: 1e-3 + b * io.length * counted.training_flops_per_token / 3e10 for b in (1, 8)},
         tokens_per_step=io.length,

@@ -180,13 +180,15 @@ def test_a_study_file_runs(home) -> None:
 
 def test_a_family_that_fails_is_recorded_and_the_study_goes_on(home) -> None:
     done = allometry(
-        "compare", "text", "--families", f"{BIGRAM},{TINY}:Fails", "--length", "8", "--flops", "4e8,8e8", "--seeds", "1",
-        "--batch", "1", "--out", "failing", "--json", "--quiet", cwd=home, cache=home / "cache",
+        "compare", "text", "--families", f"{BIGRAM},{TINY}:Fails,{TINY}:FailsInScoring", "--length", "8",
+        "--flops", "4e8,8e8", "--seeds", "1", "--batch", "1", "--out", "failing", "--json", "--quiet",
+        cwd=home, cache=home / "cache",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads(allometry("status", "failing", "--json", cwd=home, cache=home / "cache").stdout)["families"]
     failed = {row["family"]: row["failed"] for row in rows if row["stage"] == "tune"}
     assert failed["Fails"] > 0 == failed["Bigram"]
+    assert failed["FailsInScoring"] > 0
 
 
 def losses(folder: Path) -> dict[str, float]:
@@ -247,6 +249,9 @@ WRONG = {
     "family": (["compare", "text", "--families", "transfomer"], "Did you mean 'transformer'"),
     "own family": (["compare", "text", "--families", "nowhere.py:Net"], "There is no file nowhere.py"),
     "no family": (["compare", "text", "--families", f"{TINY}:_Fault"], "is not a family"),
+    "two names": (["compare", "text", "--families", f"{BIGRAM},twin.py:Bigram"], "are called Bigram"),
+    "negative seed": (["compare", "text", "--families", BIGRAM, "--seed", "-1"], "--seed -1"),
+    "no number of minutes": (["compare", "text", "--families", BIGRAM, "--minutes", "nan"], "--minutes nan"),
     "no time": (["compare", "text", "--families", BIGRAM, "--minutes", "0.01"], "--minutes"),
     "few flops": (["compare", "text", "--families", BIGRAM, "--flops", "1e3"], "smallest budget that does"),
     "no number": (["compare", "text", "--flops", "many"], "--flops many"),
@@ -258,6 +263,7 @@ WRONG = {
     "no list": (["list", "colours"], "There is no list of 'colours'"),
     "no table": (["fit", "nowhere.csv"], "There is no file nowhere.csv"),
     "no columns": (["fit", "letters.csv"], "letters"),
+    "does not build": (["count", "broken.py:Broken"], "cannot be built"),
     "size": (["count", "lstm", "--size", "99"], "not on the ladder"),
     "study file": (["run", "text"], "There is no file text"),
     "option": (["compare", "--colour"], "No such option"),
@@ -268,6 +274,10 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_asked_wrongly_is_answered_in_words_with_status_2(case: str, home, study, command) -> None:
     (home / "empty.txt").write_text("")
+    shutil.copy(TINY, home / "twin.py")
+    (home / "broken.py").write_text(
+        "import allometry\n\nclass Broken(allometry.Family):\n    def build(self, io):\n        return nowhere\n"
+    )
     (home / "noise.bin").write_bytes(random.Random(0).randbytes(100_000))
     (home / "small.txt").write_text("so little text\n" * 3)
     (home / "letters.csv").write_text("letters,words\n1,2\n3,4\n")

@@ -38,8 +38,8 @@ def prices_of(speed: float = 2e10, costs=(1.0, 0.6, 2.0, 0.8)):
             flops = cost * (6 * n + 60 * n**0.5 * 16)
             steps = {b: 0.002 + b * LENGTH * flops / speed for b in (1, 8)}
             prices[family, size] = Price(
-                family=family, size=size, width=8, N=int(n), N_all=int(2 * n), flops=flops, vocabulary_flops=flops / 5,
-                state_bytes=4, by_part={}, steps=steps, tokens_per_step=LENGTH,
+                family=family, size=size, N=int(n), N_all=int(2 * n), flops=flops, vocabulary_flops=flops / 5,
+                state_bytes=4, state_grows=False, by_part={}, steps=steps, tokens_per_step=LENGTH,
             )  # fmt: skip
     return prices
 
@@ -140,6 +140,34 @@ def test_more_minutes_keep_every_run(before: int, after: int) -> None:
     assert runs(earlier) <= runs(later)
     assert len(runs(later)) > len(runs(earlier))
     assert later.seconds <= 60 * after
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 8), (10, 20), (10, 30)])
+def test_more_minutes_pay_for_new_runs_alone(before: int, after: int) -> None:
+    """The runs of the first start are done: what is left of the new minutes goes into others, and little of it is idle."""
+    earlier = plan_of(before)
+    have = {(cell.key, seed) for cell in earlier.cells for seed in cell.seeds}
+
+    def done(cell: Cell) -> int:
+        return cell.rates * sum((cell.key, seed) in have for seed in cell.seeds)
+
+    left = 60.0 * after - 15 - earlier.seconds
+    asked = Request(families=FAMILIES, minutes=after)
+    _, _, cells, _, _ = planner._by_minutes(asked, prices_of(), LENGTH, 2, left, earlier, done)
+    assert 0.2 * left < wall_seconds(cells, 2, done) <= left
+
+
+def test_what_is_printed_asks_the_same_question() -> None:
+    asked = Request(flops=(1234567890.0, 2e10, 7e10, 3e11), length=64, seeds=2, protocol="fixed-tokens")
+    words = asked.command().split()
+    flops = tuple(float(word) for word in words[words.index("--flops") + 1].split(","))
+    assert Request(flops=flops, length=64, seeds=2, protocol="fixed-tokens").question == asked.question
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 998}, {"minutes": float("nan")}, {"minutes": float("inf")}])
+def test_seeds_that_rates_are_chosen_on_and_times_that_are_none_are_refused(wrong: dict) -> None:
+    with pytest.raises(Refusal):
+        Request(**{"minutes": 5.0} | wrong)
 
 
 def test_a_plan_reads_back_as_it_was_written(tmp_path) -> None:

@@ -64,6 +64,36 @@ def test_what_is_fetched_ahead_is_what_the_step_would_have_fetched(batch: int, f
         assert torch.equal(targets, expected[1])
 
 
+class Tied(nn.Module):
+    """One weight under two names, and dropout: what many users' models have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(13, 8), nn.Linear(8, 13, bias=False)
+        self.head.weight = self.embedding.weight
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(self.embedding(tokens)))
+
+
+def test_tied_weights_and_dropout_go_on_from_a_checkpoint_too(tmp_path) -> None:
+    def losses(setting: Setting) -> list[float]:
+        torch.manual_seed(0)
+        points = train(Tied(), batch_of, Recipe(rate=1e-2), BUDGET, setting, 10.0)
+        return [
+            point.loss
+            for point in (itertools.islice(points, 8) if setting.folder and not any(tmp_path.iterdir()) else points)
+        ]
+
+    undisturbed = losses(Setting())
+    first = losses(Setting(folder=tmp_path, checkpoint_seconds=0.0))
+    assert len(first) == 8
+    again = losses(Setting(folder=tmp_path, checkpoint_seconds=0.0))
+    assert again == undisturbed[-len(again) :]
+    assert len(again) <= 13
+
+
 def test_a_full_disk_is_told_apart_from_a_fault_of_the_run(tmp_path, monkeypatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -47,6 +47,20 @@ class Fails(Bigram):
         return nn.Sequential(super().build(io), _Fault())
 
 
+class FailsInScoring(Bigram):
+    """Trains, and raises where it is scored."""
+
+    def build(self, io: Tokens) -> nn.Module:
+        return nn.Sequential(super().build(io), _FaultInScoring())
+
+
+class _FaultInScoring(nn.Module):
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        if not self.training and logits.device.type != "meta":
+            raise KeyError("a fault of the user's own")
+        return logits
+
+
 class _Fault(nn.Module):
     def forward(self, logits: torch.Tensor) -> torch.Tensor:
         if logits.requires_grad and logits.shape[0] == 1:

@@ -54,11 +54,15 @@ def _outside(name: str) -> Any:
     place, _, attribute = name.rpartition(":")
     if not place.endswith(".py"):
         try:
-            return _attribute(importlib.import_module(place), attribute, name)
+            module = importlib.import_module(place)
         except ImportError as error:
             raise Refusal(
                 f"Cannot import {place!r} ({error}). Give package.module:Class or path/to/file.py:Class."
             ) from error
+        found = _attribute(module, attribute, name)
+        if module.__file__ and not place.startswith("allometry."):
+            _name(found, f"{place}:{attribute}", hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12])
+        return found
     path = Path(place)
     if not path.is_file():
         raise Refusal(f"There is no file {place}. Give path/to/file.py:Class.")
@@ -83,9 +87,14 @@ def load_file(path: Path, attribute: str, name: str) -> Any:
             del sys.modules[module_name]
             raise Refusal(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     found = _attribute(module, attribute, name)
-    if isinstance(found, type) and hasattr(found, "_named"):
-        found._named = f"{path.name}:{attribute}@{digest}"
+    _name(found, f"{path.name}:{attribute}", digest)
     return found
+
+
+def _name(found: Any, name: str, digest: str) -> None:
+    """Let a type's stored name carry the hash of its file: an edited file is another architecture."""
+    if isinstance(found, type) and hasattr(found, "_named"):
+        found._named = f"{name}@{digest}"  # type: ignore[attr-defined]
 
 
 def _attribute(module: ModuleType, attribute: str, name: str) -> Any:

@@ -108,6 +108,7 @@ def _costs(plan: dict[str, Any], runs: pd.DataFrame) -> list[dict[str, Any]]:
                 "training_flops_per_token": price["flops"],
                 "forward_flops_per_token": price["flops"] / 3,
                 "state_bytes": price["state_bytes"],
+                "state_grows": price.get("state_grows"),
                 "latency_seconds": price["latency"],
                 "tokens_per_second": _median(ran["tokens_per_second"]),
                 "memory": _median(ran["memory"]),

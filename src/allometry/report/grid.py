@@ -52,9 +52,13 @@ class Grid:
         table = Table(
             title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True
         )
-        for column in (self.columns[i] for i in shown):
+        for i in shown:
+            column = self.columns[i]
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
-            table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", no_wrap=column.text)
+            # Where width is short, names are broken before numbers are.
+            words = [word for row in self.rows for word in str(_rich_cell(row[i], column.brief)).split()]
+            least = 8 if column.text else max(8, *map(len, words))
+            table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", min_width=least)
         for row in self.rows:
             table.add_row(*(_rich_cell(row[i], self.columns[i].brief) for i in shown))
         return table

@@ -91,7 +91,7 @@ def costs_table(costs: list[dict[str, Any]]) -> Grid:
         Column(
             name="state", unit="per sequence", tip="what the next token needs of the past; growing with length, or constant"
         ),
-        Column(name="latency", unit="per token", tip="of one next token, measured"),
+        Column(name="latency", unit="per sequence", tip="a forward pass of one sequence of the study's length, measured"),
         Column(name="speed", unit="tokens/s", tip="in training"),
         Column(name="memory", tip="peak, in training"),
     )

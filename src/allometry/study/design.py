@@ -6,7 +6,7 @@ budget a window of neighbouring sizes is placed around the size that should be b
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -172,11 +172,17 @@ def smallest_budget(prices: Prices, families: Iterable[str], sizes: int, length:
     return max(tokens * prices[family, SMALLEST + sizes - 1].flops for family in families)
 
 
-def wall_seconds(cells: Iterable[Cell], jobs: int) -> float:
-    """Predicted wall time: the work shared by the jobs, and at the end of each stage the wait for the longest run."""
+def nothing(cell: Cell) -> int:
+    """Of a study that has no runs yet: how many of a cell's runs are done."""
+    return 0
+
+
+def wall_seconds(cells: Iterable[Cell], jobs: int, done: Callable[[Cell], int] = nothing) -> float:
+    """Predicted wall time of what is not `done`: the work shared by the jobs, and in each stage the wait for the longest run."""
     total = 0.0
     for stage in ("tune", "bracket", "score"):
-        runs = [(cell.seconds, cell.runs) for cell in cells if cell.stage == stage]
+        runs = [(cell.seconds, cell.runs - done(cell)) for cell in cells if cell.stage == stage]
+        runs = [(seconds, count) for seconds, count in runs if count > 0]
         if runs:
             total += sum(s * n for s, n in runs) / jobs + (max(s for s, _ in runs) / 2 if jobs > 1 else 0.0)
     return total

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from allometry.find import member
-from allometry.flow import Budget, Run, Tokens
+from allometry.flow import Budget, Refusal, Run, Tokens
 from allometry.model._family import Family
 from allometry.train.recipe import Recipe
 
@@ -52,8 +52,14 @@ class Job:
 
 
 def family_at(reference: str, size: int) -> Family:
-    """The family of a reference at a size."""
-    return member(FAMILIES, reference).at(size)
+    """The family of a reference at a size. Solving the width may build a user's model, so its faults show here first."""
+    family = member(FAMILIES, reference)
+    try:
+        return family.at(size)
+    except Refusal:
+        raise
+    except Exception as error:
+        raise Refusal(f"{reference} cannot be built at size {size}: {type(error).__name__}: {error}.") from error
 
 
 def short_name(reference: str) -> str:

@@ -32,6 +32,7 @@ class Plan:
     cells: tuple[Cell, ...]
     prices: Prices
     seconds: float  # predicted wall time of all cells
+    architectures: dict[str, str] = dataclasses.field(default_factory=dict)  # stored names of the families' types
     degraded: tuple[str, ...] = ()
     more_minutes: str = ""
 

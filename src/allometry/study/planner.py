@@ -24,6 +24,7 @@ from allometry.study.design import (
     fixed_token_cells,
     frontier_cells,
     lattice,
+    nothing,
     smallest_budget,
     wall_seconds,
 )
@@ -58,8 +59,12 @@ def make_plan(
     device: str,
     seconds_left: Callable[[], float],
     earlier: Plan | None,
+    done: Callable[[Cell], int] = nothing,
 ) -> Plan:
-    """Price and design. `seconds_left` is the time for training alone. With an `earlier` plan, extend it."""
+    """Price and design. `seconds_left` is the time for training alone.
+
+    With an `earlier` plan, extend it; `done` tells how many runs of a cell have ended, which cost nothing more.
+    """
     length = earlier.length if earlier else length_for(request)
     io = Tokens(vocab=corpus.vocab, length=length)
     rough = 40 * max(request.flops, default=0.0)
@@ -76,9 +81,9 @@ def make_plan(
         used = sorted({(cell.family, cell.size) for cell in cells})
         prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
         shape, budgets, cells = _by_flops(request, prices, length)
-        notes, more = _unmatched(prices, cells), ""
+        notes, more = _thin(request, budgets) + _unmatched(prices, cells), ""
     else:
-        shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier)
+        shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier, done)
     return Plan(
         request=request,
         data=corpus.fingerprint,
@@ -161,6 +166,11 @@ def _by_flops(request: Request, prices: Prices, length: int) -> tuple[Shape, lis
                 for k in range(len(budgets))
             }
         )
+        if (first, sizes[-1]) not in prices:
+            raise Refusal(
+                f"--protocol fixed-tokens trains one size for each number in --flops; {len(budgets)} of them need sizes beyond "
+                f"what {max(budgets):.3g} FLOPs carry. Give fewer numbers, or a larger one."
+            )
         tokens = max(budgets) / max(prices[f, sizes[-1]].flops for f in request.families)
         _enough(tokens, length, request)
         return shape, [tokens], fixed_token_cells(prices, sizes, tokens, shape, length, request.batch, request.seed)
@@ -168,13 +178,19 @@ def _by_flops(request: Request, prices: Prices, length: int) -> tuple[Shape, lis
 
 
 def _by_minutes(
-    request: Request, prices: Prices, length: int, jobs: int, seconds: float, earlier: Plan | None
+    request: Request,
+    prices: Prices,
+    length: int,
+    jobs: int,
+    seconds: float,
+    earlier: Plan | None,
+    done: Callable[[Cell], int] = nothing,
 ) -> tuple[Shape, Sequence[float], list[Cell], list[str], str]:
     """The first shape, in the order of preference, whose smallest design fits; then the largest budgets that still fit."""
     search = _Search(request, prices, length, earlier)
 
     def cost(design: Design | None) -> float:
-        return wall_seconds(design[1], jobs) if design else math.inf
+        return wall_seconds(design[1], jobs, done) if design else math.inf
 
     room = USED * seconds
     shapes = list(_shapes(request, earlier))
@@ -321,7 +337,7 @@ def _notes(request: Request, shape: Shape) -> list[str]:
     """What was turned down, in words."""
     notes = []
     if shape.stride < FULL.stride:
-        notes.append("span: the budgets span 10x of compute instead of 32x")
+        notes.append("span: neighbouring budgets are 2.2x apart instead of 3.2x, four of them 10x of compute instead of 32x")
     if not request.seeds and shape.seeds < FULL.seeds:
         notes.append(f"seeds: {shape.seeds} instead of {FULL.seeds} (one cheap cell of each family has four, for the noise)")
     if not request.sizes and shape.sizes < FULL.sizes:
@@ -331,6 +347,18 @@ def _notes(request: Request, shape: Shape) -> list[str]:
         notes.append(f"families: without {', '.join(left)}")
     if shape.many < MANY:
         notes.append(f"steps: runs of over {2 * shape.many} steps take larger batches (usually from {2 * MANY} on)")
+    return notes
+
+
+def _thin(request: Request, budgets: Sequence[float]) -> list[str]:
+    """What budgets that were asked do not carry."""
+    if request.protocol == "fixed-tokens":
+        return []
+    notes = []
+    if len(budgets) < FULL.budgets:
+        notes.append(f"budgets: {len(budgets)}; laws and slopes need {FULL.budgets}")
+    if max(budgets) / min(budgets) < 30:
+        notes.append(f"span: the budgets span {max(budgets) / min(budgets):.3g}x of compute instead of 32x")
     return notes
 
 

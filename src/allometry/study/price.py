@@ -11,12 +11,12 @@ class Price:
 
     family: str
     size: int
-    width: int
     N: int  # active non-embedding parameters
     N_all: int
     flops: float  # training FLOPs per token
     vocabulary_flops: float  # the part of them in embedding and output layer
     state_bytes: int | None
+    state_grows: bool | None  # with the length; None: the family gives no formula
     by_part: dict[str, float]  # forward FLOPs per token
     # Seconds of a training step by batch, measured with as many runs side by side as the study will have; empty: not measured.
     steps: dict[int, float] = dataclasses.field(default_factory=dict)
@@ -43,4 +43,4 @@ class Price:
 
 
 def price_from_json(content: dict[str, Any]) -> Price:
-    return Price(**content | {"steps": {int(b): s for b, s in content["steps"].items()}})
+    return Price(**{"state_grows": None} | content | {"steps": {int(b): s for b, s in content["steps"].items()}})

@@ -4,6 +4,7 @@ Every family gets the same number of tries by the same rule. What was decided is
 started again or given more minutes does not change its mind about runs that it has.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -27,10 +28,13 @@ class Rates:
     def of(self, cell: Cell) -> list[float]:
         return self._decided[cell.key]
 
-    def decide(self, cells: list[Cell], tuned: pd.DataFrame) -> None:
-        """Decide the rates of cells that have none, from the tuning runs so far (rows of the table)."""
+    def decide(self, cells: list[Cell], tuned: pd.DataFrame, begun: Callable[[Cell], bool]) -> None:
+        """Decide the rates of cells that have none, from the tuning runs so far (rows of the table).
+
+        A cell without any run is decided again: when it was first, tuning may have been cut short by the time.
+        """
         surfaces: dict[str, RateSurface] = {}
-        for cell in (c for c in cells if c.key not in self._decided):
+        for cell in (c for c in cells if c.key not in self._decided or not begun(c)):
             if cell.stage == "tune":
                 believed = PRIOR.rate * (cell.N / PRIOR.N) ** PRIOR.slope_N
                 rates = [believed * factor for factor in GRID[cell.rates]]

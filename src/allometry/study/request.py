@@ -8,6 +8,7 @@ from allometry.spec import Spec, content_id
 
 FOUR = ("transformer", "lstm", "performer", "lightweight_convolution")
 PROTOCOLS = ("frontier", "fixed-tokens")
+LAST_SEED = 999  # of those that are scored: rates are chosen on seeds from 1000 on
 
 
 class Request(Spec):
@@ -31,11 +32,11 @@ class Request(Spec):
     seed: int = 0  # the first scored seed
 
     def __post_init__(self) -> None:
+        if self.minutes is not None and not 0 < self.minutes < 1e7:  # nan too
+            raise Refusal(f"--minutes {self.minutes:g} is no time. Give a positive number of minutes.")
         super().__post_init__()
         if (self.minutes is None) == (not self.flops):
             raise Refusal("A study needs exactly one of --minutes and --flops. Try --minutes 5.")
-        if self.minutes is not None and self.minutes <= 0:
-            raise Refusal(f"--minutes {self.minutes:g} is no time. Give a positive number of minutes.")
         if any(c <= 0 for c in self.flops) or len(set(self.flops)) != len(self.flops):
             raise Refusal("--flops takes different positive numbers, for example --flops 2e10,6e10,2e11,6e11.")
         if self.protocol not in PROTOCOLS:
@@ -46,6 +47,10 @@ class Request(Spec):
             raise Refusal(f"--device {self.device} is not known. It is one of: auto, cpu, cuda.")
         if not self.families or len(set(self.families)) != len(self.families):
             raise Refusal("--families takes one or more different names, separated by commas.")
+        if not 0 <= self.seed <= LAST_SEED - max(self.seeds, 10):
+            raise Refusal(
+                f"--seed {self.seed} with {self.seeds or 'the usual'} seeds: scored seeds lie from 0 to {LAST_SEED}."
+            )
         for name, lowest in (("length", 8), ("batch", 1), ("seeds", 1), ("sizes", 3), ("jobs", 1)):
             value = getattr(self, name)
             if value and value < lowest:
@@ -53,7 +58,7 @@ class Request(Spec):
 
     @property
     def question(self) -> str:
-        """The id of what is asked, whatever the time, the device and the jobs it is given."""
+        """The id of what is asked, whatever the time and the jobs it is given."""
         free = self.edit(minutes=1.0 if self.minutes is not None else None, jobs=0)
         return content_id(free.to_json())
 
@@ -79,8 +84,18 @@ def _option(asked: Request, name: str) -> list[str]:
     if value == Request.__dataclass_fields__[name].default:  # type: ignore[attr-defined]
         return []
     if isinstance(value, tuple):
-        value = ",".join(_quoted(v) if isinstance(v, str) else f"{v:g}" for v in value)
-    return ["--" + name.replace("_", "-"), f"{value:g}" if isinstance(value, float) else str(value)]
+        value = ",".join(_quoted(v) if isinstance(v, str) else _number(v) for v in value)
+    return ["--" + name.replace("_", "-"), _number(value) if isinstance(value, float) else str(value)]
+
+
+def _number(value: float) -> str:
+    """As short as asks the same question.
+
+    >>> _number(5.0), _number(2e10), _number(1234567890.0)
+    ('5', '2e+10', '1234567890.0')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _quoted(word: str) -> str:

@@ -1,11 +1,13 @@
 """Carry out a study: prepare the data, plan, tune, bracket, score. Resumes by itself; finishes in the time it was given."""
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import shlex
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +21,7 @@ from allometry.flow import Refusal
 from allometry.model._family import Family
 from allometry.record.store import Folder, guarded, make_folder, read_json, write_json
 from allometry.record.table import table
+from allometry.spec import type_name
 from allometry.study.clock import Clock
 from allometry.study.design import Cell
 from allometry.study.entry import Place
@@ -55,8 +58,10 @@ def run_study(
 
     Raises Refusal for whatever the user can mend. `began` is when the command started (time.perf_counter()).
     """
-    for family in request.families:
-        _check_family(family)
+    architectures = {family: _check_family(family) for family in request.families}
+    names = [short_name(family) for family in request.families]
+    if len(set(names)) < len(names):
+        raise Refusal(f"Two families are called {', '.join(n for n in set(names) if names.count(n) > 1)}. Rename one class.")
     device = _device(request)
     jobs = request.jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1)
     make_folder(out)
@@ -81,6 +86,12 @@ def run_study(
             if earlier and earlier.data != corpus.fingerprint:
                 raise Refusal(
                     f"{out} holds a study of other data: the files have changed since. Choose another folder with --out."
+                )
+            if earlier and earlier.architectures != architectures:
+                changed = [name for name, kind in architectures.items() if earlier.architectures.get(name) != kind]
+                raise Refusal(
+                    f"{out} holds runs of another version of {', '.join(changed)}: the file has changed since. "
+                    "Choose another folder with --out."
                 )
             study = _Study(request, out, corpus, pool, clock, listener)
             with clock.part("pricing and planning"):
@@ -112,7 +123,11 @@ class _Study:
         asked, had = self.request.minutes, earlier.request.minutes if earlier else None
         if earlier and (asked is None or had is None or asked <= had):
             return earlier
-        plan = make_plan(self.request, self.corpus, self.pool, jobs, device, self.seconds_left, earlier)
+        ended = self._counts(ended=True)
+        plan = make_plan(
+            self.request, self.corpus, self.pool, jobs, device, self.seconds_left, earlier, lambda cell: ended[_place(cell)]
+        )
+        plan = dataclasses.replace(plan, architectures={f: _check_family(f) for f in self.request.families})
         if not dry_run:
             write_plan(self.out, plan)
             self._commands()
@@ -121,6 +136,16 @@ class _Study:
                 self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)},
             )
         return plan
+
+    def _counts(self, ended: bool = False) -> Counter[tuple[Any, ...]]:
+        """How many runs each cell has in the store: asked, or those that ended."""
+        counts: Counter[tuple[Any, ...]] = Counter()
+        for run_id in self.store.run_ids():
+            if not ended or self.store.end(run_id) is not None:
+                asked = self.store.asked(run_id)
+                labels = asked["labels"]
+                counts[labels["stage"], labels["family"], asked["run"]["size"], labels["budget"]] += 1
+        return counts
 
     def _commands(self) -> None:
         """What to type to do this again, to go on with it, and to draw it again."""
@@ -140,14 +165,18 @@ class _Study:
     def carry_out(self, plan: Plan) -> None:
         """Tune, bracket, score; what the time does not carry is skipped in the order of the plan, from its end."""
         self._limit = None if self.request.minutes is None else 60 * self.request.minutes
-        rates = Rates(self.out)
-        with self.clock.part("training stages"):
-            for stage in ("tune", "bracket", "score"):
-                cells = [cell for cell in plan.cells if cell.stage == stage]
-                rates.decide(cells, self._tuned())
-                self._do(plan, stage, cells, rates)
-                if stage != "score" and rates.widen(cells, self._tuned()):
-                    self._do(plan, stage, cells, rates)
+        rates, asked = Rates(self.out), self._counts()
+        try:
+            with self.clock.part("training stages"):
+                for stage in ("tune", "bracket", "score"):
+                    cells = [cell for cell in plan.cells if cell.stage == stage]
+                    rates.decide(cells, self._tuned(), lambda cell: asked[_place(cell)] > 0)
+                    skipped = self._do(plan, stage, cells, rates)
+                    if stage != "score" and rates.widen(cells, self._tuned()):
+                        skipped = self._do(plan, stage, cells, rates)
+                    self.skipped += skipped
+        finally:
+            self.clock.save()
         write_json(self.out / "skipped.json", self.skipped)
         with self.clock.part("baselines"):
             self._baselines(plan)
@@ -177,7 +206,8 @@ class _Study:
         runs = table(self.store)
         return runs[runs["stage"] == "tune"]
 
-    def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> None:
+    def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> list[str]:
+        """Carry out what has not ended; returns the names of the runs that the time did not carry."""
         jobs = [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
         waiting = [(job, job.run().id) for job in in_order(stage, jobs)]
         todo = [(job, run_id) for job, run_id in waiting if self.store.end(run_id) is None]
@@ -187,7 +217,6 @@ class _Study:
         def next_request() -> tuple[Job, Message] | None:
             for job, _ in queue:
                 if self._too_late(job):
-                    self.skipped.append(job.name)
                     continue
                 self.listener.began(job)
                 return job, ("run", job, self.corpus.folder)
@@ -205,6 +234,7 @@ class _Study:
                 self.pace += 0.1 * (seconds / job.seconds - self.pace)
             self.listener.ended(job, status)
             self.clock.save()
+        return [job.name for job, run_id in todo if self.store.end(run_id) is None]
 
     def _too_late(self, job: Job) -> bool:
         return self._limit is not None and self.clock.seconds + job.seconds * self.pace > LATEST * self._limit - RESERVE
@@ -256,6 +286,11 @@ def in_order(stage: str, jobs: list[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.seconds)
 
 
+def _place(cell: Cell) -> tuple[str, str, int, float]:
+    """Where the store has the runs of a cell: what their labels say."""
+    return "score" if cell.stage == "score" else "tune", short_name(cell.family), cell.size, cell.budget
+
+
 def _prepare(request: Request, cache: Path) -> Corpus:
     return prepare(
         request.sources,
@@ -266,10 +301,12 @@ def _prepare(request: Request, cache: Path) -> Corpus:
     )
 
 
-def _check_family(reference: str) -> None:
+def _check_family(reference: str) -> str:
+    """The stored name of a family's type, which for a user's own file carries a hash of it."""
     family = member(FAMILIES, reference)
     if not (isinstance(family, type) and issubclass(family, Family)):
         raise Refusal(f"{reference} is not a family. Make it a subclass of allometry.Family with a method build(self, io).")
+    return type_name(family)
 
 
 def _device(request: Request) -> str:

@@ -51,14 +51,8 @@ def price(
 ) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
     spec = family_at(family, size)
-    try:
-        counted = count(spec, io)
-    except Refusal:
-        raise
-    except Exception as error:
-        raise Refusal(
-            f"{family} cannot be counted at size {size}: {_in_words(error)}. Its forward must run on meta."
-        ) from error
+    counted = count(spec, io)
+    form, longer = spec.closed_form(io), spec.closed_form(io.edit(length=2 * io.length))
     steps: dict[int, float] = {}
     waiting = None
     with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
@@ -66,12 +60,12 @@ def price(
     return "priced", Price(
         family=family,
         size=size,
-        width=spec.width if hasattr(spec, "width") else 0,
         N=counted.non_embedding_parameters,
         N_all=counted.parameters,
         flops=counted.training_flops_per_token,
         vocabulary_flops=3 * counted.vocabulary_flops_per_token,
         state_bytes=counted.state_bytes,
+        state_grows=None if form is None or longer is None else longer.state_numbers > form.state_numbers,
         by_part=dict(counted.by_part),
         steps=steps,
         tokens_per_step=io.length,
@@ -121,6 +115,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     facts = _facts(place, run.precision)
     try:
         model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
+        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job.length)
     except Diverged as error:
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
@@ -129,12 +124,10 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
         raise Refusal(explain(error, Path(error.filename))) from error
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
         end = End(status="failed", reason=_in_words(error), facts=facts)
-    else:
-        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job.length)
     end.facts["wall_seconds"] = time.perf_counter() - began
     store.finish(run.id, end)
     checkpoint.remove(folder)
-    return "ended", run.id, end.status, end.seconds
+    return "ended", run.id, end.status, end.facts["wall_seconds"]
 
 
 def _train(

@@ -29,9 +29,11 @@ def write(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, wher
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, state in enumerate(_states(optimizer)):
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    content = save(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, {"where": json.dumps(where)}
-    )
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    # Copies, as tied weights are one tensor under two names, which the format does not take.
+    content = save({name: value.detach().cpu().clone() for name, value in tensors.items()}, {"where": json.dumps(where)})
     half_written = folder / (NAME + ".part")
     try:
         with open(half_written, "wb") as file:
@@ -60,6 +62,9 @@ def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> di
             if any(t.ndim and t.shape != parameter.shape for t in state.values()) or not state:
                 raise Damaged(f"{path} has another optimiser state than this run")
             optimizer.state[parameter] = {n: t if t.ndim == 0 else t.to(parameter.device) for n, t in state.items()}
+        torch.set_rng_state(tensors["random.cpu"])  # so that dropout goes on where it was
+        if torch.cuda.is_available() and "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     return where

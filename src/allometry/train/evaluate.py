@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from allometry.train.loop import Setting, token_losses
+from allometry.train.loop import Setting, out_of_memory, token_losses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,20 @@ def evaluate(
     """Score a model on fixed sequences; `weights` says which targets count, `document` whose they are."""
     model.eval()
     with torch.no_grad():
-        pieces = []
-        for first in range(0, len(inputs), batch):
+        pieces: list[Tensor] = []
+        first = 0
+        while first < len(inputs):
             part = slice(first, first + batch)
-            losses = token_losses(model, inputs[part].to(setting.device), targets[part].to(setting.device), setting)
+            try:
+                losses = token_losses(model, inputs[part].to(setting.device), targets[part].to(setting.device), setting)
+            except RuntimeError as error:
+                if not out_of_memory(error) or batch == 1:
+                    raise
+                batch //= 2
+                setting.notify(f"out of memory while scoring: {batch} sequences at a time now")
+                continue
             pieces.append(losses.cpu())
+            first += batch
     losses = torch.cat(pieces).double() * weights
     documents = torch.zeros(int(document.max()) + 1, dtype=torch.float64).index_add_(0, document, losses.sum(1))
     return Score(

@@ -109,7 +109,7 @@ def train(
                 loss = train_step(model, optimizer, batch, setting=setting, clip=recipe.clip, parts=parts)
                 break
             except RuntimeError as error:
-                if not _out_of_memory(error) or parts >= budget.batch:
+                if not out_of_memory(error) or parts >= budget.batch:
                     raise
                 parts *= 2
                 setting.notify(f"out of memory: the batch of {budget.batch} is now accumulated over {parts} parts")
@@ -148,5 +148,6 @@ def _batches(batch_of: Callable[[int, int], Batch], budget: Budget, step: int) -
         step += count
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError) -> bool:
+    """Does an error say that the device has no memory left?"""
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "alloc_cpu" in str(error)
