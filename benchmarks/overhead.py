@@ -12,7 +12,8 @@ Definitions. The unit is a worker-second: one second of one of the `jobs` worker
     steps             inside `train_step`: forward, loss, backward, clipping, optimiser
     scoring           the held-out loss at the end of each run: a result of the run, as its training is
     overhead          training stages - steps - scoring, over training stages. This is the figure of the bar
-Printed beside it: the same with scoring counted as overhead, and the share of the whole command that is neither step nor
+Printed beside it: the same with scoring counted as overhead; the same in seconds of processor time within runs, which does not
+hang on what else the machine does but knows no waits; and the share of the whole command that is neither step nor
 scoring, which holds the data, the pricing (steps of models that are measured for the plan), the baselines and the report.
 A short study has the same pricing and data as a long one, so that last share falls with the minutes.
 """
@@ -24,10 +25,11 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 BAR = 5.0  # percent
-STUDY = {"flops": (3e9, 6.5e9, 1.4e10, 3e10), "length": 64, "seeds": 1, "precision": "fp32"}  # without --minutes
+STUDY = {"flops": (3e9, 1e10), "length": 64, "seeds": 1, "precision": "fp32"}  # without --minutes
 LOG = "ALLOMETRY_OVERHEAD_LOG"  # environment variable: the folder in which each worker keeps its clocks
 
 
@@ -39,16 +41,18 @@ def watch(folder: Path) -> None:
     from allometry.train import checkpoint, loop
 
     clocks: dict[str, float] = {}
+    processor: dict[str, float] = {}
     steps = 0
 
     def clocked(name: str, function):
         def run(*arguments, **keywords):
             nonlocal steps
             steps += name == "steps"
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             try:
                 return function(*arguments, **keywords)
             finally:
+                processor[name] = processor.get(name, 0.0) + time.process_time() - spent
                 clocks[name] = clocks.get(name, 0.0) + time.perf_counter() - start
 
         return run
@@ -56,9 +60,11 @@ def watch(folder: Path) -> None:
     def whole(place, connection, job, corpus):
         nonlocal steps
         clocks.clear()
-        steps, start = 0, time.perf_counter()
+        processor.clear()
+        steps, start, spent = 0, time.perf_counter(), time.process_time()
         answer = carry_out(place, connection, job, corpus)
         line = {"name": job.name, "started": start, "ended": time.perf_counter(), "train_steps": steps, "clocks": clocks}
+        line |= {"processor": processor | {"all": time.process_time() - spent}}
         with open(folder / f"{os.getpid()}.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
         return answer
@@ -89,10 +95,7 @@ def main() -> None:
         lines, clock, plan, seconds = study(Path(place), {"minutes": asked.minutes} if asked.minutes else STUDY)
     jobs = plan["jobs"]
     stages = clock["parts"]["training stages"] * jobs
-    parts: dict[str, float] = {}
-    for line in lines:
-        for name, spent in line["clocks"].items():
-            parts[name] = parts.get(name, 0.0) + spent
+    parts, processor = (total(line[kind] for line in lines) for kind in ("clocks", "processor"))
     inside = sum(line["ended"] - line["started"] for line in lines)
     parts["the rest of a run"] = inside - sum(parts.values())
     parts["waiting for a run"] = stages - inside
@@ -130,8 +133,18 @@ def main() -> None:
         median_run_seconds=statistics.median(line["ended"] - line["started"] for line in lines),
         jobs=jobs,
         worker_seconds=parts,
+        processor_seconds=processor,
         command_seconds=seconds,
     )
+
+
+def total(counts: Iterable[dict[str, float]]) -> dict[str, float]:
+    """The sum of some dictionaries, by key."""
+    found: dict[str, float] = {}
+    for count in counts:
+        for name, seconds in count.items():
+            found[name] = found.get(name, 0.0) + seconds
+    return found
 
 
 def study(place: Path, request: dict) -> tuple[list[dict], dict, dict, float]:
