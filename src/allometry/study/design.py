@@ -20,7 +20,7 @@ TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one 
 MANY = 1500
 HURRIED = FITTED  # the same where time is so short that it is that or no study
 # Where the best size is looked for. Large models want 20 (arXiv:2203.15556); at 10^4 parameters, where the output layer and
-# attention cost more than the rest, the study of docs/log.md found 55 to 160.
+# attention cost more than the rest, the demo of docs/log.md found 50 to 180 where the optimum was inside.
 TOKENS_PER_PARAMETER = 80.0
 TUNE_SEED = 1000  # rates are chosen on seeds from here on, and scored on others
 REPEATS = 4  # seeds of the one cell per family that measures the seed noise
