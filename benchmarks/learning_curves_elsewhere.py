@@ -1,4 +1,6 @@
-"""The same extrapolation on other curves: published training runs and simulated laws. Nothing is chosen by them; they are a check.
+"""The same extrapolation on other curves: published training runs and simulated laws.
+
+These sets guided the design of the extrapolation, so they are development sets, not a blind check.
 
     python benchmarks/learning_curves_elsewhere.py ../shared/data/scaling_runs --json results/learning_curves_elsewhere.json
 
