@@ -9,6 +9,7 @@ Wall times are of whole commands in processes of their own, medians of several.
 """
 
 import argparse
+import dataclasses
 import math
 import os
 import random
@@ -78,7 +79,7 @@ def write_study(folder: Path) -> int:
     from allometry.flow import Tokens
     from allometry.record.store import Folder, make_folder, write_json
     from allometry.study.design import Shape, frontier_cells, lattice, wall_seconds
-    from allometry.study.job import Job
+    from allometry.study.job import Job, labels
     from allometry.study.plan import Plan, write_plan
     from allometry.study.request import Request
 
@@ -133,18 +134,7 @@ def write_study(folder: Path) -> int:
                     data=plan.data,
                     precision=plan.precision,
                     seconds=cell.seconds,
-                    labels={
-                        "stage": "score" if cell.stage == "score" else "tune",
-                        "family": cell.family,
-                        "budget": cell.budget,
-                        "N": price.N,
-                        "N_all": price.N_all,
-                        "D": cell.D,
-                        "C": cell.C,
-                        "C_non_embedding": cell.D * (price.flops - price.vocabulary_flops),
-                        "epochs": cell.D / 2e7,
-                        "flops_per_token": price.flops,
-                    },
+                    labels=labels(cell, price, epochs=cell.D / 2e7),
                 )
                 write_run(store, job, math.log(rate / believed), chance)
                 runs += 1
@@ -157,25 +147,13 @@ BASELINES = {"n-gram with back-off": 2.1, "xz": 1.9}
 def priced(family: str, size: int, io):
     """The counted price of a model, with a made-up speed."""
     from allometry.study.job import family_at
-    from allometry.study.price import Price
+    from allometry.study.price import counted_price
     from allometry.train.meter import count
 
     spec = family_at(family, size)
-    counted = count(spec, io)
-    return Price(
-        family=family,
-        size=size,
-        N=counted.non_embedding_parameters,
-        N_all=counted.parameters,
-        flops=counted.training_flops_per_token,
-        vocabulary_flops=3 * counted.vocabulary_flops_per_token,
-        state_bytes=counted.state_bytes,
-        state_grows=None,
-        by_part=dict(counted.by_part),
-        steps={b: 1e-3 + b * io.length * counted.training_flops_per_token / 3e10 for b in (1, 8)},
-        tokens_per_step=io.length,
-        latency=1e-3,
-    )
+    price = counted_price(family, size, spec, io, count(spec, io))
+    steps = {b: 1e-3 + b * io.length * price.flops / 3e10 for b in (1, 8)}
+    return dataclasses.replace(price, steps=steps, latency=1e-3)
 
 
 def write_run(store, job, off: float, chance: random.Random) -> None:

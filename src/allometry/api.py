@@ -53,3 +53,30 @@ def study(out: str | Path | None = None, *, quiet: bool = False, **request: Any)
     with listener(Console(stderr=True), quiet) as told:
         run_study(asked, folder, told, cache=cache())
     return runs(folder)
+
+
+def calibrate(out: str | Path, *, quiet: bool = False, **planted: Any) -> pd.DataFrame:
+    """Run studies whose answer is known and return what they said, one row a study. Studies that ended are not run again.
+
+    Keywords are those of `allometry.study.planted.plant`: `calibrate("calibration", family="lstm", studies=5, times=2.0)`.
+    """
+    from allometry.progress import Quiet, Studies
+    from allometry.record.store import read_json, write_json
+    from allometry.report.calibration import judged
+    from allometry.report.gather import answer
+    from allometry.study.planted import EQUAL, plant
+    from allometry.study.run import run_study
+
+    times = float(planted.get("times", 1.5))
+    console = Console(stderr=True)
+    studies, rows = plant(Path(out), **planted), []
+    with Studies(console, quiet, len(studies)) as told:
+        for one in studies:
+            verdict = one.folder / "verdict.json"
+            if not verdict.exists():
+                told.began(f"{one.kind} {one.number}")
+                run_study(one.request, one.folder, Quiet(console), cache=cache())
+                write_json(verdict, judged(one.kind, one.number, 1.0 if one.kind == EQUAL else times, answer(one.folder)))
+            rows.append(read_json(verdict))
+            told.ended(rows[-1]["verdict"] or "cannot tell")
+    return pd.DataFrame(rows)

@@ -116,6 +116,45 @@ def run(
 
 
 @app.command()
+def calibrate(
+    family: Annotated[str, typer.Option(help="The architecture that is copied: a name, or path/to/file.py:Class.")] = "transformer",
+    studies: Annotated[int, typer.Option(help="Studies of each kind.")] = 20,
+    bill: Annotated[float, typer.Option(help="What the worse copy is charged, in times the FLOPs that it takes.")] = 1.5,
+    data: Annotated[str, typer.Option("--data", help="Files with commas between, or stdlib.")] = "stdlib",
+    flops: Annotated[str | None, typer.Option(help="Training FLOPs of each budget. Default: the four smallest.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 64,
+    seeds: Annotated[int, typer.Option(help="Scored seeds of each cell.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    jobs: Annotated[int, typer.Option(help="Runs at the same time. 0: one for each core, one on a GPU.")] = 0,
+    out: Annotated[Path, typer.Option(help="The folder of the studies.")] = Path("allometry-studies/calibration"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Plant effects whose size is known and see what the instrument finds: about a minute a study on two cores.
+
+    Half of the studies compare two equal families, which no study may tell apart; in the others a copy is billed more FLOPs
+    than it takes. All of it goes through the real pipeline, tuning included. The same command again goes on where it was.
+    """
+    from allometry.api import calibrate as run_calibration
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    asked = {"family": family, "studies": studies, "times": bill, "length": length, "seeds": seeds, "device": device}
+    budgets = tuple(_numbers(flops, "--flops"))
+    table = run_calibration(out, quiet=quiet, sources=tuple(_words(data)), flops=budgets, jobs=jobs, **asked)
+    from allometry.report.calibration import studies_table, summary, summary_table
+
+    rows = table.to_dict("records")
+    if as_json:
+        from allometry.fit.plain import plain
+
+        _print_json({"summary": summary(rows), "studies": plain(rows), "folder": str(out.resolve())})
+        return
+    console = _console()
+    console.print(studies_table(rows))
+    console.print(summary_table(rows))
+
+
+@app.command()
 def status(folder: Annotated[Path, typer.Argument(help="A study's folder.")], as_json: Json = False) -> None:
     """How far a study is: runs done, diverged, failed and waiting, per family and stage."""
     from allometry.record.status import status as read_status

@@ -61,7 +61,7 @@ def _outside(name: str) -> Any:
             ) from error
         found = _attribute(module, attribute, name)
         if module.__file__ and not place.startswith("allometry."):
-            _name(found, f"{place}:{attribute}", hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()[:12])
+            _name(found, f"{place}:{attribute}", _digest(Path(module.__file__)))
         return found
     path = Path(place)
     if not path.is_file():
@@ -71,8 +71,7 @@ def _outside(name: str) -> Any:
 
 def load_file(path: Path, attribute: str, name: str) -> Any:
     """Load a user's own file. The type's stored name carries a hash of the file: an edited file is another architecture."""
-    source = path.read_bytes()
-    digest = hashlib.sha256(source).hexdigest()[:12]
+    digest = _digest(path)
     module_name = f"_allometry_outside_{digest}"
     module = sys.modules.get(module_name)
     if module is None:
@@ -89,6 +88,10 @@ def load_file(path: Path, attribute: str, name: str) -> Any:
     found = _attribute(module, attribute, name)
     _name(found, f"{path.name}:{attribute}", digest)
     return found
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _name(found: Any, name: str, digest: str) -> None:

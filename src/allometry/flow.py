@@ -22,6 +22,15 @@ class TooFar(Refusal):
     """A prediction beyond the reach of a fit."""
 
 
+def in_words(error: Exception) -> str:
+    """What a user's own code raised, in one line.
+
+    >>> in_words(KeyError("width"))
+    "KeyError: 'width'"
+    """
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 class Tokens(Spec):
     """Tokens in, one prediction of the next token at every position: `Int[batch length] -> Float[batch length vocab]`."""
 

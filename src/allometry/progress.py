@@ -130,6 +130,34 @@ def listener(console: Console, quiet: bool) -> Any:
     return kind(console)
 
 
+class Studies:
+    """One bar over many studies, or a line for each where there is no terminal."""
+
+    def __init__(self, console: Console, quiet: bool, total: int) -> None:
+        self.console, self.lines = console, not quiet and not console.is_terminal
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[said]}"))
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or self.lines)
+        self._bar = self._progress.add_task("studies", total=total, said="")
+        self._name = ""
+
+    def __enter__(self) -> "Studies":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def began(self, name: str) -> None:
+        self._name = name
+        self._progress.update(self._bar, description=name)
+
+    def ended(self, said: str) -> None:
+        self._progress.update(self._bar, advance=1, said=f"last: {said}")
+        if self.lines and self._name:
+            self.console.print(f"{self._name}: {said}", highlight=False)
+            self._name = ""
+
+
 def plan_lines(plan: Plan) -> list[str]:
     """The plan and its price in a few lines."""
     unit = "tokens" if plan.request.protocol == "fixed-tokens" else "FLOPs"

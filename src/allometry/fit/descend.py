@@ -208,8 +208,9 @@ def _step(
     # A step that would carry a value through its bound is made anew with that value standing still: cut short at the bound it
     # would move the others by what was meant to go with it.
     outward = ((values <= low) & (step < 0)) | ((values >= high) & (step > 0))
-    if outward.any():
-        step, force = _solved(gram, uphill, size, free & ~outward, damping)
+    if (through := outward.any(1)).any():
+        held = (free & ~outward)[through]
+        step[through], force[through] = _solved(gram[through], uphill[through], size[through], held, damping[through])
     return step, np.abs(force).max(1)
 
 

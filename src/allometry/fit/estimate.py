@@ -25,7 +25,7 @@ from allometry.fit.profile import profiles
 from allometry.fit.refusals import TooFewPoints
 from allometry.fit.resample import resample
 from allometry.fit.rows import Rows
-from allometry.fit.search import again, search
+from allometry.fit.search import Found, again, search
 from allometry.fit.sharing import jointly
 from allometry.fit.study import measure
 from allometry.flow import Refusal
@@ -198,20 +198,28 @@ def _apart(read: Rows, settings: Mapping[str, Any], generator: np.random.Generat
         values = np.concatenate([found.values[None], again(posed, drawn, weights, found)])
         samples = posed.named(values)
         runs = len(np.unique(run))
-        looked = Diagnosis(
-            screened=found.screened,
-            starts=found.starts,
-            agreeing=found.agreeing,
-            gradient=found.gradient,
-            condition=found.condition,
-            at_bound=diagnosis.edges(law, {name: float(value[0]) for name, value in samples.items()}),
-            unmoved=found.unmoved,
-            spare=len(loss) - posed.free,
-            scatter=_scatter(posed, loss, fitted),
-            profile=profiles(posed, loss, found, settings["level"], runs),
-        )
+        scatter, profile = _scatter(posed, loss, fitted), profiles(posed, loss, found, settings["level"], runs)
+        looked = _looked(found, law, samples, len(loss) - posed.free, scatter, profile)
         parts.append((samples, found.objective, method, looked))
     return parts
+
+
+def _looked(
+    found: Found, law: Law, samples: Mapping[str, Any], spare: int, scatter: float, profile: dict[str, Any]
+) -> Diagnosis:
+    """What the search saw on its way, beside what the minimum itself shows."""
+    return Diagnosis(
+        screened=found.screened,
+        starts=found.starts,
+        agreeing=found.agreeing,
+        gradient=found.gradient,
+        condition=found.condition,
+        at_bound=diagnosis.edges(law, {name: float(value[0]) for name, value in samples.items()}),
+        unmoved=found.unmoved,
+        spare=spare,
+        scatter=scatter,
+        profile=profile,
+    )
 
 
 def _scatter(posed: Posed, loss: Float[np.ndarray, " rows"], fitted: Float[np.ndarray, " rows"]) -> float:
@@ -234,18 +242,7 @@ def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Gener
         residual = criterion.residual(read.loss, fitted)[mine]
         samples = joint.named(values, index)
         spare = max(1, int(mine.sum()) - len(law.parameters) + len(shared))
-        looked = Diagnosis(
-            screened=first.screened,
-            starts=first.starts,
-            agreeing=first.agreeing,
-            gradient=first.gradient,
-            condition=first.condition,
-            at_bound=diagnosis.edges(law, {name: float(value[0]) for name, value in samples.items()}),
-            unmoved=first.unmoved,
-            spare=spare,
-            scatter=float(np.sqrt((residual**2).sum() / spare)),
-            profile={},
-        )
+        looked = _looked(first, law, samples, spare, float(np.sqrt((residual**2).sum() / spare)), {})
         objective = float(criterion.cost(residual).sum())
         parts.append((samples, objective, method, looked))
     return parts

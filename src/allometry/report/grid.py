@@ -52,15 +52,16 @@ class Grid:
         table = Table(
             title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True
         )
-        for i in shown:
+        rows = [[_rich_cell(row[i], self.columns[i].brief) for i in shown] for row in self.rows]
+        for place, i in enumerate(shown):
             column = self.columns[i]
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
             # Where width is short, names are broken before numbers are.
-            words = [word for row in self.rows for word in str(_rich_cell(row[i], column.brief)).split()]
+            words = [word for row in rows for word in str(row[place]).split()]
             least = 8 if column.text else max(8, *map(len, words))
             table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", min_width=least)
-        for row in self.rows:
-            table.add_row(*(_rich_cell(row[i], self.columns[i].brief) for i in shown))
+        for row in rows:
+            table.add_row(*row)
         return table
 
 
@@ -80,7 +81,6 @@ def _rich_cell(item: Cell, brief: bool) -> Any:
     from rich.text import Text
 
     style = {"strong": "bold", "soft": "dim", "loud": "yellow"}.get(item.tone, "")
-    aside = (
-        "" if brief else item.aside.replace(", ", ",")
-    )  # so that a narrow column puts an interval on a line of its own, whole
+    # Without spaces, so that a narrow column puts an interval on a line of its own, whole.
+    aside = "" if brief else item.aside.replace(", ", ",")
     return Text(f"{item.text} {aside}".rstrip(), style=style)

@@ -22,7 +22,7 @@ HURRIED = FITTED  # the same where time is so short that it is that or no study
 # Where the best size is looked for. Large models want 20 (arXiv:2203.15556); at 10^4 parameters, where the output layer and
 # attention cost more than the rest, the demo of docs/log.md found 50 to 180 where the optimum was inside.
 TOKENS_PER_PARAMETER = 80.0
-TUNE_SEED = 1000  # rates are chosen on seeds from here on, and scored on others
+TUNE_SEED = 1000  # rates are chosen on this seed + the first scored one: never on a seed that is scored
 REPEATS = 4  # seeds of the one cell per family that measures the seed noise
 TUNE_RATES, BRACKET_RATES = 4, 3
 SCORING, STARTING = (
@@ -55,6 +55,11 @@ class Cell:
     @property
     def runs(self) -> int:
         return self.rates * len(self.seeds)
+
+    @property
+    def kind(self) -> str:
+        """What the record calls its stage: runs that chose rates are `tune`, whether on the grid or in a bracket."""
+        return "score" if self.stage == "score" else "tune"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,12 +141,12 @@ def frontier_cells(
             rates = TUNE_RATES if size == _middle(sizes) else BRACKET_RATES
             # Three neighbouring sizes span so little that the best rate hardly moves over them.
             if size == _middle(sizes) or (len(sizes) > 3 and size in (sizes[0], sizes[-1])):
-                cells.append(make("tune", family, size, low, windows, rates, (TUNE_SEED,)))
+                cells.append(make("tune", family, size, low, windows, rates, (TUNE_SEED + seed,)))
     brackets = [high] if len(budgets) < 5 else [sorted(budgets)[len(budgets) // 2], high]
     for flops in brackets if high > low else []:
         for family in shape.families:
             size = _middle(windows[family, flops])
-            cells.append(make("bracket", family, size, flops, windows, BRACKET_RATES, (TUNE_SEED,)))
+            cells.append(make("bracket", family, size, flops, windows, BRACKET_RATES, (TUNE_SEED + seed,)))
     for flops in sorted(budgets):
         for family in shape.families:
             for size in (sizes := windows[family, flops]):
@@ -159,7 +164,7 @@ def fixed_token_cells(prices: Prices, sizes: Sequence[int], tokens: float, shape
     for stage, some in (("tune", sizes[:1]), ("bracket", sizes[-1:])):
         for family in shape.families:
             rates = TUNE_RATES if stage == "tune" else BRACKET_RATES
-            cells += [make.on_tokens(stage, family, size, tokens, rates, (TUNE_SEED,)) for size in some]
+            cells += [make.on_tokens(stage, family, size, tokens, rates, (TUNE_SEED + seed,)) for size in some]
     for size in sizes:
         for family in shape.families:
             cells.append(make.on_tokens("score", family, size, tokens, 1, repeats if size == sizes[0] else seeds))

@@ -4,8 +4,10 @@ import dataclasses
 from typing import Any
 
 from allometry.find import member
-from allometry.flow import Budget, Refusal, Run, Tokens
+from allometry.flow import Budget, Refusal, Run, Tokens, in_words
 from allometry.model._family import Family
+from allometry.study.design import Cell
+from allometry.study.price import Price
 from allometry.train.recipe import Recipe
 
 FAMILIES = "allometry.model.families"
@@ -51,6 +53,22 @@ class Job:
         return f"{short_name(self.family)} {self.size} · {self.stage} · rate {self.rate:.2g} · seed {self.seed}"
 
 
+def labels(cell: Cell, price: Price, epochs: float) -> dict[str, Any]:
+    """What is known of a run beforehand; the table of runs reads it. `epochs`: passes over the training data."""
+    return {
+        "stage": cell.kind,
+        "family": short_name(cell.family),
+        "budget": cell.budget,
+        "N": price.N,
+        "N_all": price.N_all,
+        "D": cell.D,
+        "C": cell.C,
+        "C_non_embedding": cell.D * (price.flops - price.vocabulary_flops),
+        "epochs": epochs,
+        "flops_per_token": price.flops,
+    }
+
+
 def family_at(reference: str, size: int) -> Family:
     """The family of a reference at a size. Solving the width may build a user's model, so its faults show here first."""
     family = member(FAMILIES, reference)
@@ -59,7 +77,7 @@ def family_at(reference: str, size: int) -> Family:
     except Refusal:
         raise
     except Exception as error:
-        raise Refusal(f"{reference} cannot be built at size {size}: {type(error).__name__}: {error}.") from error
+        raise Refusal(f"{reference} cannot be built at size {size}: {in_words(error)}.") from error
 
 
 def short_name(reference: str) -> str:

@@ -42,5 +42,22 @@ class Price:
         return dataclasses.asdict(self) | {"steps": {str(b): s for b, s in self.steps.items()}}
 
 
+def counted_price(family: str, size: int, spec: Any, io: Any, counted: Any) -> Price:
+    """The price of a family at a size from its count (`train.meter`); nothing is measured yet."""
+    form, longer = spec.closed_form(io), spec.closed_form(io.edit(length=2 * io.length))
+    return Price(
+        family=family,
+        size=size,
+        N=counted.non_embedding_parameters,
+        N_all=counted.parameters,
+        flops=counted.training_flops_per_token,
+        vocabulary_flops=3 * counted.vocabulary_flops_per_token,
+        state_bytes=counted.state_bytes,
+        state_grows=None if form is None or longer is None else longer.state_numbers > form.state_numbers,
+        by_part=dict(counted.by_part),
+        tokens_per_step=io.length,
+    )
+
+
 def price_from_json(content: dict[str, Any]) -> Price:
     return Price(**{"state_grows": None} | content | {"steps": {int(b): s for b, s in content["steps"].items()}})

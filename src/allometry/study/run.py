@@ -25,7 +25,7 @@ from allometry.spec import type_name
 from allometry.study.clock import Clock
 from allometry.study.design import Cell
 from allometry.study.entry import Place
-from allometry.study.job import FAMILIES, Job, short_name
+from allometry.study.job import FAMILIES, Job, labels, short_name
 from allometry.study.plan import Plan, read_plan, write_plan
 from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
@@ -95,7 +95,7 @@ def run_study(
                 )
             study = _Study(request, out, corpus, pool, clock, listener)
             with clock.part("pricing and planning"):
-                plan = study.plan(jobs, device, earlier, dry_run)
+                plan = study.plan(jobs, device, earlier, architectures, dry_run)
             listener.planned(plan)
             if not dry_run:
                 study.carry_out(plan)
@@ -118,16 +118,23 @@ class _Study:
         self.skipped: list[str] = []
         self.pace = 1.0  # actual over predicted seconds of the runs so far
 
-    def plan(self, jobs: int, device: str, earlier: Plan | None, dry_run: bool) -> Plan:
+    def plan(self, jobs: int, device: str, earlier: Plan | None, architectures: dict[str, str], dry_run: bool) -> Plan:
         """The frozen plan; made or extended where there is none or more minutes are given."""
         asked, had = self.request.minutes, earlier.request.minutes if earlier else None
         if earlier and (asked is None or had is None or asked <= had):
             return earlier
         ended = self._counts(ended=True)
         plan = make_plan(
-            self.request, self.corpus, self.pool, jobs, device, self.seconds_left, earlier, lambda cell: ended[_place(cell)]
+            self.request,
+            self.corpus,
+            self.pool,
+            jobs,
+            device,
+            self.seconds_left,
+            earlier,
+            lambda cell: ended[_recorded(cell)],
         )
-        plan = dataclasses.replace(plan, architectures={f: _check_family(f) for f in self.request.families})
+        plan = dataclasses.replace(plan, architectures=architectures)
         if not dry_run:
             write_plan(self.out, plan)
             self._commands()
@@ -143,8 +150,8 @@ class _Study:
         for run_id in self.store.run_ids():
             if not ended or self.store.end(run_id) is not None:
                 asked = self.store.asked(run_id)
-                labels = asked["labels"]
-                counts[labels["stage"], labels["family"], asked["run"]["size"], labels["budget"]] += 1
+                known = asked["labels"]
+                counts[known["stage"], known["family"], asked["run"]["size"], known["budget"]] += 1
         return counts
 
     def _commands(self) -> None:
@@ -170,7 +177,7 @@ class _Study:
             with self.clock.part("training stages"):
                 for stage in ("tune", "bracket", "score"):
                     cells = [cell for cell in plan.cells if cell.stage == stage]
-                    rates.decide(cells, self._tuned(), lambda cell: asked[_place(cell)] > 0)
+                    rates.decide(cells, self._tuned(), lambda cell: asked[_recorded(cell)] > 0)
                     skipped = self._do(plan, stage, cells, rates)
                     if stage != "score" and rates.widen(cells, self._tuned()):
                         skipped = self._do(plan, stage, cells, rates)
@@ -244,7 +251,6 @@ class _Study:
 
     def _job(self, plan: Plan, cell: Cell, rate: float, seed: int) -> Job:
         price = plan.prices[cell.family, cell.size]
-        task_tokens = len(self.corpus.train)
         return Job(
             family=cell.family,
             size=cell.size,
@@ -260,18 +266,7 @@ class _Study:
             data=plan.data,
             precision=plan.precision,
             seconds=cell.seconds,
-            labels={
-                "stage": "score" if cell.stage == "score" else "tune",
-                "family": short_name(cell.family),
-                "budget": cell.budget,
-                "N": price.N,
-                "N_all": price.N_all,
-                "D": cell.D,
-                "C": cell.C,
-                "C_non_embedding": cell.D * (price.flops - price.vocabulary_flops),
-                "epochs": cell.D / task_tokens,
-                "flops_per_token": price.flops,
-            },
+            labels=labels(cell, price, epochs=cell.D / len(self.corpus.train)),
         )
 
 
@@ -286,9 +281,9 @@ def in_order(stage: str, jobs: list[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.seconds)
 
 
-def _place(cell: Cell) -> tuple[str, str, int, float]:
-    """Where the store has the runs of a cell: what their labels say."""
-    return "score" if cell.stage == "score" else "tune", short_name(cell.family), cell.size, cell.budget
+def _recorded(cell: Cell) -> tuple[str, str, int, float]:
+    """What the record says of the runs of a cell: their labels and size."""
+    return cell.kind, short_name(cell.family), cell.size, cell.budget
 
 
 def _prepare(request: Request, cache: Path) -> Corpus:

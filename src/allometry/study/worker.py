@@ -1,6 +1,7 @@
 """A worker: a process of its own that prices models and carries out runs, one after another, as the study tells it."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import platform
@@ -16,12 +17,12 @@ from torch import nn
 
 from allometry.data._corpus import load
 from allometry.data.text import Text
-from allometry.flow import End, Refusal, Run, Tokens
+from allometry.flow import End, Refusal, Run, Tokens, in_words
 from allometry.record.store import Folder, explain
 from allometry.study.entry import Place
 from allometry.study.job import Job, family_at
 from allometry.study.memory import Memory
-from allometry.study.price import Price
+from allometry.study.price import counted_price
 from allometry.train import checkpoint
 from allometry.train.evaluate import evaluate
 from allometry.train.loop import Diverged, Setting, train
@@ -51,26 +52,12 @@ def price(
 ) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
     spec = family_at(family, size)
-    counted = count(spec, io)
-    form, longer = spec.closed_form(io), spec.closed_form(io.edit(length=2 * io.length))
-    steps: dict[int, float] = {}
-    waiting = None
-    with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
-        steps, waiting = _timed(spec, io, batches, Setting(device=place.device), seconds) if batches else (steps, waiting)
-    return "priced", Price(
-        family=family,
-        size=size,
-        N=counted.non_embedding_parameters,
-        N_all=counted.parameters,
-        flops=counted.training_flops_per_token,
-        vocabulary_flops=3 * counted.vocabulary_flops_per_token,
-        state_bytes=counted.state_bytes,
-        state_grows=None if form is None or longer is None else longer.state_numbers > form.state_numbers,
-        by_part=dict(counted.by_part),
-        steps=steps,
-        tokens_per_step=io.length,
-        latency=waiting,
-    )
+    priced = counted_price(family, size, spec, io, count(spec, io))
+    if batches:
+        with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
+            steps, waiting = _timed(spec, io, batches, Setting(device=place.device), seconds)
+            priced = dataclasses.replace(priced, steps=steps, latency=waiting)
+    return "priced", priced
 
 
 def _timed(
@@ -123,7 +110,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     except checkpoint.Unwritable as error:
         raise Refusal(explain(error, Path(error.filename))) from error
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
-        end = End(status="failed", reason=_in_words(error), facts=facts)
+        end = End(status="failed", reason=in_words(error), facts=facts)
     end.facts["wall_seconds"] = time.perf_counter() - began
     store.finish(run.id, end)
     checkpoint.remove(folder)
@@ -191,10 +178,6 @@ def _task(corpus: Path, length: int) -> Text:
 @functools.lru_cache(maxsize=2)
 def _held_out(corpus: Path, length: int) -> Any:
     return _task(corpus, length).held_out(SEQUENCES)
-
-
-def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _facts(place: Place, precision: str) -> dict[str, Any]:

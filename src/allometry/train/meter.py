@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from allometry.flow import IO, Refusal
+from allometry.flow import IO, Refusal, in_words
 from allometry.model._family import Family, non_embedding_parameters, vocabulary_layers
 from allometry.spec import Spec
 
@@ -54,10 +54,7 @@ def count(family: Family, io: IO) -> Count:
             tokens = torch.zeros(1, io.length, dtype=torch.int64)
         flops = _forward_flops(model, tokens)
     except Exception as error:  # whatever a user's own code may raise
-        said = (str(error).splitlines() or [""])[0]
-        raise Refusal(
-            f"{family!r} cannot be counted: {type(error).__name__}: {said}. It must run on the meta device."
-        ) from error
+        raise Refusal(f"{family!r} cannot be counted: {in_words(error)}. It must run on the meta device.") from error
     form = family.closed_form(io)
     vocabulary = sum(flops.get(name, 0.0) for name in vocabulary_layers(model, io.vocab))
     parameters = sum(p.numel() for p in model.parameters())
