@@ -151,7 +151,7 @@ def study(place: Path, request: dict) -> tuple[list[dict], dict, dict, float]:
     """Run a study; return the lines of its workers, its clock, its plan, and the wall seconds to the report."""
     from rich.console import Console
 
-    from allometry.cli import _report
+    from allometry.report.write import write_report
     from allometry.progress import listener
     from allometry.study.request import Request
     from allometry.study.run import run_study
@@ -162,7 +162,7 @@ def study(place: Path, request: dict) -> tuple[list[dict], dict, dict, float]:
     with listener(Console(stderr=True), False) as told:
         run_study(Request(**request), place / "study", told, cache=place / "cache", began=began)
     with contextlib.redirect_stdout(None):
-        _report(place / "study", None, None)
+        write_report(place / "study", None, None)
     seconds = time.perf_counter() - began
     lines = [json.loads(line) for path in (place / "clocks").glob("*.jsonl") for line in path.read_text().splitlines()]
     read = {name: json.loads((place / "study" / f"{name}.json").read_text()) for name in ("clock", "plan")}

@@ -18,7 +18,7 @@ from allometry.fit.estimate import fit
 from allometry.fit.isoflop import IsoFlop, isoflop, line
 from allometry.fit.optimum import split
 from allometry.fit.plain import plain
-from allometry.fit.refusals import TooFewLevels
+from allometry.fit.refusals import NoInteriorMinimum, TooFewLevels
 from allometry.flow import Refusal
 
 PLACES = 40  # of compute, where the envelope is read
@@ -72,7 +72,7 @@ def approaches(
             one = isoflop(N, flops, loss, method=method, level=level)
             ways[method] = one
             add(f"isoFLOP, {method}", one.exponent, one.low, one.high, one.coefficient)
-            notes += [f"isoFLOP, {method}: {finding}" for finding in one.findings]
+            notes += [f"isoFLOP, {method}: {text}" for text in _levels_in_words(one)]
         except Refusal as refusal:
             refuse(f"isoFLOP, {method}", refusal)
     both = ways["parabola"], ways["akima"]
@@ -90,6 +90,18 @@ def approaches(
     except Refusal as refusal:
         refuse("parametric", refusal)
     return Approaches(table=pd.DataFrame(found), notes=tuple(notes), parabola=both[0], akima=both[1])
+
+
+def _levels_in_words(found: IsoFlop) -> list[str]:
+    """Its findings, with the levels that have no minimum counted instead of listed."""
+    without = [finding for finding in found.findings if isinstance(finding, NoInteriorMinimum)]
+    others = [str(finding) for finding in found.findings if finding not in without]
+    if not without:
+        return others
+    return [
+        f"{len(without)} of {len(found.levels)} levels have no interior minimum and are left out (first: {without[0]})",
+        *others,
+    ]
 
 
 def envelope(

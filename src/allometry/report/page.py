@@ -33,30 +33,42 @@ def render(bundle: dict[str, Any]) -> str:
     `study`; what is missing or empty is said to be missing on the page. Numbers may be numpy's; NaN and infinity count
     as missing.
     """
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
     curves = bundle.get("learning_curves") or {}  # large, and only a few are drawn
     bundle = plain({key: value for key, value in bundle.items() if key != "learning_curves"})
     parts = {key: bundle.get(key) or {} for key in ("answer", "positions", "study")} | {"learning_curves": curves}
     lists = {key: bundle.get(key) or [] for key in ("runs", "costs", "baselines")}
     known = marks(_families(parts, lists))
     figures = _figures(parts, lists, known)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"scientific": scientific, "number": number, "duration": duration}
-    return environment.get_template("page.html").render(
-        parts,
+    return draw(
+        "page.html",
+        parts["study"].get("title") or "Comparison of architectures",
+        figures,
+        known,
+        **parts,
         **lists,
-        marks=known,
-        figures=figures,
         grids=_grids(parts["answer"], parts["study"], lists),
         strips=[strip(parts["answer"], axis) for axis in tables.AXES],
         headline=tables.answer_lines(parts["answer"]),
         level=tables.level_text(parts["answer"]),
         warnings=_grouped(parts["answer"].get("warnings") or []),
         counts=_counts(lists["runs"]),
+    )
+
+
+def draw(template: str, title: str, figures: dict[str, Any], known: dict[str, Mark], **content: Any) -> str:
+    """One of the templates in this folder as a whole page, with its figures, style and script inside."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"scientific": scientific, "number": number, "duration": duration}
+    return environment.get_template(template).render(
+        **content,
+        title=title,
+        marks=known,
+        figures=figures,
         light=LIGHT,
         dark=DARK,
         data=_script_json({"figures": {f.id: f.document() for f in _each(figures)}, "light": LIGHT, "dark": DARK}),

@@ -190,8 +190,11 @@ def laws_table(answer: dict[str, Any]) -> Grid:
     return fits_table(answer.get("laws") or [])
 
 
-def fits_table(fits: list[dict[str, Any]]) -> Grid:
-    """Fitted laws: one row per law, one column per parameter. The entries are those of `laws` in the answer document."""
+def fits_table(fits: list[dict[str, Any]], flags: bool = True) -> Grid:
+    """Fitted laws: one row per law, one column per parameter. The entries are those of `laws` in the answer document.
+
+    Without `flags` where the page lists findings elsewhere.
+    """
     fits = plain(fits)
     units: dict[str, str] = {}
     for fit in fits:
@@ -200,14 +203,13 @@ def fits_table(fits: list[dict[str, Any]]) -> Grid:
     rows = []
     for fit in fits:
         values = fit.get("parameters") or {}
-        flags = "; ".join(fit.get("flags") or [])
         rows.append(
             (
                 family_cell(str(fit.get("family", MISSING))),
                 cell(str(fit.get("law", MISSING)), tip=fit.get("equation") or ""),
                 *(_parameter(values.get(name)) for name in units),
                 cell(number(fit.get("objective"), 3)),
-                cell(flags, tone="loud"),
+                *([cell("; ".join(fit.get("flags") or []), tone="loud")] if flags else []),
             )
         )
     columns = (
@@ -215,7 +217,7 @@ def fits_table(fits: list[dict[str, Any]]) -> Grid:
         Column(name="law", text=True),
         *(Column(name=name, unit=unit) for name, unit in units.items()),
         Column(name="objective", page_only=True, tip="of the fit; lower is better, within one law"),
-        Column(name="flags", text=True),
+        *([Column(name="flags", text=True)] if flags else []),
     )
     return Grid(title="Laws", columns=columns, rows=tuple(rows), empty="There were too few budgets to fit a law.")
 

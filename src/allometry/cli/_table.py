@@ -1,0 +1,62 @@
+"""A user's table of runs on the command line: which file, and which of its columns are N, D, C, the loss and the groups."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Runs = Annotated[Path, typer.Argument(help="A table of runs: .csv, .parquet, .jsonl; or a study's folder.")]
+By = Annotated[str | None, typer.Option(help="The column that tells the groups apart. Default: family, where there is one.")]
+Parameters = Annotated[str | None, typer.Option("--n", help="The column of parameters. Default: N.")]
+Tokens = Annotated[str | None, typer.Option("--d", help="The column of tokens. Default: D.")]
+Compute = Annotated[str | None, typer.Option("--c", help="The column of training FLOPs. Default: C, else 6 N D.")]
+Loss = Annotated[str | None, typer.Option(help="The column of the loss. Default: loss.")]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="Another column that a law reads, as U=unique_tokens. Repeatable.")
+]
+
+
+def read(
+    runs: Path,
+    by: str | None,
+    n: str | None,
+    d: str | None,
+    c: str | None,
+    loss: str | None,
+    column: list[str] | None,
+) -> "tuple[pd.DataFrame, str | None, dict[str, str]]":
+    """The table, the column of its groups, and the names of its columns by role."""
+    from allometry.record.store import Folder
+    from allometry.record.table import read_table
+    from allometry.record.table import table as read_runs
+
+    frame = read_runs(Folder(runs)) if runs.is_dir() else read_table(runs)
+    columns = {role: name for role, name in (("N", n), ("D", d), ("C", c), ("loss", loss)) if name}
+    columns |= pairs(column or (), "--column", "U=unique_tokens")
+    return frame, by or ("family" if "family" in frame.columns else None), columns
+
+
+def pairs(given: Any, option: str, example: str) -> dict[str, str]:
+    """`NAME=VALUE` words as a dictionary."""
+    from allometry.flow import Refusal
+
+    found = {}
+    for word in given:
+        name, mark, value = word.partition("=")
+        if not (mark and name.strip() and value.strip()):
+            raise Refusal(f"{option} {word} is not NAME=VALUE. Write it like {option} {example}.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def values(given: Any, option: str, example: str) -> dict[str, float]:
+    """`NAME=NUMBER` words as a dictionary."""
+    from allometry.flow import Refusal
+
+    try:
+        return {name: float(value) for name, value in pairs(given, option, example).items()}
+    except ValueError as error:
+        raise Refusal(f"{option}: {error}. Write it like {option} {example}.") from error
