@@ -64,10 +64,10 @@ class Joint:
         )
 
     def again(
-        self, loss: Float[np.ndarray, "sets rows"], weights: Float[np.ndarray, "sets rows"], found: Found
+        self, loss: Float[np.ndarray, "sets rows"], weights: Float[np.ndarray, "sets rows"], found: Found, steps: int = 40
     ) -> Float[np.ndarray, "sets values"]:
         start, terms = np.tile(found.values, (len(loss), 1)), self.problem.terms
-        return descend.refine(self.problem, loss, weights, start[:, :terms], start[:, terms:], steps=40).values
+        return descend.refine(self.problem, loss, weights, start[:, :terms], start[:, terms:], steps=steps).values
 
 
 def jointly(

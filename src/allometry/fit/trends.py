@@ -15,12 +15,13 @@ from allometry.fit.diagnosis import findings
 from allometry.fit.differences import interval
 from allometry.fit.frontier import Frontier
 from allometry.fit.laws._additive import Additive
-from allometry.fit.pose import bounds
-from allometry.fit.shared import solve_shared
+from allometry.fit.pose import pose
+from allometry.fit.sharing import jointly
 
 SHARED = "_shared"  # ending of the name of a law whose floor is shared
 NAMES = ("power", "power_floor", "power_floor_shared")
 KEPT = 200  # draws that are fitted: ends of 90 % intervals need no more
+STEPS = 12  # of the search for a draw: draws are scatter, so the few that creep along a bound may stop early
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,16 +80,11 @@ def trend(
     parameters = {key: np.full((len(families), sets), np.nan) for key in names}
     objective = np.full(len(families), np.nan)
     if fitted.any():
-        middle = float(np.exp(np.log(C).mean()))
-        scaled = law.logs({"C": C / middle})
         chosen = np.flatnonzero(fitted)
         loss = np.exp(np.where(present, ln_loss, 0.0))[:, chosen]
-        coefficients, exponents, objective[chosen] = (_jointly if shared else _apart)(law, scaled, loss, present[chosen])
-        back = np.exp(np.einsum("fse,te->fst", exponents, law.logs({"C": np.array([middle])})[:, :, 0]))
-        for index, key in enumerate(law.coefficients):
-            parameters[key][chosen] = coefficients[:, :, index] * back[:, :, index]
-        for index, key in enumerate(law.exponents):
-            parameters[key][chosen] = exponents[:, :, index]
+        found, objective[chosen] = (_jointly if shared else _apart)(law, C, loss, present[chosen])
+        for key, value in found.items():
+            parameters[key][chosen] = value
     flags = tuple(
         tuple(diagnose(law, {key: parameters[key][f] for key in names}, int(present[f].sum()), level))
         if fitted[f]
@@ -98,51 +94,50 @@ def trend(
     return Trend(name=name, law=law, families=families, parameters=parameters, objective=objective, flags=flags)
 
 
-Parts = tuple[
-    Float[np.ndarray, "families sets terms"], Float[np.ndarray, "families sets exponents"], Float[np.ndarray, " families"]
-]
+Parts = tuple[dict[str, Float[np.ndarray, "families sets"]], Float[np.ndarray, " families"]]
 
 
 def _apart(
     law: Additive,
-    logs: Float[np.ndarray, "terms exponents budgets"],
+    C: Float[np.ndarray, " budgets"],
     loss: Float[np.ndarray, "sets families budgets"],
     present: Bool[np.ndarray, "families budgets"],
 ) -> Parts:
+    """All families and draws at once, as they share the budgets: those that a family lacks have no weight."""
     sets, families, budgets = loss.shape
-    low, high = bounds(law)
-    problem = project.Problem(logs=logs, mask=np.ones((len(logs), budgets)), low=low, high=high, delta=law.delta)
+    posed = pose(law, {"C": C}, law.criterion, {})
+    assert isinstance(posed.model, project.Problem)
     rows = loss.transpose(1, 0, 2).reshape(-1, budgets)
     weights = np.repeat(present.astype(float), sets, axis=0)
-    found = project.solve(problem, rows, weights, project.exponent_grid(len(low)), steps=12)
-    # Draws are scatter, so the few that creep along a bound may stop early; the estimates go on to the end.
+    found = project.solve(posed.model, rows, weights, posed.starts(), steps=STEPS)
+    # The estimates go on to the end.
     first = slice(None, None, sets)
-    best = project.refine(problem, rows[first], weights[first], found.coefficients[first], found.exponents[first], steps=300)
-    found.coefficients[first], found.exponents[first] = best.coefficients, best.exponents
-    shape = (families, sets, -1)
-    return found.coefficients.reshape(shape), found.exponents.reshape(shape), best.objective
+    best = project.refine(
+        posed.model, rows[first], weights[first], found.coefficients[first], found.exponents[first], steps=300
+    )
+    values = found.values.copy()
+    values[first] = best.values
+    named = posed.named(values)
+    return {name: value.reshape(families, sets) for name, value in named.items()}, best.objective
 
 
 def _jointly(
     law: Additive,
-    logs: Float[np.ndarray, "terms exponents budgets"],
+    C: Float[np.ndarray, " budgets"],
     loss: Float[np.ndarray, "sets families budgets"],
     present: Bool[np.ndarray, "families budgets"],
 ) -> Parts:
-    sets, families, budgets = loss.shape
-    group = np.repeat(np.arange(families), budgets)
-    rows = loss.reshape(sets, -1)
-    weights = np.tile(present.astype(float).ravel(), (sets, 1))
-    problem, found = solve_shared(np.tile(logs, (1, 1, families)), group, bounds(law), law.delta, rows, weights)
-    apart = found.coefficients[:, 1:].reshape(sets, families, -1)
-    floor = np.repeat(found.coefficients[:, None, :1], families, axis=1)
-    coefficients = np.concatenate([floor, apart], axis=2).transpose(1, 0, 2)
-    exponents = found.exponents.reshape(sets, families, -1).transpose(1, 0, 2)
-    objective = [
-        project.objective(problem, rows[:1], weights[:1] * (group == family), found.coefficients[:1], found.exponents[:1])[0]
-        for family in range(families)
-    ]
-    return coefficients, exponents, np.array(objective)
+    """One floor for all families."""
+    group, budget = np.nonzero(present)
+    rows = loss[:, group, budget]
+    joint = jointly(law, {"C": C[budget]}, group, law.criterion, ("E",), rows[0])
+    first = joint.search(rows[0])
+    values = np.concatenate([first.values[None], joint.again(rows[1:], np.ones_like(rows[1:]), first, STEPS)])
+    residual = law.criterion.residual(rows[0], joint.problem.predicted(first.values[None])[0])
+    cost = law.criterion.cost(residual)
+    objective = np.array([cost[group == family].sum() for family in range(len(present))])
+    by_family = [joint.named(values, family) for family in range(len(present))]
+    return {name: np.stack([at[name] for at in by_family]) for name in by_family[0]}, objective
 
 
 def diagnose(law: Additive, parameters: dict[str, Float[np.ndarray, " sets"]], points: int, level: float) -> list[str]:
@@ -153,7 +148,7 @@ def diagnose(law: Additive, parameters: dict[str, Float[np.ndarray, " sets"]], p
 def floors(apart: Trend, together: Trend, frontier: Frontier) -> dict[str, Any]:
     """Do the data need a floor for each family? A likelihood ratio, with the noise of the frontier as the scale."""
     both = np.isfinite(apart.objective) & np.isfinite(together.objective)
-    result: dict[str, Any] = {"shared_ln_objective": None, "separate_ln_objective": None, "distinguishable": None}
+    result: dict[str, Any] = dict.fromkeys(("shared_ln_objective", "separate_ln_objective", "distinguishable", "detectable"))
     if both.sum() < 2:
         return result | {"text": "Fewer than two families have the budgets that a floor takes; floors are not compared."}
     separate, shared = float(apart.objective[both].sum()), float(together.objective[both].sum())
@@ -163,17 +158,27 @@ def floors(apart: Trend, together: Trend, frontier: Frontier) -> dict[str, Any]:
     ratio = 2 * (shared - separate) / variance if variance > 0 else np.inf * (shared > separate * (1 + 1e-6))
     chance = float(stats.chi2.sf(ratio, both.sum() - 1)) if np.isfinite(ratio) else 0.0
     apart_enough = chance < 0.1
+    detectable = _detectable(apart.parameters["E"][both, 1:])
     text = (
         f"The families need separate floors: with a shared one, such misfit has probability {chance:.2g}."
         if apart_enough
-        else f"This range of compute cannot tell separate floors from a shared one (probability {chance:.2g})."
+        else f"This range of compute cannot tell separate floors from a shared one (probability {chance:.2g}); "
+        f"only floors that differ by about {detectable:.2g} would mostly be told apart."
     )
     return {
+        "detectable": detectable,
         "shared_ln_objective": shared,
         "separate_ln_objective": separate,
         "distinguishable": apart_enough,
         "text": text,
     }
+
+
+def _detectable(floors: Float[np.ndarray, "families draws"]) -> float:
+    """The difference of two floors that such a study shows in 80 % of cases, at a level of 90 %."""
+    half = (np.quantile(floors, 0.95, axis=1) - np.quantile(floors, 0.05, axis=1)) / 2  # draws have heavy tails
+    sd = np.sqrt(2 * np.mean((half / stats.norm.ppf(0.95)) ** 2))
+    return float((stats.norm.ppf(0.95) + stats.norm.ppf(0.8)) * sd)
 
 
 def holdout(frontier: Frontier, names: tuple[str, ...], level: float) -> list[dict[str, Any]]:
