@@ -151,8 +151,8 @@ def study(place: Path, request: dict) -> tuple[list[dict], dict, dict, float]:
     """Run a study; return the lines of its workers, its clock, its plan, and the wall seconds to the report."""
     from rich.console import Console
 
-    from allometry.report.write import write_report
     from allometry.progress import listener
+    from allometry.report.write import write_report
     from allometry.study.request import Request
     from allometry.study.run import run_study
 

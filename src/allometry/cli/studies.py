@@ -142,13 +142,14 @@ def report(
 def calibrate(
     family: Annotated[
         str, typer.Option(help="The architecture that is copied: a name, or path/to/file.py:Class.")
-    ] = "transformer",
+    ] = "lightweight_convolution",
     studies: Annotated[int, typer.Option(help="Studies of each kind.")] = 20,
     bill: Annotated[float, typer.Option(help="What the worse copy is charged, in times the FLOPs that it takes.")] = 1.5,
     data: Annotated[str, typer.Option("--data", help="Files with commas between, or stdlib.")] = "stdlib",
     flops: Annotated[str | None, typer.Option(help="Training FLOPs of each budget. Default: the four smallest.")] = None,
     length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 64,
-    seeds: Annotated[int, typer.Option(help="Scored seeds of each cell.")] = 2,
+    batch: Annotated[int, typer.Option(help="Sequences in a step, at every budget.")] = 2,
+    seeds: Annotated[int, typer.Option(help="Scored seeds of each cell.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     jobs: Annotated[int, typer.Option(help="Runs at the same time. 0: one for each core, one on a GPU.")] = 0,
     out: Annotated[Path, typer.Option(help="The folder of the studies.")] = Path("allometry-studies/calibration"),
@@ -163,9 +164,9 @@ def calibrate(
     from allometry.api import calibrate as run_calibration
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    asked = {"family": family, "studies": studies, "times": bill, "length": length, "seeds": seeds, "device": device}
+    asked = {"family": family, "studies": studies, "times": bill, "length": length, "batch": batch, "seeds": seeds}
     budgets = tuple(numbers(flops, "--flops"))
-    table = run_calibration(out, quiet=quiet, sources=tuple(words(data)), flops=budgets, jobs=jobs, **asked)
+    table = run_calibration(out, quiet=quiet, sources=tuple(words(data)), flops=budgets, device=device, jobs=jobs, **asked)
     from allometry.report.calibration import studies_table, summary, summary_table
 
     rows = table.to_dict("records")

@@ -65,19 +65,22 @@ class Planted:
 def plant(
     out: Path,
     *,
-    family: str = "transformer",
+    family: str = "lightweight_convolution",
     studies: int = 20,
     times: float = 1.5,
     sources: tuple[str, ...] = ("stdlib",),
     length: int = 64,
+    batch: int = 2,
     flops: tuple[float, ...] = (),
-    seeds: int = 2,
+    seeds: int = 1,
     device: str = "auto",
     jobs: int = 0,
 ) -> list[Planted]:
     """Write the copies into the folder `out` and return its studies, of both kinds in turn, each with seeds of its own.
 
-    Without `flops`, the budgets are the four smallest that carry three sizes.
+    Without `flops`, the budgets are the four smallest that carry three sizes. One batch serves all budgets: only then is a
+    copy billed k times the FLOPs at a budget C the family itself at C / k. (A study's own rule, a batch that grows with the
+    budget, would give the copy a larger one.)
     """
     if not 1 <= studies <= MOST:
         raise Refusal(f"--studies {studies}: give a number from 1 to {MOST}, so that each study has seeds of its own.")
@@ -91,7 +94,7 @@ def plant(
         raise Refusal(f"{out} holds a calibration of something else. Choose another folder with --out.")
     write_text(place, text)
     copies = {EQUAL: f"{place}:Twin", BILLED: f"{place}:Billed"}
-    asked = flops or smallest_budgets((family, copies[BILLED]), length)
+    asked = flops or smallest_budgets((family, copies[BILLED]), length, batch)
     return [
         Planted(
             kind=kind,
@@ -102,6 +105,7 @@ def plant(
                 families=(family, copies[kind]),
                 flops=asked,
                 length=length,
+                batch=batch,
                 seeds=seeds,
                 sizes=3,
                 precision="fp32",
@@ -115,7 +119,7 @@ def plant(
     ]
 
 
-def smallest_budgets(families: tuple[str, ...], length: int) -> tuple[float, ...]:
+def smallest_budgets(families: tuple[str, ...], length: int, batch: int) -> tuple[float, ...]:
     """Four budgets, 2.2x apart, from the smallest on that carries three sizes of each family."""
     io = Tokens(vocab=BYTES, length=length)
     prices = {}
@@ -123,7 +127,7 @@ def smallest_budgets(families: tuple[str, ...], length: int) -> tuple[float, ...
         for size in range(1, 4):
             spec = family_at(name, size)
             prices[name, size] = counted_price(name, size, spec, io, count(spec, io))
-    least = math.ceil(PER_DECADE * math.log10(smallest_budget(prices, families, 3, length)))
+    least = math.ceil(PER_DECADE * math.log10(smallest_budget(prices, families, 3, length, batch)))
     return tuple(lattice(least + STRIDE * step) for step in range(Shape.budgets))
 
 
