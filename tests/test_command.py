@@ -1,5 +1,6 @@
 """The command as a user meets it: the demo's path run small, going on, being killed, and everything asked wrongly."""
 
+import functools
 import json
 import os
 import random
@@ -13,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from allometry.__main__ import main
+from commands import in_process
 
 TINY = Path(__file__).parent / "tiny.py"
 BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squashed"
@@ -37,20 +37,7 @@ def allometry(
 @pytest.fixture
 def command(home, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess]:
     """The same in this process, where torch is loaded already: for what trains nothing."""
-
-    def run(*words: object) -> subprocess.CompletedProcess:
-        monkeypatch.chdir(home)
-        monkeypatch.setenv("ALLOMETRY_CACHE", str(home / "cache"))
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.setattr(sys, "argv", ["allometry", *map(str, words)])
-        handler = signal.getsignal(signal.SIGINT)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGINT, handler)
-        printed = capfd.readouterr()
-        return subprocess.CompletedProcess(words, ended.value.code or 0, printed.out, printed.err)
-
-    return run
+    return functools.partial(in_process, home, monkeypatch, capfd)
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def calibrate(
     data: Annotated[str, typer.Option("--data", help="Files with commas between, or stdlib.")] = "stdlib",
     flops: Annotated[str | None, typer.Option(help="Training FLOPs of each budget. Default: the four smallest.")] = None,
     length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 64,
-    batch: Annotated[int, typer.Option(help="Sequences in a step, at every budget.")] = 2,
+    batch: Annotated[int, typer.Option(help="Sequences in a step, at every budget.")] = 4,
     seeds: Annotated[int, typer.Option(help="Scored seeds of each cell.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     jobs: Annotated[int, typer.Option(help="Runs at the same time. 0: one for each core, one on a GPU.")] = 0,

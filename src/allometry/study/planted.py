@@ -5,7 +5,6 @@ charged more FLOPs than it takes, so for the same loss it needs exactly that muc
 """
 
 import dataclasses
-import math
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from allometry.find import member
 from allometry.flow import IO, Refusal, Tokens
 from allometry.model._family import Family
 from allometry.record.store import make_folder, write_text
-from allometry.study.design import PER_DECADE, Shape, lattice, smallest_budget
+from allometry.study.design import Shape, smallest_budget
 from allometry.study.job import FAMILIES, family_at
 from allometry.study.price import counted_price
 from allometry.study.request import LAST_SEED, Request
@@ -25,7 +24,7 @@ EQUAL, BILLED = "equal", "billed"
 BYTES = 256  # symbols of the tokenizer of these studies
 APART = 10  # seeds from one study to the next
 MOST = LAST_SEED // APART // 2 - 1  # studies of each kind that have seeds of their own
-STRIDE = 2  # lattice points between budgets: four of them span 10x
+SPACING = 1.5  # of budgets: a usual bill, so that a copy is met at the family's own budgets
 FILE = '''"""Planted by `allometry calibrate`: {family} once more, under names of its own."""
 
 import torch
@@ -70,7 +69,7 @@ def plant(
     times: float = 1.5,
     sources: tuple[str, ...] = ("stdlib",),
     length: int = 64,
-    batch: int = 2,
+    batch: int = 4,
     flops: tuple[float, ...] = (),
     seeds: int = 1,
     device: str = "auto",
@@ -120,15 +119,15 @@ def plant(
 
 
 def smallest_budgets(families: tuple[str, ...], length: int, batch: int) -> tuple[float, ...]:
-    """Four budgets, 2.2x apart, from the smallest on that carries three sizes of each family."""
+    """Four budgets, 1.5x apart, from the smallest on that carries three sizes of each family."""
     io = Tokens(vocab=BYTES, length=length)
     prices = {}
     for name in families:
         for size in range(1, 4):
             spec = family_at(name, size)
             prices[name, size] = counted_price(name, size, spec, io, count(spec, io))
-    least = math.ceil(PER_DECADE * math.log10(smallest_budget(prices, families, 3, length, batch)))
-    return tuple(lattice(least + STRIDE * step) for step in range(Shape.budgets))
+    least = smallest_budget(prices, families, 3, length, batch)
+    return tuple(float(f"{1.01 * least * SPACING**step:.3g}") for step in range(Shape.budgets))
 
 
 def bill(model: nn.Module, family: Family, plain: type[Family], io: IO, times: float) -> nn.Module:
