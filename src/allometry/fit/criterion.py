@@ -35,7 +35,10 @@ class Criterion(Spec):
 
     @property
     def text(self) -> str:
-        kind = {None: "squares", 0: "absolute deviations"}.get(self.delta, f"Huber({self.delta:g})")
+        if self.delta is None:
+            kind = "squares"
+        else:
+            kind = f"Huber({self.delta:g})" if self.delta else "absolute deviations"
         more = f", over-prediction x {self.over:g}" if self.over != 1 else ""
         return f"sum of {kind} of {self.of}{more}"
 

@@ -1,0 +1,258 @@
+"""Runs left out: one at a time, the fewest together, the smallest, the largest, those far above the law.
+
+One at a time: all rows of a run together, refitted from the estimate. The interval of each is that of the whole table, moved;
+those that come nearest to overturning are fitted anew with draws of their own. The fewest together: the influences of single
+runs add up (Broderick, Giordano & Meager 2020, arXiv:2011.14999), which says how many to leave out; then that is fitted.
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy import stats
+
+from allometry.fit import diagnosis
+from allometry.fit.challenge import Challenge, answered, refused, tried
+from allometry.fit.criterion import LN
+from allometry.fit.profile import scale
+from allometry.fit.refusals import TooFewPoints
+from allometry.fit.rollout import rollout
+from allometry.fit.search import again
+from allometry.fit.verdict import Case, Judged, Verdict, flops_of, judge, read_value, sizes_of
+
+EXACT = 300  # runs of one group that are all left out in turn; of more, the most influential ones
+REFITTED = 8  # runs that come nearest to overturning, and get their own draws
+TOGETHER = 10  # runs, or a tenth of them, are the most that are left out together
+STEPS = 4  # refits in search of that number
+FEW = 10  # values of a variable, up to which the ends of a range are one value; of more, a fifth
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Influence:
+    """What leaving out one run does to the value of the verdict."""
+
+    run: int
+    group: int
+    name: str
+    change: float
+
+
+def left_out(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
+    """All rows about runs that are left out."""
+    found, impossible = influences(judged)
+    rows = tried("one run left out", "each run in turn", lambda: _singles(judged, found, impossible))
+    rows += tried("runs left out together", "the fewest that overturn", lambda: _together(judged, found))
+    rows += tried("runs far above the law", "left out", lambda: _far(judged))
+    return rows + _ends(judged, table, names, by)
+
+
+def influences(judged: Judged) -> tuple[list[Influence], int]:
+    """Of every run (of very many: of those with leverage and a residual), and how many cannot be left out."""
+    case = judged.case
+    groups = case.read.groups
+    base = np.array([value[0] for value in judged.values])
+    found, impossible = [], 0
+    for index, group in enumerate(groups):
+        here = np.flatnonzero(case.read.group == index)
+        run, loss = case.read.run[here], case.read.loss[here]
+        names = np.unique(run)
+        possible = [name for name in names if case.enough(index, run != name)]
+        impossible += len(names) - len(possible)
+        chosen = _influential(judged, index, possible)
+        if not chosen:
+            continue
+        posed, best = judged.posed[index], judged.found[index]
+        weights = np.array([(run != name).astype(float) for name in chosen])
+        values = again(posed, np.repeat(loss[None], len(chosen), axis=0), weights, best)
+        moved = np.tile(base, (len(chosen), 1))
+        moved[:, index] = read_value(case, posed.named(values))
+        changes = _lead(judged, moved) - _lead(judged, base[None])[0]
+        for name, change in zip(chosen, changes, strict=True):
+            row = here[np.flatnonzero(run == name)[0]]
+            label = f"{case.read.labels[row]}{f' of {group}' if len(groups) > 1 else ''}{_where(case, row)}"
+            found.append(Influence(run=int(name), group=index, name=label, change=float(change)))
+    return found, impossible
+
+
+def _lead(judged: Judged, values: Float[np.ndarray, "sets groups"]) -> Float[np.ndarray, " sets"]:
+    """Over the best rival; the exponent itself where there is one group."""
+    if judged.verdict.leader is None:
+        return values[:, 0]
+    leader = judged.case.read.groups.index(judged.verdict.leader)
+    return np.delete(values, leader, axis=1).min(axis=1) - values[:, leader]
+
+
+def _where(case: Case, row: int) -> str:
+    places = ", ".join(f"{name} = {values[row]:.3g}" for name, values in case.read.columns.items())
+    return f" ({places}, loss {case.read.loss[row]:.4g})"
+
+
+def _influential(judged: Judged, index: int, runs: list[int]) -> list[int]:
+    """By leverage times residual, to first order what a run pulls at."""
+    if len(runs) <= EXACT:
+        return runs
+    case, posed, best = judged.case, judged.posed[index], judged.found[index]
+    _, loss = case.data(index)
+    predicted, slopes = posed.model.slopes(best.values[None])
+    scaled = slopes[0] / predicted[0][:, None] if case.criterion.of == LN else slopes[0]
+    size = np.sqrt((scaled**2).sum(0))
+    leverage = (np.linalg.qr(scaled / np.where(size > 0, size, 1.0))[0] ** 2).sum(1)
+    pull = np.abs(case.criterion.residual(loss, predicted[0])) * np.sqrt(leverage)
+    total = pd.Series(pull).groupby(case.read.run[case.read.group == index]).sum()
+    return list(total.loc[runs].nlargest(EXACT // 2).index)
+
+
+def _without(judged: Judged, gone: list[Influence]) -> Verdict:
+    read = judged.case.read
+    kept = np.ones(len(read.loss), dtype=bool)
+    for one in gone:
+        kept &= ~((read.run == one.run) & (read.group == one.group))
+    return judge(judged.case.only(kept), judged.verdict.leader).verdict
+
+
+def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Challenge]:
+    if not found:
+        raise TooFewPoints(
+            f"without any one run, too few are left for the {len(judged.case.law.parameters)} parameters of the law. "
+            "Add runs, or use a law with fewer parameters"
+        )
+    base, count = judged.verdict, len(found)
+    down, up = base.limits
+    order = sorted(found, key=lambda one: max(one.change - (up - base.value), (down - base.value) - one.change), reverse=True)
+    refits = {one.name: _without(judged, [one]) for one in order[:REFITTED]}
+    over = {one.name: _overturns(base, refits[one.name], count, judged.case.level) for one in order[:REFITTED]}
+    moved = [one for one in order[REFITTED:] if not down <= base.value + one.change <= up]
+    number = sum(over.values()) + len(moved)
+    ends = [base.value + one.change for one in found]
+    worst = next((one for one in order[:REFITTED] if over[one.name]), order[0])
+    note = f"{number} of {count} runs overturn it alone; without one run it is {min(ends):.4g} to {max(ends):.4g}"
+    if impossible:
+        note += f"; {impossible} runs cannot be left out, as too few would remain in their group"
+    now = refits[worst.name]
+    row = answered(base, now, "one run left out", f"without {worst.name}", note)
+    return [dataclasses.replace(row, overturned=number > 0)]
+
+
+def _overturns(base: Verdict, now: Verdict, tries: int, level: float) -> bool:
+    """A winner that appears among many tries must be sure at the level of all of them together (Bonferroni)."""
+    if not base.overturned_by(now):
+        return False
+    if base.leader is None or now.winner is None:
+        return True
+    ratio = stats.norm.ppf(1 - (1 - level) / (2 * tries)) / stats.norm.ppf((1 + level) / 2)
+    room = (now.value - now.low) if now.value > 0 else (now.high - now.value)
+    return bool(abs(now.value) > ratio * room)
+
+
+def _together(judged: Judged, found: list[Influence]) -> list[Challenge]:
+    """The fewest runs, all pulling one way, whose absence overturns."""
+    base = judged.verdict
+    most = max(TOGETHER, len(found) // 10)
+    tries = []
+    for sign, limit in zip((-1, 1), base.limits, strict=True):
+        pulls = sorted((one for one in found if sign * one.change > 0), key=lambda one: -sign * one.change)[:most]
+        reach = np.abs(np.cumsum([one.change for one in pulls]))
+        enough = np.flatnonzero(reach > abs(limit - base.value)) if np.isfinite(limit) else []
+        if len(enough):
+            tries.append((int(enough[0]) + 1, pulls))
+    tries.sort(key=lambda one: one[0])
+    for number, pulls in tries:
+        row = _fewest(judged, max(2, number), pulls, len(found))
+        if row:
+            return [row]
+    change = f"up to {min(most, len(found))} of {len(found)} runs, the most influential"
+    note = "the changes of single runs add up to too little, or too few runs would remain"
+    return [Challenge(challenge="runs left out together", change=change, of=base.of, overturned=False, note=note)]
+
+
+def _fewest(judged: Judged, number: int, pulls: list[Influence], count: int) -> Challenge | None:
+    base, best = judged.verdict, None
+    for _ in range(STEPS):
+        if not 2 <= number <= len(pulls):
+            break
+        try:
+            now = _without(judged, pulls[:number])
+        except TooFewPoints:
+            break
+        if base.overturned_by(now):
+            best = number, now
+            number -= 1
+        elif best:
+            break
+        else:
+            number += max(1, number // 4)
+    if best is None:
+        return None
+    number, now = best
+    names = "; ".join(one.name for one in pulls[: min(number, 5)]) + ("; ..." if number > 5 else "")
+    return answered(base, now, "runs left out together", f"without {number} of {count} runs", f"they are {names}")
+
+
+def _far(judged: Judged) -> list[Challenge]:
+    """The points that the diagnosis of a fit calls far above the law."""
+    case, kept = judged.case, np.ones(len(judged.case.read.loss), dtype=bool)
+    for index in range(len(case.read.groups)):
+        _, loss = case.data(index)
+        posed = judged.posed[index]
+        predicted = posed.model.predicted(judged.found[index].values[None])[0]
+        residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
+        kept[np.flatnonzero(case.read.group == index)[diagnosis.far_above(residual, posed.free)]] = False
+    if kept.all():
+        return [refused("runs far above the law", "left out", "no run lies far above its law")]
+    now = judge(case.only(kept), judged.verdict.leader).verdict
+    gone = np.flatnonzero(~kept)
+    names = "; ".join(case.read.labels[row] + _where(case, row) for row in gone[:5]) + ("; ..." if len(gone) > 5 else "")
+    return [answered(judged.verdict, now, "runs far above the law", f"{len(gone)} left out", names)]
+
+
+def _ends(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
+    """The smallest and the largest left out, by size and by compute where a law knows both."""
+    case = judged.case
+    variables = {"budgets": flops_of(case.read)}
+    if len(case.read.columns) > 1:
+        variables = {"sizes": sizes_of(case.read)} | variables
+    elif case.law.variables != ("C",):
+        variables = {f"values of {case.law.variables[0]}": flops_of(case.read)}
+    rows = []
+    for what, values in variables.items():
+        for end in ("smallest", "largest"):
+            kind = f"{end} {what} left out"
+            rows += tried(kind, "in every group", lambda v=values, e=end, k=kind: [_end(judged, v, e, k)])  # type: ignore[misc]
+    said = tried("held-out prediction", "small runs against large ones", lambda: [_held_out(judged, table, names, by)])
+    return rows + said
+
+
+def _end(judged: Judged, values: Float[np.ndarray, " rows"], end: str, kind: str) -> Challenge:
+    gone = at_end(judged.case, values, end)
+    now = judge(judged.case.only(~gone), judged.verdict.leader).verdict
+    span = f"{values[gone].min():.3g} to {values[gone].max():.3g}"
+    return answered(judged.verdict, now, kind, f"{int(gone.sum())} rows left out, of {span}")
+
+
+def at_end(case: Case, values: Float[np.ndarray, " rows"], end: str) -> Bool[np.ndarray, " rows"]:
+    """The rows of every group that have its smallest (largest) value; a fifth of the values where there are many."""
+    gone = np.zeros(len(values), dtype=bool)
+    for index in range(len(case.read.groups)):
+        here = case.read.group == index
+        places = np.unique(values[here])
+        places = places if end == "smallest" else places[::-1]
+        number = 1 if len(places) <= FEW else len(places) // 5
+        gone |= here & np.isin(values, places[:number])
+    return gone
+
+
+def _held_out(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> Challenge:
+    """How well the rest predicted the largest runs; beside the lead, or the exponent's own doubt, this is what to believe."""
+    law = judged.case.law
+    size = "C" if {"C", "N", "D"} & set(law.variables) else law.variables[0]
+    found = rollout(table, (law,), size=size, by=by, columns=names)
+    error, base = found.scores[law.name], judged.verdict
+    note = f"root mean square error of the largest runs, predicted from all smaller: {error:.2%}"
+    bigger = base.leader is not None and base.winner is not None and error > abs(base.value)
+    if bigger:
+        note += f", more than the lead of {base.value:.2%}"
+    return Challenge(
+        challenge="held-out prediction", change="the largest from the rest", of="ln error", value=error, note=note,
+        verdict=base.said, overturned=False,
+    )  # fmt: skip

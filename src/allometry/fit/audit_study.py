@@ -1,0 +1,150 @@
+"""The audit of a study of this package: one seed, one size, one budget left out at a time, and what its answer holds.
+
+The verdict is that of compare(): the mean lead in ln loss over the common budgets, or the lead at one budget.
+"""
+
+# ruff: noqa: N803 - C is the letter of the field
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from allometry.fit import differences, regions
+from allometry.fit.cells import column
+from allometry.fit.challenge import Challenge, answered, penalty, refused, tried
+from allometry.fit.compare import compare
+from allometry.fit.differences import interval
+from allometry.fit.study import Study, measure
+from allometry.fit.verdict import CANNOT, Verdict, nearest
+from allometry.flow import Refusal
+
+FEW = 100  # draws of a study with something left out
+MARGIN = 0.002  # ln loss: what mis-tuned rates may cost, as in compare()
+NEAR = 0.05  # ln FLOPs: how near a budget must be to the one that is asked
+
+Parts = tuple[Verdict, str, list[Challenge], list[str], list[str], list[str]]
+
+
+def audit_study(table: pd.DataFrame, *, C: float | None, level: float, draws: int, seed: int) -> Parts:
+    """Verdict, verdict in words, challenges, exclusions, assumptions, findings."""
+    study = measure(table, level=level, count=min(draws, 2 * FEW), seed=seed)
+    base = _verdict(study, C, level)
+    answer = compare(table, level=level, draws=FEW, seed=seed).to_json()
+    left = {"failed", "diverged", "no loss", "no cost", "starved", "duplicate", "missing"}
+    exclusions = [warning["text"] for warning in answer["warnings"] if warning["kind"] in left]
+    findings = [warning["text"] for warning in answer["warnings"] if warning["kind"] not in left]
+    challenges = _without(table, base, C, level, seed) + _protocol(table, base, C, level, seed)
+    if base.leader is not None:
+        challenges += tried("counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], level)])
+        challenges += _rates(base, answer["robust"])
+    return base, _said(base, study, C), challenges, exclusions, _assumptions(answer), findings
+
+
+def _verdict(study: Study, C: float | None, level: float, leader: str | None = None) -> Verdict:
+    """Over the budgets that all families ran; with one family its slope, minus d ln loss / d ln C."""
+    frontier = study.frontier
+    ran = np.flatnonzero(frontier.present.any(axis=1))
+    if not len(ran):
+        raise Refusal("No scored run ended with a loss, so there is no verdict. Finish the study first.")
+    if len(ran) == 1:
+        value, drawn = differences.slopes(frontier)
+        if not np.isfinite(value[ran[0]]):
+            raise Refusal(f"{frontier.families[ran[0]]} has one budget, so it has no slope. Run at least three budgets.")
+        low, high = interval(drawn[:, ran[0]], level)
+        return Verdict(value=float(value[ran[0]]), low=float(low), high=float(high))
+    common = frontier.present[ran].all(axis=0)
+    if C is not None:
+        common &= np.abs(np.log(frontier.budgets / C)) < NEAR
+    if not common.any():
+        asked = f"at {C:.3g} FLOPs" if C else "in common"
+        budgets = ", ".join(f"{budget:.3g}" for budget in frontier.budgets)
+        raise Refusal(f"The families have no budget {asked}; there are {budgets}. Run the missing ones, or ask at another.")
+    heights = [
+        np.concatenate([[frontier.value[i, common].mean()], frontier.draws[:, i][:, common].mean(axis=1)]) for i in ran
+    ]
+    names = [frontier.families[i] for i in ran]
+    best = int(np.argmin([height[0] for height in heights]))
+    first = names.index(leader) if leader in names else best
+    rival, (value, low, high) = nearest(tuple(heights), first, level)
+    ahead = nearest(tuple(heights), best, level)[1]
+    winner = names[best] if ahead[1] > 0 and ahead[0] > MARGIN else None
+    return Verdict(value=value, low=low, high=high, leader=names[first], rival=names[rival], winner=winner)
+
+
+def _said(base: Verdict, study: Study, C: float | None) -> str:
+    ends = f"{base.value:.4g} [{base.low:.4g}, {base.high:.4g}]"
+    if base.leader is None:
+        return f"There is one family; its ln loss falls by {ends} for each ln FLOPs."
+    where = f"at {C:.3g} FLOPs" if C else f"over the {len(study.frontier.budgets)} budgets"
+    if base.winner is None:
+        return f"{CANNOT.capitalize()}: {where}, {base.leader} is ahead of {base.rival} by {ends} in ln loss only."
+    return f"{base.winner} has the lowest loss {where}, ahead of {base.rival} by {ends} in ln loss."
+
+
+def _without(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int) -> list[Challenge]:
+    """Scored runs are left out; the runs that tuned the rates stay."""
+    scored = (table["stage"] == "score").to_numpy()
+    found = []
+    for name in ("seed", "size", "budget"):
+        values = column(table, name)
+        there = np.unique(values[scored & np.isfinite(values)])
+        kind = f"one {name} left out"
+        if len(there) < 2:
+            found.append(refused(kind, "each in turn", f"there is one {name} only"))
+            continue
+        for one in there:
+            part = table[~(scored & (values == one))]
+            found += tried(
+                kind,
+                f"without {name} {one:g}",
+                lambda p=part, k=kind, n=name, v=one: [  # type: ignore[misc]
+                    answered(base, _again(p, base, C, level, seed), k, f"without {n} {v:g}")
+                ],
+            )
+    return found
+
+
+def _again(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int, protocol: str = "frontier") -> Verdict:
+    study = measure(table, level=level, count=FEW, seed=seed, protocol=protocol)
+    return _verdict(study, C, level, base.leader)
+
+
+def _protocol(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int) -> list[Challenge]:
+    """Mis-tuning of sizes aside: all sizes on the same tokens instead of the best size of every budget."""
+    change = "fixed tokens instead of the frontier"
+    return tried(
+        "another protocol",
+        change,
+        lambda: [answered(base, _again(table, base, C, level, seed, "fixed-tokens"), "another protocol", change)],
+    )
+
+
+def _counted(study: Study, base: Verdict, robust: dict[str, object], level: float) -> Challenge:
+    if robust["counting"] is None:
+        raise Refusal(str(robust["text"]))
+    axes = {axis.name: axis for axis in regions.axes(study.cells, study.drawn, study.frontier)}
+    names = study.frontier.families
+    ends = [names.index(str(name)) for name in (base.rival, base.leader)]
+    lead = regions.mean_gap(axes["flops_non_embedding"], *ends)
+    over = bool(base.winner is not None and lead < 0)
+    now = dataclasses.replace(base, value=lead, low=np.nan, high=np.nan, winner=None if over else base.winner)
+    row = answered(base, now, "counting", "compute without embedding and output", str(robust["text"]))
+    return dataclasses.replace(row, low=None, high=None)
+
+
+def _rates(base: Verdict, robust: dict[str, object]) -> list[Challenge]:
+    if base.winner is None:
+        return [refused("learning rates", "a penalty on the loss", "there is no winner that rates could overturn")]
+    share = -np.expm1(-base.low)
+    change = f"rates cost {base.rival} {share:.2%} of its loss in all runs"
+    return [penalty(change, base.low, (base.low, base.low), None, MARGIN, str(robust["text"]))]
+
+
+def _assumptions(answer: dict[str, object]) -> Sequence[str]:
+    return [
+        f"The unit is {answer['unit']}; families are compared at the best size of every budget",
+        f"Mis-tuned rates may cost {MARGIN:.1%}: smaller leads are not called",
+        "Runs that tuned the rates stay in when scored runs are left out",
+    ]

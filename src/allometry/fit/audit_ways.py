@@ -1,0 +1,222 @@
+"""Other ways to read the same runs: another law, another criterion, shared parameters, another way of counting."""
+
+# ruff: noqa: N806 - N, D and C are the letters of the field
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from allometry.fit import rows as tables
+from allometry.fit.cells import column
+from allometry.fit.challenge import Challenge, answered, refused, tried, unchanged
+from allometry.fit.criterion import Criterion
+from allometry.fit.estimate import fit
+from allometry.fit.laws._additive import Additive
+from allometry.fit.own import law_of
+from allometry.fit.rows import DERIVED, Rows
+from allometry.fit.sharing import share
+from allometry.fit.verdict import Case, Judged, common_place, judge, read_value, verdict_of
+from allometry.flow import Refusal
+
+# What else a law of this name may be replaced by; a floor pinned at 0 is tried for every law that has one.
+CURVES, PLANES = ("power", "power_floor"), ("chinchilla", "over_training")
+CRITERIA = (Criterion(delta=1e-3), Criterion(delta=None))  # Huber's of Besiroglu et al., 2024; least squares; both of ln loss
+WORDS = {"C": ("flop", "compute"), "N": ("param", "model_size", "model size", "non_emb", "noemb"), "D": ("token",)}
+NOT_COUNTS = ("per_", "ratio", "rate", "unique")  # of columns that have such a word and count something else
+ALIKE = 0.8  # rank correlation with the column in use, from which on another counts the same thing
+FACTOR = 1e-6  # spread of a ratio of two columns, below which they are the same up to a factor
+SHARED_DRAWS = 100
+
+
+def other_laws(judged: Judged, table: pd.DataFrame, names: Mapping[str, str], by: str | None) -> list[Challenge]:
+    case, law = judged.case, judged.case.law
+    found: list[Challenge] = []
+    others = PLANES if len(law.variables) > 1 else CURVES
+    for name in others:
+        if name != law.name:
+            other = law_of(name)
+            mapped = _mapped(case, other.variables, names)
+            found += tried(
+                "another law", other.equation, lambda o=other, m=mapped: _other_law(judged, table, o, m, by)  # type: ignore[misc]
+            )  # fmt: skip
+    if "E" in law.names and "power" not in others:
+        change = f"{law.name} without a floor (E = 0)"
+        found += tried("another law", change, lambda: _floorless(judged, change))
+    return found
+
+
+def _mapped(case: Case, variables: tuple[str, ...], names: Mapping[str, str]) -> dict[str, str]:
+    """The columns of another law: its only variable is the only one of this law, whatever that is called."""
+    if len(case.law.variables) == 1 and len(variables) == 1 and case.law.variables != variables:
+        kept = {role: name for role, name in names.items() if role != case.law.variables[0]}
+        return kept | {variables[0]: names.get(case.law.variables[0], case.law.variables[0])}
+    return dict(names)
+
+
+def _other_law(judged: Judged, table: pd.DataFrame, law: Any, names: dict[str, str], by: str | None) -> list[Challenge]:
+    read = tables.read(table, law.variables, by, names, mixed=True)
+    now = judge(dataclasses.replace(judged.case, read=read, law=law, criterion=law.criterion, pinned={}), judged.verdict.leader)
+    fixed = now.verdict.of == "exponent" and len(law.variables) > 1 and np.ptp(now.values[0]) < 1e-3
+    note = "this law holds the exponent fixed, whatever the data" if fixed else ""
+    return [answered(judged.verdict, now.verdict, "another law", law.equation, note)]
+
+
+def _floorless(judged: Judged, change: str) -> list[Challenge]:
+    now = judge(dataclasses.replace(judged.case, pinned={"E": 0.0}), judged.verdict.leader).verdict
+    return [answered(judged.verdict, now, "another law", change)]
+
+
+def other_criteria(judged: Judged) -> list[Challenge]:
+    found = []
+    for criterion in CRITERIA:
+        if criterion.text != judged.case.criterion.text:
+            case = dataclasses.replace(judged.case, criterion=criterion)
+            found += tried(
+                "another criterion",
+                criterion.text,
+                lambda c=case, t=criterion.text: [  # type: ignore[misc]
+                    answered(judged.verdict, judge(c, judged.verdict.leader).verdict, "another criterion", t)
+                ],
+            )
+    return found
+
+
+# One floor, one exponent
+
+
+def sharing(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
+    law = judged.case.law
+    if by is None or len(judged.case.read.groups) < 2:
+        return []
+    if not isinstance(law, Additive):
+        return [refused("shared parameters", "one floor or exponent", f"{law.name} is not a sum of powers")]
+    found = []
+    for name in law.names:
+        if name == "E" or name in law.exponents:
+            change = f"one {name} for all groups"
+            found += tried("shared parameters", change, lambda n=name, c=change: _shared(judged, table, names, by, n, c))  # type: ignore[misc]
+    return found
+
+
+def _shared(
+    judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str, name: str, change: str
+) -> list[Challenge]:
+    case = judged.case
+    try:
+        said = share(table, (name,), law=case.law, by=by, columns=names, level=case.level).text
+    except Refusal as refusal:
+        said = f"whether they differ is not known: {refusal}"
+    draws = min(case.draws, SHARED_DRAWS)
+    joint = fit(
+        table, law=case.law, by=by, columns=names, shared=(name,), draws=draws, seed=case.seed, level=case.level, mixed=True
+    )
+    samples = [one.samples for one in joint]
+    values = tuple(read_value(case, sample) for sample in samples)
+    now = verdict_of(case, samples, values, judged.verdict.leader)
+    return [answered(judged.verdict, now, "shared parameters", change, said)]
+
+
+# Counting
+
+
+def counting(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
+    """Every other column of FLOPs, parameters or tokens in the table, and 6 N D against FLOPs that were given."""
+    variables = judged.case.law.variables
+    ways = _ways(table, variables, names) if set(variables) & {"N", "D", "C", "M"} else []
+    if not ways:
+        return [refused("counting", "another way", "the table has no other column of FLOPs, parameters or tokens")]
+    found = []
+    for change, columns, other in ways:
+        found += tried("counting", change, lambda c=change, m=columns, o=other: [_counted(judged, o, m, by, c)])  # type: ignore[misc]
+    return found
+
+
+Way = tuple[str, dict[str, str], pd.DataFrame]
+
+
+def _ways(table: pd.DataFrame, variables: tuple[str, ...], names: dict[str, str]) -> list[Way]:
+    """What is counted otherwise, in words; the columns; the table, with a column more where one is derived."""
+    have = {role: names.get(role, role) for role in ("N", "D", "C")}
+    given = {role: name for role, name in have.items() if name in table}
+    kinds = {role: _counts(table, role, have) for role in have}
+    ways: list[Way] = []
+    # Parameters: read by the law, or through C = 6 N D, or D = C / (6 N), or M = D / N.
+    for role in ("N", "D"):
+        read = role in variables or ("C" in variables and "C" not in given) or "M" in variables
+        for name in kinds[role] if read and role in given else ():
+            ways.append((f"{role} is {name} instead of {given[role]}", names | {role: name}, table))
+    if "C" in variables or ({"N", "D"} & set(variables) and len(given) == 2 and "C" in given):
+        used = given.get("C", "6 N D")
+        ways += [(f"C is {name} instead of {used}", names | {"C": name}, table) for name in kinds["C"]]
+    if "C" in variables and "C" in given:
+        sizes = ([given["N"]] if "N" in given else []) + kinds["N"]
+        tokens = ([given["D"]] if "D" in given else []) + kinds["D"]
+        for size in sizes:
+            for token in tokens[:1]:
+                title = f"6 x {size} x {token}"
+                product = 6 * column(table, size) * column(table, token)
+                ways.append((f"C is {title} instead of {given['C']}", names | {"C": title}, table.assign(**{title: product})))
+    if set(variables) == {"N", "D"} and {"N", "D", "C"} <= set(given):
+        title = f"{given['C']} / (6 x {given['N']})"
+        D = column(table, given["C"]) / (6 * column(table, given["N"]))
+        ways.append((f"D is {title} instead of {given['D']}", names | {"D": title}, table.assign(**{title: D})))
+    return ways
+
+
+def _counts(table: pd.DataFrame, role: str, have: Mapping[str, str]) -> list[str]:
+    """Other columns that count the same thing as a role: by their name, and by the order in which they put the runs."""
+    found = []
+    used = column(table, have[role]) if have[role] in table else None
+    for name in (str(name) for name in table.columns):
+        low = name.lower()
+        named = name.startswith(f"{role}_") or any(word in low for word in WORDS[role])
+        others = any(word in low for other in WORDS if other != role for word in WORDS[other])
+        if name in have.values() or not named or others or any(word in low for word in NOT_COUNTS):
+            continue
+        values = column(table, name)
+        if not (np.isfinite(values) & (values > 0)).any():
+            continue
+        if used is None or pd.Series(values).corr(pd.Series(used), method="spearman") > ALIKE:
+            found.append(name)
+    return found
+
+
+def _counted(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None, change: str) -> Challenge:
+    case = judged.case
+    read = tables.read(table, case.law.variables, by, names, mixed=True)
+    factor = _factor(case.read, read)
+    if factor:
+        return unchanged(judged.verdict, "counting", change, f"the same up to {factor}, which moves nothing")
+    lost = len(case.read.loss) - len(read.loss)
+    note = f"{lost} rows have no such number" if lost > 0 else ""
+    place = common_place(read) * case.place / common_place(case.read)
+    now = judge(dataclasses.replace(case, read=read, place=place), judged.verdict.leader).verdict
+    return answered(judged.verdict, now, "counting", change, note)
+
+
+def _factor(one: Rows, other: Rows) -> str:
+    """The factors between two ways of counting where each is one number; empty where a ratio varies."""
+    if len(one.loss) != len(other.loss):
+        return ""
+    ratios = {name: np.log(other.columns[name] / one.columns[name]) for name in one.columns}
+    if any(np.ptp(ratio) > FACTOR for ratio in ratios.values()):
+        return ""
+    return "the factor " + " and ".join(f"{np.exp(ratio.mean()):.3g} in {name}" for name, ratio in ratios.items())
+
+
+def assumptions(read: Rows, judged: Judged) -> list[str]:
+    """What the verdict takes for granted."""
+    case = judged.case
+    found = list(read.assumptions)
+    if len(case.law.variables) > 1:
+        found.append(f"The best split of {case.place:.3g} FLOPs is taken under {DERIVED['C'][2]}")
+    if len(read.groups) > 1:
+        found.append(f"Groups are compared by the law {case.law.equation}, each with its own parameters, at {case.place:.3g}")
+        found.append("All groups are equally well tuned: nothing in the table says so")
+    found.append(f"The criterion is a {case.criterion.text}")
+    if (read.run == np.arange(len(read.run))).all():
+        found.append("Every row is a run of its own")
+    return found

@@ -1,0 +1,265 @@
+"""Verdict: what a table of runs says at a glance, and how surely; the audit asks what would overturn it.
+
+Groups: which has the lowest loss at a place (FLOPs, or the variable of the law), by how much in ln loss over its nearest
+rival. One group: the exponent of its law, or, for a law of N and D, the exponent of the best N in C. For laws of N and D the
+loss at C FLOPs is that of the best split under C = 6 N D.
+"""
+
+# ruff: noqa: N803, N806 - N, D and C are the letters of the field
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from allometry.fit.criterion import LN, Criterion
+from allometry.fit.differences import interval
+from allometry.fit.laws._additive import Additive
+from allometry.fit.laws._law import Law
+from allometry.fit.pose import Posed, pose
+from allometry.fit.refusals import TooFewPoints
+from allometry.fit.resample import resample
+from allometry.fit.rows import Rows
+from allometry.fit.search import Found, again, search
+from allometry.flow import Refusal
+
+CANNOT = "cannot tell"
+TOKENS = (1e-4, 1e8)  # D / N between which the best split is looked for
+KEPT = 6  # starts that are followed: the estimate of the whole table is searched by `fit` as well
+
+Samples = Mapping[str, Float[np.ndarray, " sets"]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """`value` is a lead in ln loss (of `leader` over `rival`), or the exponent where there is one group."""
+
+    value: float
+    low: float
+    high: float
+    leader: str | None = None  # None: there is one group
+    rival: str | None = None
+    winner: str | None = None  # None: cannot tell, or one group
+    N: tuple[float, float, float] | None = None  # best N at the place: value, low, high
+
+    @property
+    def of(self) -> str:
+        return "exponent" if self.leader is None else "lead"
+
+    @property
+    def said(self) -> str:
+        return f"{self.value:.3g}" if self.leader is None else self.winner or CANNOT
+
+    def overturned_by(self, other: "Verdict") -> bool:
+        """Groups: another one is named, or none any more, or one where none was. One group: outside this interval."""
+        if self.leader is None:
+            return not self.low <= other.value <= self.high
+        return self.winner != other.winner
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Below and above which a value overturns, if its interval is as wide as this one."""
+        if self.leader is None:
+            return self.low, self.high
+        if self.winner is not None:
+            return self.value - self.low, np.inf
+        return self.value - self.high, self.value - self.low
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One table read in one way, with the law and the criterion that it is judged by."""
+
+    read: Rows
+    law: Law
+    criterion: Criterion
+    pinned: Mapping[str, float]
+    place: float  # of the law's variable, or FLOPs
+    level: float
+    draws: int
+    seed: int
+
+    def only(self, kept: Bool[np.ndarray, " rows"]) -> "Case":
+        """Without some rows. Groups that lose all theirs stay, and are refused when they are judged."""
+        read = self.read
+        part = dataclasses.replace(
+            read,
+            group=read.group[kept],
+            run=read.run[kept],
+            columns={name: values[kept] for name, values in read.columns.items()},
+            loss=read.loss[kept],
+            labels=tuple(label for label, keep in zip(read.labels, kept, strict=True) if keep),
+        )
+        return dataclasses.replace(self, read=part)
+
+    def instead(self, loss: Float[np.ndarray, " rows"]) -> "Case":
+        return dataclasses.replace(self, read=dataclasses.replace(self.read, loss=loss))
+
+    def data(self, index: int) -> tuple[dict[str, Float[np.ndarray, " rows"]], Float[np.ndarray, " rows"]]:
+        here = self.read.group == index
+        return {name: values[here] for name, values in self.read.columns.items()}, self.read.loss[here]
+
+    def enough(self, index: int, kept: Bool[np.ndarray, " rows"]) -> bool:
+        """Are these rows of a group more than its parameters, with two values of every variable?"""
+        free = len(self.law.parameters) - len(self.pinned)
+        columns, _ = self.data(index)
+        return int(kept.sum()) > free and all(len(np.unique(values[kept])) > 1 for values in columns.values())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """The fits of all groups, with what the verdict is read from: for each group one value and its draws."""
+
+    case: Case
+    posed: tuple[Posed, ...]
+    found: tuple[Found, ...]
+    values: tuple[Float[np.ndarray, " sets"], ...]
+    verdict: Verdict
+
+
+def judge(case: Case, leader: str | None = None) -> Judged:
+    """Fit every group and say the verdict. `leader` is whose lead is measured (default: the one with the lowest loss)."""
+    generator = np.random.default_rng(case.seed)
+    posed, found, samples = [], [], []
+    for index, group in enumerate(case.read.groups):
+        columns, loss = case.data(index)
+        if not case.enough(index, np.ones(len(loss), dtype=bool)):
+            raise TooFewPoints(
+                f"{group} has {len(loss)} rows left for the {len(case.law.parameters) - len(case.pinned)} parameters of "
+                f"{case.law.name}, or one value of a variable. Add runs, or use a law with fewer parameters."
+            )
+        one = pose(case.law, columns, case.criterion, case.pinned)
+        best = search(one, loss, np.ones(len(loss)), kept=KEPT)
+        fitted = one.model.predicted(best.values[None])[0]
+        run = case.read.run[case.read.group == index]
+        drawn, weights, _ = resample(loss, fitted, run, one.free, case.draws, case.criterion.of, generator)
+        posed.append(one)
+        found.append(best)
+        samples.append(one.named(np.concatenate([best.values[None], again(one, drawn, weights, best)])))
+    values = tuple(read_value(case, sample) for sample in samples)
+    return Judged(
+        case=case,
+        posed=tuple(posed),
+        found=tuple(found),
+        values=values,
+        verdict=verdict_of(case, samples, values, leader),
+    )
+
+
+def verdict_of(
+    case: Case, samples: list[Samples], values: tuple[Float[np.ndarray, " sets"], ...], leader: str | None = None
+) -> Verdict:
+    """From the draws of every group. A winner beats each of the others at the level."""
+    groups, level = case.read.groups, case.level
+    if len(groups) == 1:
+        size = _three(np.exp(best_size(case.law, samples[0], case.place)[0]), level) if splits(case.law) else None
+        value, low, high = _three(values[0], level)
+        return Verdict(value=value, low=low, high=high, N=size)
+    best = int(np.argmin([value[0] for value in values]))
+    first = best if leader is None else groups.index(leader)
+    winner = groups[best] if nearest(values, best, level)[1][1] > 0 else None
+    rival, (value, low, high) = nearest(values, first, level)
+    return Verdict(value=value, low=low, high=high, leader=groups[first], rival=groups[rival], winner=winner)
+
+
+def nearest(
+    values: tuple[Float[np.ndarray, " sets"], ...], leader: int, level: float
+) -> tuple[int, tuple[float, float, float]]:
+    """The rival that is least surely behind, and the lead over it."""
+    leads = {other: _three(values[other] - values[leader], level) for other in range(len(values)) if other != leader}
+    rival = min(leads, key=lambda other: leads[other][1])
+    return rival, leads[rival]
+
+
+def _three(sample: Float[np.ndarray, " sets"], level: float) -> tuple[float, float, float]:
+    low, high = interval(np.where(np.isnan(sample[1:]), np.inf, sample[1:]), level) if len(sample) > 1 else (sample[0],) * 2
+    return float(sample[0]), float(low), float(high)
+
+
+def splits(law: Law) -> bool:
+    """Is it a law of N and D, in whatever form, so that compute can be split between them?"""
+    return len(law.variables) == 2 and set(law.variables) <= {"N", "D", "C", "M"}
+
+
+def read_value(case: Case, samples: Samples) -> Float[np.ndarray, " sets"]:
+    """ln loss at the place where groups are compared; the exponent where there is one."""
+    law, place = case.law, case.place
+    if len(case.read.groups) == 1:
+        if splits(law):
+            return (best_size(law, samples, place * np.e)[0] - best_size(law, samples, place / np.e)[0]) / 2
+        if isinstance(law, Additive) and len(law.exponents) == 1:
+            return samples[law.exponents[0]]
+        ends = [np.log(np.asarray(law.predict(samples, {law.variables[0]: place * step}))) for step in (0.99, 1.01)]
+        return (ends[0] - ends[1]) / np.log(1.01 / 0.99)
+    if splits(law):
+        return best_size(law, samples, place)[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.log(np.asarray(law.predict(samples, {law.variables[0]: np.asarray(place)}), dtype=float))
+    return np.broadcast_to(value, len(next(iter(samples.values()))))
+
+
+def best_size(law: Law, samples: Samples, C: float) -> tuple[Float[np.ndarray, " sets"], Float[np.ndarray, " sets"]]:
+    """ln N of the lowest loss with C = 6 N D, and ln of that loss: a grid, twice made finer, then a parabola."""
+    wide = {name: np.asarray(value)[:, None] for name, value in samples.items()}
+    sets = len(next(iter(wide.values())))
+    middle = np.full(sets, np.log(C / 6) / 2 - np.log(TOKENS[0] * TOKENS[1]) / 4)
+    reach = np.log(TOKENS[1] / TOKENS[0]) / 4
+    for steps in (121, 31, 31):
+        around = np.linspace(-reach, reach, steps)
+        x = middle[:, None] + around
+        heights = _along(law, wide, x, C)
+        best = np.clip(heights.argmin(1), 1, steps - 2)
+        middle, reach = x[np.arange(sets), best], around[1] - around[0]
+    left, low, right = (heights[np.arange(sets), best + shift] for shift in (-1, 0, 1))
+    bend = left + right - 2 * low
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.where(bend > 0, np.clip((left - right) / (2 * bend), -1, 1), 0.0)
+    return middle + off * reach, low - off * (left - right) / 4
+
+
+def _along(law: Law, samples: Samples, ln_N: Float[np.ndarray, "sets steps"], C: float) -> Float[np.ndarray, "sets steps"]:
+    N = np.exp(ln_N)
+    D = C / (6 * N)
+    places = {"N": N, "D": D, "C": np.full(N.shape, C), "M": D / N}
+    with np.errstate(all="ignore"):
+        predicted = np.log(np.asarray(law.predict(samples, {name: places[name] for name in law.variables}), dtype=float))
+    return np.where(np.isnan(predicted), np.inf, predicted)
+
+
+def flops_of(read: Rows) -> Float[np.ndarray, " rows"]:
+    """What a row cost, or the only variable of a law."""
+    columns = read.columns
+    if "C" in columns or len(columns) == 1:
+        return columns.get("C", next(iter(columns.values())))
+    if {"N", "D"} <= set(columns):
+        return 6 * columns["N"] * columns["D"]
+    if {"N", "M"} <= set(columns):
+        return 6 * columns["N"] ** 2 * columns["M"]
+    return 6 * columns["D"] ** 2 / columns["M"]
+
+
+def sizes_of(read: Rows) -> Float[np.ndarray, " rows"]:
+    """The parameters of a row where the law knows them, else what it cost."""
+    columns = read.columns
+    if len(columns) == 1 or "N" in columns:
+        return columns.get("N", next(iter(columns.values())))
+    if {"C", "M"} <= set(columns):
+        return np.sqrt(columns["C"] / (6 * columns["M"]))
+    return columns["C"] / (6 * columns["D"]) if "C" in columns else columns["D"] / columns["M"]
+
+
+def common_place(read: Rows) -> float:
+    """The largest that all groups have run."""
+    cost = flops_of(read)
+    return float(min(cost[read.group == index].max() for index in range(len(read.groups))))
+
+
+def check_law(law: Law) -> None:
+    if law.of != LN and law.observed != "loss":
+        raise Refusal(f"audit() reads laws of the loss; {law.name} is of {law.observed}. Use power_floor or chinchilla.")
+    if len(law.variables) > 1 and not splits(law):
+        raise Refusal(
+            f"audit() reads laws of one variable, or of N and D; {law.name} reads {', '.join(law.variables)}. "
+            "Use power_floor or chinchilla."
+        )
