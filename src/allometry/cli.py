@@ -117,7 +117,9 @@ def run(
 
 @app.command()
 def calibrate(
-    family: Annotated[str, typer.Option(help="The architecture that is copied: a name, or path/to/file.py:Class.")] = "transformer",
+    family: Annotated[
+        str, typer.Option(help="The architecture that is copied: a name, or path/to/file.py:Class.")
+    ] = "transformer",
     studies: Annotated[int, typer.Option(help="Studies of each kind.")] = 20,
     bill: Annotated[float, typer.Option(help="What the worse copy is charged, in times the FLOPs that it takes.")] = 1.5,
     data: Annotated[str, typer.Option("--data", help="Files with commas between, or stdlib.")] = "stdlib",

@@ -136,7 +136,9 @@ class Studies:
     def __init__(self, console: Console, quiet: bool, total: int) -> None:
         self.console, self.lines = console, not quiet and not console.is_terminal
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[said]}"))
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or self.lines)
+        self._progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or self.lines
+        )
         self._bar = self._progress.add_task("studies", total=total, said="")
         self._name = ""
 

@@ -154,7 +154,7 @@ def audit(
     )
     judged = judge(case)
     made = left_out(judged, table, names, by)
-    made += other_laws(judged, table, names, by) + other_criteria(judged)
+    made += other_laws(judged) + other_criteria(judged)
     made += sharing(judged, table, names, by) + counting(judged, table, names, by) + rates(judged)
     return Audit(
         verdict=judged.verdict,
@@ -176,9 +176,8 @@ def _said(verdict: Verdict, case: Case) -> str:
                 f"{CANNOT.capitalize()}: at {place}, {verdict.leader} has the lowest loss, but is ahead of {verdict.rival} by "
                 f"{verdict.value:.4g} {ends} in ln loss only."
             )
-        return (
-            f"{verdict.winner} has the lowest loss at {place}, ahead of {verdict.rival} by {verdict.value:.4g} {ends} in ln loss."
-        )
+        lead = f"{verdict.value:.4g} {ends} in ln loss"
+        return f"{verdict.winner} has the lowest loss at {place}, ahead of {verdict.rival} by {lead}."
     if not splits(case.law):
         return f"The exponent is {verdict.value:.4g} {ends} ({case.law.equation})."
     assert verdict.N is not None

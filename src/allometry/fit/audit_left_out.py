@@ -13,16 +13,15 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from allometry.fit import diagnosis
-from allometry.fit.challenge import Challenge, answered, refused, tried
+from allometry.fit.challenge import Challenge, answered, tried, unchanged
 from allometry.fit.criterion import LN
-from allometry.fit.profile import scale
 from allometry.fit.refusals import TooFewPoints
 from allometry.fit.rollout import rollout
 from allometry.fit.search import again
-from allometry.fit.verdict import Case, Judged, Verdict, flops_of, judge, read_value, sizes_of
+from allometry.fit.verdict import Case, Judged, Verdict, flops_of, read_value, sizes_of
 
 EXACT = 300  # runs of one group that are all left out in turn; of more, the most influential ones
-REFITTED = 8  # runs that come nearest to overturning, and get their own draws
+SURE, REFITTED = 3, 8  # runs that come nearest to overturning get their own draws: always, and at most
 TOGETHER = 10  # runs, or a tenth of them, are the most that are left out together
 STEPS = 4  # refits in search of that number
 FEW = 10  # values of a variable, up to which the ends of a range are one value; of more, a fifth
@@ -62,7 +61,7 @@ def influences(judged: Judged) -> tuple[list[Influence], int]:
         chosen = _influential(judged, index, possible)
         if not chosen:
             continue
-        posed, best = judged.posed[index], judged.found[index]
+        posed, best = judged.parts[index].posed, judged.parts[index].found
         weights = np.array([(run != name).astype(float) for name in chosen])
         values = again(posed, np.repeat(loss[None], len(chosen), axis=0), weights, best)
         moved = np.tile(base, (len(chosen), 1))
@@ -92,7 +91,7 @@ def _influential(judged: Judged, index: int, runs: list[int]) -> list[int]:
     """By leverage times residual, to first order what a run pulls at."""
     if len(runs) <= EXACT:
         return runs
-    case, posed, best = judged.case, judged.posed[index], judged.found[index]
+    case, posed, best = judged.case, judged.parts[index].posed, judged.parts[index].found
     _, loss = case.data(index)
     predicted, slopes = posed.model.slopes(best.values[None])
     scaled = slopes[0] / predicted[0][:, None] if case.criterion.of == LN else slopes[0]
@@ -108,7 +107,7 @@ def _without(judged: Judged, gone: list[Influence]) -> Verdict:
     kept = np.ones(len(read.loss), dtype=bool)
     for one in gone:
         kept &= ~((read.run == one.run) & (read.group == one.group))
-    return judge(judged.case.only(kept), judged.verdict.leader).verdict
+    return judged.again(judged.case.only(kept))
 
 
 def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Challenge]:
@@ -119,13 +118,16 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
         )
     base, count = judged.verdict, len(found)
     down, up = base.limits
-    order = sorted(found, key=lambda one: max(one.change - (up - base.value), (down - base.value) - one.change), reverse=True)
-    refits = {one.name: _without(judged, [one]) for one in order[:REFITTED]}
-    over = {one.name: _overturns(base, refits[one.name], count, judged.case.level) for one in order[:REFITTED]}
-    moved = [one for one in order[REFITTED:] if not down <= base.value + one.change <= up]
-    number = sum(over.values()) + len(moved)
+    order = sorted(
+        found, key=lambda one: max(one.change - (up - base.value), (down - base.value) - one.change), reverse=True
+    )
+    beyond = [one for one in order if not down <= base.value + one.change <= up]
+    near = order[: min(max(SURE, len(beyond)), REFITTED)]
+    refits = {one.name: _without(judged, [one]) for one in near}
+    over = {name: _overturns(base, now, count, judged.case.level) for name, now in refits.items()}
+    number = sum(over.values()) + len(beyond[REFITTED:])
     ends = [base.value + one.change for one in found]
-    worst = next((one for one in order[:REFITTED] if over[one.name]), order[0])
+    worst = next((one for one in near if over[one.name]), near[0])
     note = f"{number} of {count} runs overturn it alone; without one run it is {min(ends):.4g} to {max(ends):.4g}"
     if impossible:
         note += f"; {impossible} runs cannot be left out, as too few would remain in their group"
@@ -194,13 +196,13 @@ def _far(judged: Judged) -> list[Challenge]:
     case, kept = judged.case, np.ones(len(judged.case.read.loss), dtype=bool)
     for index in range(len(case.read.groups)):
         _, loss = case.data(index)
-        posed = judged.posed[index]
-        predicted = posed.model.predicted(judged.found[index].values[None])[0]
+        posed = judged.parts[index].posed
+        predicted = posed.model.predicted(judged.parts[index].found.values[None])[0]
         residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
         kept[np.flatnonzero(case.read.group == index)[diagnosis.far_above(residual, posed.free)]] = False
     if kept.all():
-        return [refused("runs far above the law", "left out", "no run lies far above its law")]
-    now = judge(case.only(kept), judged.verdict.leader).verdict
+        return [unchanged(judged.verdict, "runs far above the law", "left out", "there are none")]
+    now = judged.again(case.only(kept))
     gone = np.flatnonzero(~kept)
     names = "; ".join(case.read.labels[row] + _where(case, row) for row in gone[:5]) + ("; ..." if len(gone) > 5 else "")
     return [answered(judged.verdict, now, "runs far above the law", f"{len(gone)} left out", names)]
@@ -225,7 +227,7 @@ def _ends(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | 
 
 def _end(judged: Judged, values: Float[np.ndarray, " rows"], end: str, kind: str) -> Challenge:
     gone = at_end(judged.case, values, end)
-    now = judge(judged.case.only(~gone), judged.verdict.leader).verdict
+    now = judged.again(judged.case.only(~gone))
     span = f"{values[gone].min():.3g} to {values[gone].max():.3g}"
     return answered(judged.verdict, now, kind, f"{int(gone.sum())} rows left out, of {span}")
 

@@ -12,7 +12,7 @@ from allometry.fit.audit_left_out import at_end
 from allometry.fit.challenge import Challenge, answered, penalty, tried
 from allometry.fit.refusals import CannotTell
 from allometry.fit.search import again
-from allometry.fit.verdict import Judged, judge, read_value, sizes_of
+from allometry.fit.verdict import Judged, read_value, sizes_of
 
 SMALL = 0.01  # ln loss: a penalty that tuned studies do not rule out; compare() allows 0.002 where rates were swept
 PENALTIES = np.linspace(0.0, 0.2, 41)  # ln loss
@@ -32,10 +32,13 @@ def _leads(judged: Judged) -> list[Challenge]:
         found.append(penalty(change, at, ends, verdict, SMALL, note))
 
     if base.winner is None:
-        if low < 0:
-            add(f"rates cost {leader} {_share(-low)} of its loss in all runs", -low, (-low, -low), leader)
-        add(f"rates cost {rival} {_share(high)} of its loss in all runs", high, (high, high), rival)
-        return found
+        # As long as rates are as unsure as that, "cannot tell" is all the more right: these do not overturn it.
+        note = "that one would then be named"
+        ends = {leader: max(-low, 0.0), rival: high}
+        return [
+            penalty(f"rates cost {name} {_share(end)} of its loss in all runs", end, (end, end), name, 0.0, note)
+            for name, end in ends.items()
+        ]
     add(f"rates cost {rival} {_share(low)} of its loss in all runs", low, (low, low), None, "the smallest that does")
     note = "its estimate is the lower one from here on"
     add(f"rates cost {rival} {_share(value)} of its loss in all runs", value, (low, high), None, note)
@@ -58,7 +61,9 @@ def _largest(judged: Judged) -> Challenge:
     leads = base.value + moved - judged.values[index][0]
     at = _crossing(leads, base.value - base.low, -1)
     if at is None:
-        raise CannotTell(f"mis-tuned by up to {_share(PENALTIES[-1])}, the {int(last.sum())} largest runs do not overturn it")
+        raise CannotTell(
+            f"mis-tuned by up to {_share(PENALTIES[-1])}, the {int(last.sum())} largest runs do not overturn it"
+        )
     change = f"rates cost {base.rival} {_share(at)} of its loss in its {int(last.sum())} largest runs"
     return penalty(change, at, (at, at), None, SMALL, "if the interval of the lead is as wide as before")
 
@@ -66,9 +71,9 @@ def _largest(judged: Judged) -> Challenge:
 def _refitted(judged: Judged, index: int, penalties: Float[np.ndarray, "sets rows"]) -> Float[np.ndarray, " sets"]:
     """The value of one group after its losses are made better by `penalties` (ln)."""
     _, loss = judged.case.data(index)
-    posed = judged.posed[index]
+    part = judged.parts[index]
     lower = loss * np.exp(-penalties)
-    return read_value(judged.case, posed.named(again(posed, lower, np.ones(lower.shape), judged.found[index])))
+    return read_value(judged.case, part.posed.named(again(part.posed, lower, np.ones(lower.shape), part.found)))
 
 
 def _crossing(values: Float[np.ndarray, " sets"], limit: float, sign: int) -> float | None:
@@ -92,7 +97,7 @@ def _exponents(judged: Judged) -> list[Challenge]:
         found += tried(
             "learning rates",
             change,
-            lambda one=lower, c=change: [answered(base, judge(one).verdict, "learning rates", c)],  # type: ignore[misc]
+            lambda one=lower, c=change: [answered(base, judged.again(one), "learning rates", c)],  # type: ignore[misc]
         )
     x = np.log(size)
     share = (x - x.min()) / (x.max() - x.min())
@@ -102,9 +107,8 @@ def _exponents(judged: Judged) -> list[Challenge]:
         reached = [place for place in places if place is not None]
         words = f"a penalty that grows with ln size, to {{}} at the {end}"
         if not reached:
-            change = words.format(_share(PENALTIES[-1]))
-            found.append(answered(base, judge(case.instead(case.read.loss * np.exp(-PENALTIES[-1] * shape))).verdict,
-                                  "learning rates", change))  # fmt: skip
+            lower = case.instead(case.read.loss * np.exp(-PENALTIES[-1] * shape))
+            found.append(answered(base, judged.again(lower), "learning rates", words.format(_share(PENALTIES[-1]))))
             continue
         at = min(reached)
         moved = float(np.interp(at, PENALTIES, values))

@@ -37,7 +37,9 @@ def audit_study(table: pd.DataFrame, *, C: float | None, level: float, draws: in
     findings = [warning["text"] for warning in answer["warnings"] if warning["kind"] not in left]
     challenges = _without(table, base, C, level, seed) + _protocol(table, base, C, level, seed)
     if base.leader is not None:
-        challenges += tried("counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], level)])
+        challenges += tried(
+            "counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], level)]
+        )
         challenges += _rates(base, answer["robust"])
     return base, _said(base, study, C), challenges, exclusions, _assumptions(answer), findings
 
@@ -106,7 +108,9 @@ def _without(table: pd.DataFrame, base: Verdict, C: float | None, level: float, 
     return found
 
 
-def _again(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int, protocol: str = "frontier") -> Verdict:
+def _again(
+    table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int, protocol: str = "frontier"
+) -> Verdict:
     study = measure(table, level=level, count=FEW, seed=seed, protocol=protocol)
     return _verdict(study, C, level, base.leader)
 

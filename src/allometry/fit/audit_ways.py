@@ -4,7 +4,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,70 +14,64 @@ from allometry.fit.challenge import Challenge, answered, refused, tried, unchang
 from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
 from allometry.fit.laws._additive import Additive
+from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.rows import DERIVED, Rows
 from allometry.fit.sharing import share
-from allometry.fit.verdict import Case, Judged, common_place, judge, read_value, verdict_of
+from allometry.fit.verdict import CHALLENGE_DRAWS, Judged, common_place, flops_of, read_value, sizes_of, verdict_of
 from allometry.flow import Refusal
 
 # What else a law of this name may be replaced by; a floor pinned at 0 is tried for every law that has one.
 CURVES, PLANES = ("power", "power_floor"), ("chinchilla", "over_training")
-CRITERIA = (Criterion(delta=1e-3), Criterion(delta=None))  # Huber's of Besiroglu et al., 2024; least squares; both of ln loss
+CRITERIA = (
+    Criterion(delta=1e-3),
+    Criterion(delta=None),
+)  # Huber's of Besiroglu et al., 2024; least squares; both of ln loss
 WORDS = {"C": ("flop", "compute"), "N": ("param", "model_size", "model size", "non_emb", "noemb"), "D": ("token",)}
 NOT_COUNTS = ("per_", "ratio", "rate", "unique")  # of columns that have such a word and count something else
 ALIKE = 0.8  # rank correlation with the column in use, from which on another counts the same thing
 FACTOR = 1e-6  # spread of a ratio of two columns, below which they are the same up to a factor
-SHARED_DRAWS = 100
 
 
-def other_laws(judged: Judged, table: pd.DataFrame, names: Mapping[str, str], by: str | None) -> list[Challenge]:
-    case, law = judged.case, judged.case.law
+def other_laws(judged: Judged) -> list[Challenge]:
+    law = judged.case.law
     found: list[Challenge] = []
     others = PLANES if len(law.variables) > 1 else CURVES
-    for name in others:
-        if name != law.name:
-            other = law_of(name)
-            mapped = _mapped(case, other.variables, names)
-            found += tried(
-                "another law", other.equation, lambda o=other, m=mapped: _other_law(judged, table, o, m, by)  # type: ignore[misc]
-            )  # fmt: skip
+    for other in (law_of(name) for name in others if name != law.name):
+        found += tried("another law", other.equation, lambda o=other: [_other_law(judged, o)])  # type: ignore[misc]
     if "E" in law.names and "power" not in others:
         change = f"{law.name} without a floor (E = 0)"
-        found += tried("another law", change, lambda: _floorless(judged, change))
+        case = dataclasses.replace(judged.case, pinned={"E": 0.0})
+        found += tried("another law", change, lambda: [answered(judged.verdict, judged.again(case), "another law", change)])
     return found
 
 
-def _mapped(case: Case, variables: tuple[str, ...], names: Mapping[str, str]) -> dict[str, str]:
-    """The columns of another law: its only variable is the only one of this law, whatever that is called."""
-    if len(case.law.variables) == 1 and len(variables) == 1 and case.law.variables != variables:
-        kept = {role: name for role, name in names.items() if role != case.law.variables[0]}
-        return kept | {variables[0]: names.get(case.law.variables[0], case.law.variables[0])}
-    return dict(names)
-
-
-def _other_law(judged: Judged, table: pd.DataFrame, law: Any, names: dict[str, str], by: str | None) -> list[Challenge]:
-    read = tables.read(table, law.variables, by, names, mixed=True)
-    now = judge(dataclasses.replace(judged.case, read=read, law=law, criterion=law.criterion, pinned={}), judged.verdict.leader)
-    fixed = now.verdict.of == "exponent" and len(law.variables) > 1 and np.ptp(now.values[0]) < 1e-3
+def _other_law(judged: Judged, law: Law) -> Challenge:
+    """The same rows: the only variable of a law is that of the other; of N, D, C and M all follow from two."""
+    case, read = judged.case, judged.case.read
+    if len(law.variables) == 1:
+        columns = dict(zip(law.variables, read.columns.values(), strict=True))
+    else:
+        C, N = flops_of(read), sizes_of(read)
+        D = read.columns.get("D", C / (6 * N))
+        columns = {name: value for name, value in {"N": N, "D": D, "C": C, "M": D / N}.items() if name in law.variables}
+    read = dataclasses.replace(read, columns=columns)
+    now = judged.again(dataclasses.replace(case, read=read, law=law, criterion=law.criterion, pinned={}))
+    fixed = now.of == "exponent" and len(law.variables) > 1 and now.high - now.low < 1e-3
     note = "this law holds the exponent fixed, whatever the data" if fixed else ""
-    return [answered(judged.verdict, now.verdict, "another law", law.equation, note)]
-
-
-def _floorless(judged: Judged, change: str) -> list[Challenge]:
-    now = judge(dataclasses.replace(judged.case, pinned={"E": 0.0}), judged.verdict.leader).verdict
-    return [answered(judged.verdict, now, "another law", change)]
+    return answered(judged.verdict, now, "another law", law.equation, note)
 
 
 def other_criteria(judged: Judged) -> list[Challenge]:
     found = []
     for criterion in CRITERIA:
-        if criterion.text != judged.case.criterion.text:
+        if criterion != judged.case.criterion:
             case = dataclasses.replace(judged.case, criterion=criterion)
             found += tried(
                 "another criterion",
                 criterion.text,
                 lambda c=case, t=criterion.text: [  # type: ignore[misc]
-                    answered(judged.verdict, judge(c, judged.verdict.leader).verdict, "another criterion", t)
+                    answered(judged.verdict, judged.again(c), "another criterion", t)
                 ],
             )
     return found
@@ -93,30 +86,32 @@ def sharing(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str 
         return []
     if not isinstance(law, Additive):
         return [refused("shared parameters", "one floor or exponent", f"{law.name} is not a sum of powers")]
+    # Whether all groups share them is another question: the verdict is between two.
+    two = table[table[by].astype(str).isin([judged.verdict.leader, judged.verdict.rival])]
     found = []
     for name in law.names:
         if name == "E" or name in law.exponents:
-            change = f"one {name} for all groups"
-            found += tried("shared parameters", change, lambda n=name, c=change: _shared(judged, table, names, by, n, c))  # type: ignore[misc]
+            change = f"one {name} for {judged.verdict.leader} and {judged.verdict.rival}"
+            found += tried("shared parameters", change, lambda n=name, c=change: [_shared(judged, two, names, by, n, c)])  # type: ignore[misc]
     return found
 
 
-def _shared(
-    judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str, name: str, change: str
-) -> list[Challenge]:
+def _shared(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str, name: str, change: str) -> Challenge:
     case = judged.case
     try:
         said = share(table, (name,), law=case.law, by=by, columns=names, level=case.level).text
     except Refusal as refusal:
         said = f"whether they differ is not known: {refusal}"
-    draws = min(case.draws, SHARED_DRAWS)
+    draws = min(case.draws, CHALLENGE_DRAWS)
     joint = fit(
         table, law=case.law, by=by, columns=names, shared=(name,), draws=draws, seed=case.seed, level=case.level, mixed=True
     )
     samples = [one.samples for one in joint]
     values = tuple(read_value(case, sample) for sample in samples)
-    now = verdict_of(case, samples, values, judged.verdict.leader)
-    return [answered(judged.verdict, now, "shared parameters", change, said)]
+    groups = tuple(one.group for one in joint)
+    part = dataclasses.replace(case, read=dataclasses.replace(case.read, groups=groups))
+    now = verdict_of(part, samples, values, judged.verdict.leader)
+    return answered(judged.verdict, now, "shared parameters", change, said)
 
 
 # Counting
@@ -158,7 +153,9 @@ def _ways(table: pd.DataFrame, variables: tuple[str, ...], names: dict[str, str]
             for token in tokens[:1]:
                 title = f"6 x {size} x {token}"
                 product = 6 * column(table, size) * column(table, token)
-                ways.append((f"C is {title} instead of {given['C']}", names | {"C": title}, table.assign(**{title: product})))
+                ways.append(
+                    (f"C is {title} instead of {given['C']}", names | {"C": title}, table.assign(**{title: product}))
+                )
     if set(variables) == {"N", "D"} and {"N", "D", "C"} <= set(given):
         title = f"{given['C']} / (6 x {given['N']})"
         D = column(table, given["C"]) / (6 * column(table, given["N"]))
@@ -193,7 +190,7 @@ def _counted(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str
     lost = len(case.read.loss) - len(read.loss)
     note = f"{lost} rows have no such number" if lost > 0 else ""
     place = common_place(read) * case.place / common_place(case.read)
-    now = judge(dataclasses.replace(case, read=read, place=place), judged.verdict.leader).verdict
+    now = judged.again(dataclasses.replace(case, read=read, place=place))
     return answered(judged.verdict, now, "counting", change, note)
 
 
@@ -214,7 +211,9 @@ def assumptions(read: Rows, judged: Judged) -> list[str]:
     if len(case.law.variables) > 1:
         found.append(f"The best split of {case.place:.3g} FLOPs is taken under {DERIVED['C'][2]}")
     if len(read.groups) > 1:
-        found.append(f"Groups are compared by the law {case.law.equation}, each with its own parameters, at {case.place:.3g}")
+        found.append(
+            f"Groups are compared by the law {case.law.equation}, each with its own parameters, at {case.place:.3g}"
+        )
         found.append("All groups are equally well tuned: nothing in the table says so")
     found.append(f"The criterion is a {case.criterion.text}")
     if (read.run == np.arange(len(read.run))).all():

@@ -26,7 +26,8 @@ from allometry.flow import Refusal
 
 CANNOT = "cannot tell"
 TOKENS = (1e-4, 1e8)  # D / N between which the best split is looked for
-KEPT = 6  # starts that are followed: the estimate of the whole table is searched by `fit` as well
+KEPT = 4  # starts that are followed to their minimum
+CHALLENGE_DRAWS = 100
 
 Samples = Mapping[str, Float[np.ndarray, " sets"]]
 
@@ -108,43 +109,62 @@ class Case:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """One group of a case, fitted: its search, and the draws of its parameters (column 0 is the estimate)."""
+
+    data: tuple[Float[np.ndarray, " rows"], ...]  # the loss, then the variables
+    posed: Posed
+    found: Found
+    samples: Samples
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
     """The fits of all groups, with what the verdict is read from: for each group one value and its draws."""
 
     case: Case
-    posed: tuple[Posed, ...]
-    found: tuple[Found, ...]
+    parts: tuple[Part, ...]
     values: tuple[Float[np.ndarray, " sets"], ...]
     verdict: Verdict
 
+    def again(self, case: Case) -> Verdict:
+        """The verdict of a case that differs from this one. Groups that do not differ keep their fits."""
+        case = dataclasses.replace(case, draws=min(case.draws, CHALLENGE_DRAWS))
+        return judge(case, self.verdict.leader, self).verdict
 
-def judge(case: Case, leader: str | None = None) -> Judged:
+
+def judge(case: Case, leader: str | None = None, before: Judged | None = None) -> Judged:
     """Fit every group and say the verdict. `leader` is whose lead is measured (default: the one with the lowest loss)."""
-    generator = np.random.default_rng(case.seed)
-    posed, found, samples = [], [], []
-    for index, group in enumerate(case.read.groups):
-        columns, loss = case.data(index)
-        if not case.enough(index, np.ones(len(loss), dtype=bool)):
-            raise TooFewPoints(
-                f"{group} has {len(loss)} rows left for the {len(case.law.parameters) - len(case.pinned)} parameters of "
-                f"{case.law.name}, or one value of a variable. Add runs, or use a law with fewer parameters."
-            )
-        one = pose(case.law, columns, case.criterion, case.pinned)
-        best = search(one, loss, np.ones(len(loss)), kept=KEPT)
-        fitted = one.model.predicted(best.values[None])[0]
-        run = case.read.run[case.read.group == index]
-        drawn, weights, _ = resample(loss, fitted, run, one.free, case.draws, case.criterion.of, generator)
-        posed.append(one)
-        found.append(best)
-        samples.append(one.named(np.concatenate([best.values[None], again(one, drawn, weights, best)])))
-    values = tuple(read_value(case, sample) for sample in samples)
-    return Judged(
-        case=case,
-        posed=tuple(posed),
-        found=tuple(found),
-        values=values,
-        verdict=verdict_of(case, samples, values, leader),
+    same = before is not None and (before.case.law, before.case.criterion, before.case.pinned) == (
+        case.law, case.criterion, case.pinned,
+    )  # fmt: skip
+    parts = tuple(
+        _part(case, index, before.parts[index] if before is not None and same else None)
+        for index in range(len(case.read.groups))
     )
+    samples = [{name: value[: case.draws + 1] for name, value in part.samples.items()} for part in parts]
+    values = tuple(read_value(case, sample) for sample in samples)
+    return Judged(case=case, parts=parts, values=values, verdict=verdict_of(case, samples, values, leader))
+
+
+def _part(case: Case, index: int, before: Part | None) -> Part:
+    columns, loss = case.data(index)
+    if before is not None and all(
+        np.array_equal(one, other) for one, other in zip((loss, *columns.values()), before.data, strict=True)
+    ):
+        return before
+    if not case.enough(index, np.ones(len(loss), dtype=bool)):
+        raise TooFewPoints(
+            f"{case.read.groups[index]} has {len(loss)} rows left for the {len(case.law.parameters) - len(case.pinned)} "
+            f"parameters of {case.law.name}, or one value of a variable. Add runs, or use a law with fewer parameters."
+        )
+    posed = pose(case.law, columns, case.criterion, case.pinned)
+    found = search(posed, loss, np.ones(len(loss)), kept=KEPT)
+    fitted = posed.model.predicted(found.values[None])[0]
+    run, generator = case.read.run[case.read.group == index], np.random.default_rng([case.seed, index])
+    drawn, weights, _ = resample(loss, fitted, run, posed.free, case.draws, case.criterion.of, generator)
+    samples = posed.named(np.concatenate([found.values[None], again(posed, drawn, weights, found)]))
+    return Part(data=(loss, *columns.values()), posed=posed, found=found, samples=samples)
 
 
 def verdict_of(

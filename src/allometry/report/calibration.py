@@ -71,7 +71,11 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> Grid:
             cell("two equal families" if line["true_multiplier"] == 1 else f"a copy billed {line['true_multiplier']:g}x"),
             cell("cannot tell" if line["true_multiplier"] == 1 else "the copy is worse"),
             cell(f"{line['right']} of {line['studies']}"),
-            cell(*estimate(*(100 * share for share in (line["right"] / line["studies"], line["right_low"], line["right_high"])))),
+            cell(
+                *estimate(
+                    *(100 * share for share in (line["right"] / line["studies"], line["right_low"], line["right_high"]))
+                )
+            ),
             cell(f"{line['interval_holds_truth']} of {line['studies']}"),
         )
         for line in summary(rows)
