@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 
 from allometry.fit import rows as tables
+from allometry.fit.audit_ends import ends
 from allometry.fit.audit_left_out import left_out
 from allometry.fit.audit_rates import rates
 from allometry.fit.audit_study import audit_study
 from allometry.fit.audit_ways import assumptions, counting, other_criteria, other_laws, sharing
+from allometry.fit.best_split import grows
 from allometry.fit.cells import column, is_study
 from allometry.fit.challenge import Challenge
 from allometry.fit.criterion import LN
@@ -27,7 +29,7 @@ from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.plain import plain
 from allometry.fit.rows import Rows
-from allometry.fit.verdict import CANNOT, Case, Verdict, check_law, common_place, judge, splits
+from allometry.fit.verdict import CANNOT, Case, Verdict, check_law, common_place, judge
 from allometry.flow import Refusal
 
 NAMED = 5  # rows that are named where many are left out for one reason
@@ -75,9 +77,9 @@ class Audit:
     def text(self) -> str:
         lines = [self.said, self.summary, ""]
         for one in self.challenges:
-            state = {True: "OVERTURNED", False: "holds", None: "not made"}[one.overturned]
+            state = {True: "OVERTURNED", False: "holds", None: "not made" if one.value is None else "seen"}[one.overturned]
             if one.of == "penalty":
-                state = "small" if one.overturned else "large"
+                state = "OVERTURNED" if one.overturned else "large enough"
             value = "" if one.value is None else f": {one.of} {one.value:.4g}"
             value += "" if one.low is None or one.low == one.high else f" [{one.low:.4g}, {one.high:.4g}]"
             lines.append(f"- {state}: {one.challenge}, {one.change}{value}{f' ({one.note})' if one.note else ''}")
@@ -153,7 +155,7 @@ def audit(
         seed=seed,
     )
     judged = judge(case)
-    made = left_out(judged, table, names, by)
+    made = left_out(judged) + ends(judged, table, names, by)
     made += other_laws(judged) + other_criteria(judged)
     made += sharing(judged, table, names, by) + counting(judged, table, names, by) + rates(judged)
     return Audit(
@@ -178,7 +180,7 @@ def _said(verdict: Verdict, case: Case) -> str:
             )
         lead = f"{verdict.value:.4g} {ends} in ln loss"
         return f"{verdict.winner} has the lowest loss at {place}, ahead of {verdict.rival} by {lead}."
-    if not splits(case.law):
+    if not grows(case.law):
         return f"The exponent is {verdict.value:.4g} {ends} ({case.law.equation})."
     assert verdict.N is not None
     size, low, high = verdict.N

@@ -1,4 +1,4 @@
-"""Runs left out: one at a time, the fewest together, the smallest, the largest, those far above the law.
+"""Runs left out: one at a time, the fewest together, those far above the law.
 
 One at a time: all rows of a run together, refitted from the estimate. The interval of each is that of the whole table, moved;
 those that come nearest to overturning are fitted anew with draws of their own. The fewest together: the influences of single
@@ -6,25 +6,24 @@ runs add up (Broderick, Giordano & Meager 2020, arXiv:2011.14999), which says ho
 """
 
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 
 from allometry.fit import diagnosis
 from allometry.fit.challenge import Challenge, answered, tried, unchanged
 from allometry.fit.criterion import LN
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.rollout import rollout
 from allometry.fit.search import again
-from allometry.fit.verdict import Case, Judged, Verdict, flops_of, read_value, sizes_of
+from allometry.fit.verdict import Case, Judged, Verdict, read_value
 
 EXACT = 300  # runs of one group that are all left out in turn; of more, the most influential ones
 SURE, REFITTED = 3, 8  # runs that come nearest to overturning get their own draws: always, and at most
 TOGETHER = 10  # runs, or a tenth of them, are the most that are left out together
 STEPS = 4  # refits in search of that number
-FEW = 10  # values of a variable, up to which the ends of a range are one value; of more, a fifth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,13 +36,13 @@ class Influence:
     change: float
 
 
-def left_out(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
-    """All rows about runs that are left out."""
+def left_out(judged: Judged) -> list[Challenge]:
+    """All rows about single runs that are left out."""
     found, impossible = influences(judged)
     rows = tried("one run left out", "each run in turn", lambda: _singles(judged, found, impossible))
     rows += tried("runs left out together", "the fewest that overturn", lambda: _together(judged, found))
     rows += tried("runs far above the law", "left out", lambda: _far(judged))
-    return rows + _ends(judged, table, names, by)
+    return rows
 
 
 def influences(judged: Judged) -> tuple[list[Influence], int]:
@@ -142,7 +141,7 @@ def _overturns(base: Verdict, now: Verdict, tries: int, level: float) -> bool:
         return False
     if base.leader is None or now.winner is None:
         return True
-    ratio = stats.norm.ppf(1 - (1 - level) / (2 * tries)) / stats.norm.ppf((1 + level) / 2)
+    ratio = stats.norm.isf((1 - level) / (2 * tries)) / stats.norm.ppf((1 + level) / 2)
     room = (now.value - now.low) if now.value > 0 else (now.high - now.value)
     return bool(abs(now.value) > ratio * room)
 
@@ -177,7 +176,8 @@ def _fewest(judged: Judged, number: int, pulls: list[Influence], count: int) -> 
             now = _without(judged, pulls[:number])
         except TooFewPoints:
             break
-        if base.overturned_by(now):
+        # For a winner that appears, all sets of so many runs count as tries: any of them might have been found.
+        if _overturns(base, now, math.comb(count, number), judged.case.level):
             best = number, now
             number -= 1
         elif best:
@@ -206,55 +206,3 @@ def _far(judged: Judged) -> list[Challenge]:
     gone = np.flatnonzero(~kept)
     names = "; ".join(case.read.labels[row] + _where(case, row) for row in gone[:5]) + ("; ..." if len(gone) > 5 else "")
     return [answered(judged.verdict, now, "runs far above the law", f"{len(gone)} left out", names)]
-
-
-def _ends(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> list[Challenge]:
-    """The smallest and the largest left out, by size and by compute where a law knows both."""
-    case = judged.case
-    variables = {"budgets": flops_of(case.read)}
-    if len(case.read.columns) > 1:
-        variables = {"sizes": sizes_of(case.read)} | variables
-    elif case.law.variables != ("C",):
-        variables = {f"values of {case.law.variables[0]}": flops_of(case.read)}
-    rows = []
-    for what, values in variables.items():
-        for end in ("smallest", "largest"):
-            kind = f"{end} {what} left out"
-            rows += tried(kind, "in every group", lambda v=values, e=end, k=kind: [_end(judged, v, e, k)])  # type: ignore[misc]
-    said = tried("held-out prediction", "small runs against large ones", lambda: [_held_out(judged, table, names, by)])
-    return rows + said
-
-
-def _end(judged: Judged, values: Float[np.ndarray, " rows"], end: str, kind: str) -> Challenge:
-    gone = at_end(judged.case, values, end)
-    now = judged.again(judged.case.only(~gone))
-    span = f"{values[gone].min():.3g} to {values[gone].max():.3g}"
-    return answered(judged.verdict, now, kind, f"{int(gone.sum())} rows left out, of {span}")
-
-
-def at_end(case: Case, values: Float[np.ndarray, " rows"], end: str) -> Bool[np.ndarray, " rows"]:
-    """The rows of every group that have its smallest (largest) value; a fifth of the values where there are many."""
-    gone = np.zeros(len(values), dtype=bool)
-    for index in range(len(case.read.groups)):
-        here = case.read.group == index
-        places = np.unique(values[here])
-        places = places if end == "smallest" else places[::-1]
-        number = 1 if len(places) <= FEW else len(places) // 5
-        gone |= here & np.isin(values, places[:number])
-    return gone
-
-
-def _held_out(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str | None) -> Challenge:
-    """How well the rest predicted the largest runs; beside the lead, or the exponent's own doubt, this is what to believe."""
-    law = judged.case.law
-    size = "C" if {"C", "N", "D"} & set(law.variables) else law.variables[0]
-    found = rollout(table, (law,), size=size, by=by, columns=names)
-    error, base = found.scores[law.name], judged.verdict
-    note = f"root mean square error of the largest runs, predicted from all smaller: {error:.2%}"
-    bigger = base.leader is not None and base.winner is not None and error > abs(base.value)
-    if bigger:
-        note += f", more than the lead of {base.value:.2%}"
-    return Challenge(
-        challenge="held-out prediction", change="the largest from the rest", of="ln error", value=error, note=note,
-        verdict=base.said, overturned=False,
-    )  # fmt: skip

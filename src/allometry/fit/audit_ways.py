@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from allometry.fit import rows as tables
+from allometry.fit.best_split import flops_of, grows, sizes_of
 from allometry.fit.cells import column
 from allometry.fit.challenge import Challenge, answered, refused, tried, unchanged
 from allometry.fit.criterion import Criterion
@@ -16,9 +18,10 @@ from allometry.fit.estimate import fit
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
+from allometry.fit.profile import scale
 from allometry.fit.rows import DERIVED, Rows
 from allometry.fit.sharing import share
-from allometry.fit.verdict import CHALLENGE_DRAWS, Judged, common_place, flops_of, read_value, sizes_of, verdict_of
+from allometry.fit.verdict import CHALLENGE_DRAWS, Case, Judged, common_place, read_value, verdict_of
 from allometry.flow import Refusal
 
 # What else a law of this name may be replaced by; a floor pinned at 0 is tried for every law that has one.
@@ -42,13 +45,17 @@ def other_laws(judged: Judged) -> list[Challenge]:
     if "E" in law.names and "power" not in others:
         change = f"{law.name} without a floor (E = 0)"
         case = dataclasses.replace(judged.case, pinned={"E": 0.0})
-        found += tried("another law", change, lambda: [answered(judged.verdict, judged.again(case), "another law", change)])
+        found += tried("another law", change, lambda: [_fitted(judged, case, change)])
     return found
 
 
 def _other_law(judged: Judged, law: Law) -> Challenge:
     """The same rows: the only variable of a law is that of the other; of N, D, C and M all follow from two."""
     case, read = judged.case, judged.case.read
+    if judged.verdict.leader is None and grows(law) != grows(case.law):
+        raise Refusal(
+            f"{law.name} and {case.law.name} have no exponent in common; with one of them N* grows as C^0.5 always"
+        )
     if len(law.variables) == 1:
         columns = dict(zip(law.variables, read.columns.values(), strict=True))
     else:
@@ -56,10 +63,32 @@ def _other_law(judged: Judged, law: Law) -> Challenge:
         D = read.columns.get("D", C / (6 * N))
         columns = {name: value for name, value in {"N": N, "D": D, "C": C, "M": D / N}.items() if name in law.variables}
     read = dataclasses.replace(read, columns=columns)
-    now = judged.again(dataclasses.replace(case, read=read, law=law, criterion=law.criterion, pinned={}))
-    fixed = now.of == "exponent" and len(law.variables) > 1 and now.high - now.low < 1e-3
-    note = "this law holds the exponent fixed, whatever the data" if fixed else ""
-    return answered(judged.verdict, now, "another law", law.equation, note)
+    return _fitted(judged, dataclasses.replace(case, read=read, law=law, pinned={}), law.equation)
+
+
+def _fitted(judged: Judged, case: Case, change: str) -> Challenge:
+    """A law that the data refuse overturns nothing."""
+    now = judged.retry(case)
+    row = answered(judged.verdict, now.verdict, "another law", change)
+    chance = _chance(judged, now)
+    if chance is None or chance > 1 - judged.case.level:
+        return row
+    note = f"but the data refuse this law (probability {chance:.1g})"
+    return dataclasses.replace(row, overturned=False, note="; ".join(part for part in (row.note, note) if part))
+
+
+def _chance(judged: Judged, now: Judged) -> float | None:
+    """F test of a law with fewer parameters, of a criterion this much higher; as in `profile.py`. None: not fewer."""
+    case = judged.case
+    points, runs = len(case.read.loss), len(np.unique(case.read.run))
+    free, less = (sum(part.posed.free for part in one.parts) for one in (judged, now))
+    if less >= free or runs <= free:
+        return None
+    predicted = [part.posed.model.predicted(part.found.values[None])[0] for part in judged.parts]
+    residual = case.criterion.residual(np.concatenate([part.data[0] for part in judged.parts]), np.concatenate(predicted))
+    spread = scale(case.criterion, residual, points - free) * points / runs
+    ratio = 2 * (now.criterion - judged.criterion) / (free - less) / max(spread, 1e-300)
+    return float(stats.f.sf(ratio, free - less, runs - free))
 
 
 def other_criteria(judged: Judged) -> list[Challenge]:
@@ -98,8 +127,10 @@ def sharing(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str 
 
 def _shared(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str, name: str, change: str) -> Challenge:
     case = judged.case
+    differ = False
     try:
-        said = share(table, (name,), law=case.law, by=by, columns=names, level=case.level).text
+        tested = share(table, (name,), law=case.law, by=by, columns=names, level=case.level)
+        said, differ = tested.text, tested.distinguishable
     except Refusal as refusal:
         said = f"whether they differ is not known: {refusal}"
     draws = min(case.draws, CHALLENGE_DRAWS)
@@ -111,7 +142,8 @@ def _shared(judged: Judged, table: pd.DataFrame, names: dict[str, str], by: str,
     groups = tuple(one.group for one in joint)
     part = dataclasses.replace(case, read=dataclasses.replace(case.read, groups=groups))
     now = verdict_of(part, samples, values, judged.verdict.leader)
-    return answered(judged.verdict, now, "shared parameters", change, said)
+    row = answered(judged.verdict, now, "shared parameters", change, said)
+    return dataclasses.replace(row, overturned=False) if differ else row  # what the data refuse overturns nothing
 
 
 # Counting

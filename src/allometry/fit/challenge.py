@@ -27,6 +27,8 @@ def answered(base: Verdict, now: Verdict, challenge: str, change: str, note: str
     extra = ""
     if base.leader is not None and now.rival != base.rival:
         extra = f"nearest rival is now {now.rival}"
+    if base.leader is None and base.overturned_by(now) and now.low <= base.value <= now.high:
+        extra = "its own interval still holds the old value"
     return Challenge(
         challenge=challenge,
         change=change,

@@ -5,14 +5,13 @@ rival. One group: the exponent of its law, or, for a law of N and D, the exponen
 loss at C FLOPs is that of the best split under C = 6 N D.
 """
 
-# ruff: noqa: N803, N806 - N, D and C are the letters of the field
-
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from allometry.fit.best_split import Samples, best_size, flops_of, splits
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.differences import interval
 from allometry.fit.laws._additive import Additive
@@ -25,11 +24,8 @@ from allometry.fit.search import Found, again, search
 from allometry.flow import Refusal
 
 CANNOT = "cannot tell"
-TOKENS = (1e-4, 1e8)  # D / N between which the best split is looked for
 KEPT = 4  # starts that are followed to their minimum
 CHALLENGE_DRAWS = 100
-
-Samples = Mapping[str, Float[np.ndarray, " sets"]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,10 +123,18 @@ class Judged:
     values: tuple[Float[np.ndarray, " sets"], ...]
     verdict: Verdict
 
-    def again(self, case: Case) -> Verdict:
-        """The verdict of a case that differs from this one. Groups that do not differ keep their fits."""
+    @property
+    def criterion(self) -> float:
+        """The sum over all groups of what the fits made small."""
+        return sum(part.found.objective for part in self.parts)
+
+    def retry(self, case: Case) -> "Judged":
+        """A case that differs from this one. Groups that do not differ keep their fits."""
         case = dataclasses.replace(case, draws=min(case.draws, CHALLENGE_DRAWS))
-        return judge(case, self.verdict.leader, self).verdict
+        return judge(case, self.verdict.leader, self)
+
+    def again(self, case: Case) -> Verdict:
+        return self.retry(case).verdict
 
 
 def judge(case: Case, leader: str | None = None, before: Judged | None = None) -> Judged:
@@ -197,19 +201,14 @@ def _three(sample: Float[np.ndarray, " sets"], level: float) -> tuple[float, flo
     return float(sample[0]), float(low), float(high)
 
 
-def splits(law: Law) -> bool:
-    """Is it a law of N and D, in whatever form, so that compute can be split between them?"""
-    return len(law.variables) == 2 and set(law.variables) <= {"N", "D", "C", "M"}
-
-
 def read_value(case: Case, samples: Samples) -> Float[np.ndarray, " sets"]:
     """ln loss at the place where groups are compared; the exponent where there is one."""
     law, place = case.law, case.place
     if len(case.read.groups) == 1:
-        if splits(law):
-            return (best_size(law, samples, place * np.e)[0] - best_size(law, samples, place / np.e)[0]) / 2
         if isinstance(law, Additive) and len(law.exponents) == 1:
             return samples[law.exponents[0]]
+        if splits(law):
+            return (best_size(law, samples, place * np.e)[0] - best_size(law, samples, place / np.e)[0]) / 2
         ends = [np.log(np.asarray(law.predict(samples, {law.variables[0]: place * step}))) for step in (0.99, 1.01)]
         return (ends[0] - ends[1]) / np.log(1.01 / 0.99)
     if splits(law):
@@ -217,56 +216,6 @@ def read_value(case: Case, samples: Samples) -> Float[np.ndarray, " sets"]:
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.log(np.asarray(law.predict(samples, {law.variables[0]: np.asarray(place)}), dtype=float))
     return np.broadcast_to(value, len(next(iter(samples.values()))))
-
-
-def best_size(law: Law, samples: Samples, C: float) -> tuple[Float[np.ndarray, " sets"], Float[np.ndarray, " sets"]]:
-    """ln N of the lowest loss with C = 6 N D, and ln of that loss: a grid, twice made finer, then a parabola."""
-    wide = {name: np.asarray(value)[:, None] for name, value in samples.items()}
-    sets = len(next(iter(wide.values())))
-    middle = np.full(sets, np.log(C / 6) / 2 - np.log(TOKENS[0] * TOKENS[1]) / 4)
-    reach = np.log(TOKENS[1] / TOKENS[0]) / 4
-    for steps in (121, 31, 31):
-        around = np.linspace(-reach, reach, steps)
-        x = middle[:, None] + around
-        heights = _along(law, wide, x, C)
-        best = np.clip(heights.argmin(1), 1, steps - 2)
-        middle, reach = x[np.arange(sets), best], around[1] - around[0]
-    left, low, right = (heights[np.arange(sets), best + shift] for shift in (-1, 0, 1))
-    bend = left + right - 2 * low
-    with np.errstate(divide="ignore", invalid="ignore"):
-        off = np.where(bend > 0, np.clip((left - right) / (2 * bend), -1, 1), 0.0)
-    return middle + off * reach, low - off * (left - right) / 4
-
-
-def _along(law: Law, samples: Samples, ln_N: Float[np.ndarray, "sets steps"], C: float) -> Float[np.ndarray, "sets steps"]:
-    N = np.exp(ln_N)
-    D = C / (6 * N)
-    places = {"N": N, "D": D, "C": np.full(N.shape, C), "M": D / N}
-    with np.errstate(all="ignore"):
-        predicted = np.log(np.asarray(law.predict(samples, {name: places[name] for name in law.variables}), dtype=float))
-    return np.where(np.isnan(predicted), np.inf, predicted)
-
-
-def flops_of(read: Rows) -> Float[np.ndarray, " rows"]:
-    """What a row cost, or the only variable of a law."""
-    columns = read.columns
-    if "C" in columns or len(columns) == 1:
-        return columns.get("C", next(iter(columns.values())))
-    if {"N", "D"} <= set(columns):
-        return 6 * columns["N"] * columns["D"]
-    if {"N", "M"} <= set(columns):
-        return 6 * columns["N"] ** 2 * columns["M"]
-    return 6 * columns["D"] ** 2 / columns["M"]
-
-
-def sizes_of(read: Rows) -> Float[np.ndarray, " rows"]:
-    """The parameters of a row where the law knows them, else what it cost."""
-    columns = read.columns
-    if len(columns) == 1 or "N" in columns:
-        return columns.get("N", next(iter(columns.values())))
-    if {"C", "M"} <= set(columns):
-        return np.sqrt(columns["C"] / (6 * columns["M"]))
-    return columns["C"] / (6 * columns["D"]) if "C" in columns else columns["D"] / columns["M"]
 
 
 def common_place(read: Rows) -> float:
