@@ -15,9 +15,9 @@ from allometry.fit import differences, regions
 from allometry.fit.cells import column
 from allometry.fit.challenge import Challenge, answered, penalty, refused, tried
 from allometry.fit.compare import compare
-from allometry.fit.differences import interval
+from allometry.fit.differences import Difference, interval
 from allometry.fit.study import Study, measure
-from allometry.fit.verdict import CANNOT, Verdict, nearest
+from allometry.fit.verdict import CANNOT, Verdict
 from allometry.flow import Refusal
 
 FEW = 100  # draws of a study with something left out
@@ -30,12 +30,12 @@ Parts = tuple[Verdict, str, list[Challenge], list[str], list[str], list[str]]
 def audit_study(table: pd.DataFrame, *, C: float | None, level: float, draws: int, seed: int) -> Parts:
     """Verdict, verdict in words, challenges, exclusions, assumptions, findings."""
     study = measure(table, level=level, count=min(draws, 2 * FEW), seed=seed)
-    base = _verdict(study, C, level)
+    base, room = _verdict(study, C, level)
     answer = compare(table, level=level, draws=FEW, seed=seed).to_json()
     left = {"failed", "diverged", "no loss", "no cost", "starved", "duplicate", "missing"}
     exclusions = [warning["text"] for warning in answer["warnings"] if warning["kind"] in left]
     findings = [warning["text"] for warning in answer["warnings"] if warning["kind"] not in left]
-    challenges = _without(table, base, C, level, seed) + _protocol(table, base, C, level, seed)
+    challenges = _without(table, base, C, level, seed)
     if base.leader is not None:
         challenges += tried(
             "counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], level)]
@@ -44,8 +44,11 @@ def audit_study(table: pd.DataFrame, *, C: float | None, level: float, draws: in
     return base, _said(base, study, C), challenges, exclusions, _assumptions(answer), findings
 
 
-def _verdict(study: Study, C: float | None, level: float, leader: str | None = None) -> Verdict:
-    """Over the budgets that all families ran; with one family its slope, minus d ln loss / d ln C."""
+def _verdict(study: Study, C: float | None, level: float, leader: str | None = None) -> tuple[Verdict, float]:
+    """Over the budgets that all families ran, and what rates would have to cost the rival to undo it (ln loss).
+
+    With one family its slope, minus d ln loss / d ln C.
+    """
     frontier = study.frontier
     ran = np.flatnonzero(frontier.present.any(axis=1))
     if not len(ran):
@@ -55,7 +58,7 @@ def _verdict(study: Study, C: float | None, level: float, leader: str | None = N
         if not np.isfinite(value[ran[0]]):
             raise Refusal(f"{frontier.families[ran[0]]} has one budget, so it has no slope. Run at least three budgets.")
         low, high = interval(drawn[:, ran[0]], level)
-        return Verdict(value=float(value[ran[0]]), low=float(low), high=float(high))
+        return Verdict(value=float(value[ran[0]]), low=float(low), high=float(high)), 0.0
     common = frontier.present[ran].all(axis=0)
     if C is not None:
         common &= np.abs(np.log(frontier.budgets / C)) < NEAR
@@ -66,13 +69,38 @@ def _verdict(study: Study, C: float | None, level: float, leader: str | None = N
     heights = [
         np.concatenate([[frontier.value[i, common].mean()], frontier.draws[:, i][:, common].mean(axis=1)]) for i in ran
     ]
+    gaps = {
+        (i, j): Difference(
+            a=frontier.families[a],
+            b=frontier.families[b],
+            value=float(heights[i][0] - heights[j][0]),
+            draws=heights[i][1:] - heights[j][1:],
+            budgets=int(common.sum()),
+        )
+        for i, a in enumerate(ran)
+        for j, b in enumerate(ran)
+        if i != j
+    }
+    # Each pair stands here in both directions, which changes nothing in the largest of them.
+    critical = differences.critical(gaps.values(), level)
     names = [frontier.families[i] for i in ran]
     best = int(np.argmin([height[0] for height in heights]))
     first = names.index(leader) if leader in names else best
-    rival, (value, low, high) = nearest(tuple(heights), first, level)
-    ahead = nearest(tuple(heights), best, level)[1]
-    winner = names[best] if ahead[1] > 0 and ahead[0] > MARGIN else None
-    return Verdict(value=value, low=low, high=high, leader=names[first], rival=names[rival], winner=winner)
+    named = all(gap.verdict(critical, MARGIN)[0] == names[best] for (i, _), gap in gaps.items() if i == best)
+    rival = min(
+        (j for i, j in gaps if i == first), key=lambda j: gaps[j, first].value - critical * gaps[j, first].draws.std()
+    )
+    lead = gaps[rival, first]
+    low, high = interval(lead.draws, level)
+    found = Verdict(
+        value=lead.value,
+        low=float(low),
+        high=float(high),
+        leader=names[first],
+        rival=names[rival],
+        winner=names[best] if named else None,
+    )
+    return found, lead.value - critical * float(lead.draws.std())
 
 
 def _said(base: Verdict, study: Study, C: float | None) -> str:
@@ -108,42 +136,29 @@ def _without(table: pd.DataFrame, base: Verdict, C: float | None, level: float, 
     return found
 
 
-def _again(
-    table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int, protocol: str = "frontier"
-) -> Verdict:
-    study = measure(table, level=level, count=FEW, seed=seed, protocol=protocol)
-    return _verdict(study, C, level, base.leader)
+def _again(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int) -> Verdict:
+    return _verdict(measure(table, level=level, count=FEW, seed=seed), C, level, base.leader)[0]
 
 
-def _protocol(table: pd.DataFrame, base: Verdict, C: float | None, level: float, seed: int) -> list[Challenge]:
-    """Mis-tuning of sizes aside: all sizes on the same tokens instead of the best size of every budget."""
-    change = "fixed tokens instead of the frontier"
-    return tried(
-        "another protocol",
-        change,
-        lambda: [answered(base, _again(table, base, C, level, seed, "fixed-tokens"), "another protocol", change)],
-    )
-
-
-def _counted(study: Study, base: Verdict, robust: dict[str, object], level: float) -> Challenge:
+def _counted(study: Study, base: Verdict, robust: dict[str, object], C: float | None) -> Challenge:
     if robust["counting"] is None:
         raise Refusal(str(robust["text"]))
+    if C is not None:
+        raise Refusal("curves over compute without embedding have no such budget. Ask without C= for all budgets")
     axes = {axis.name: axis for axis in regions.axes(study.cells, study.drawn, study.frontier)}
     names = study.frontier.families
-    ends = [names.index(str(name)) for name in (base.rival, base.leader)]
-    lead = regions.mean_gap(axes["flops_non_embedding"], *ends)
+    lead = regions.mean_gap(axes["flops_non_embedding"], *(names.index(str(name)) for name in (base.rival, base.leader)))
     over = bool(base.winner is not None and lead < 0)
-    now = dataclasses.replace(base, value=lead, low=np.nan, high=np.nan, winner=None if over else base.winner)
-    row = answered(base, now, "counting", "compute without embedding and output", str(robust["text"]))
+    now = dataclasses.replace(base, value=lead, winner=None if over else base.winner)
+    row = answered(base, now, "counting", "compute without embedding and output", "the mean over what both reached")
     return dataclasses.replace(row, low=None, high=None)
 
 
-def _rates(base: Verdict, robust: dict[str, object]) -> list[Challenge]:
+def _rates(base: Verdict, room: float) -> list[Challenge]:
     if base.winner is None:
         return [refused("learning rates", "a penalty on the loss", "there is no winner that rates could overturn")]
-    share = -np.expm1(-base.low)
-    change = f"rates cost {base.rival} {share:.2%} of its loss in all runs"
-    return [penalty(change, base.low, (base.low, base.low), None, MARGIN, str(robust["text"]))]
+    change = f"rates cost {base.rival} {-np.expm1(-room):.2%} of its loss in all runs"
+    return [penalty(change, room, (room, room), None, MARGIN, f"leads under {MARGIN:.1%} are not called anyway")]
 
 
 def _assumptions(answer: dict[str, object]) -> Sequence[str]:
