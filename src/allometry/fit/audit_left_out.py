@@ -55,7 +55,7 @@ def influences(judged: Judged) -> tuple[list[Influence], int]:
         here = np.flatnonzero(case.read.group == index)
         run, loss = case.read.run[here], case.read.loss[here]
         names = np.unique(run)
-        possible = [name for name in names if case.enough(index, run != name)]
+        possible = [int(name) for name in names if case.enough(index, run != name)]
         impossible += len(names) - len(possible)
         chosen = _influential(judged, index, possible)
         if not chosen:
@@ -67,7 +67,7 @@ def influences(judged: Judged) -> tuple[list[Influence], int]:
         moved[:, index] = read_value(case, posed.named(values))
         changes = _lead(judged, moved) - _lead(judged, base[None])[0]
         for name, change in zip(chosen, changes, strict=True):
-            row = here[np.flatnonzero(run == name)[0]]
+            row = int(here[np.flatnonzero(run == name)[0]])
             label = f"{case.read.labels[row]}{f' of {group}' if len(groups) > 1 else ''}{_where(case, row)}"
             found.append(Influence(run=int(name), group=index, name=label, change=float(change)))
     return found, impossible
@@ -98,7 +98,7 @@ def _influential(judged: Judged, index: int, runs: list[int]) -> list[int]:
     leverage = (np.linalg.qr(scaled / np.where(size > 0, size, 1.0))[0] ** 2).sum(1)
     pull = np.abs(case.criterion.residual(loss, predicted[0])) * np.sqrt(leverage)
     total = pd.Series(pull).groupby(case.read.run[case.read.group == index]).sum()
-    return list(total.loc[runs].nlargest(EXACT // 2).index)
+    return [int(name) for name in total.loc[runs].nlargest(EXACT // 2).index]
 
 
 def _without(judged: Judged, gone: list[Influence]) -> Verdict:
@@ -126,13 +126,19 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
     over = {name: _overturns(base, now, count, judged.case.level) for name, now in refits.items()}
     number = sum(over.values()) + len(beyond[REFITTED:])
     ends = [base.value + one.change for one in found]
-    worst = next((one for one in near if over[one.name]), near[0])
+    # Of those that overturn, the one without which the verdict is surest: without an outlier the others agree.
+    worst = max(near, key=lambda one: (over[one.name], _sureness(base, refits[one.name]), -near.index(one)))
     note = f"{number} of {count} runs overturn it alone; without one run it is {min(ends):.4g} to {max(ends):.4g}"
     if impossible:
         note += f"; {impossible} runs cannot be left out, as too few would remain in their group"
     now = refits[worst.name]
     row = answered(base, now, "one run left out", f"without {worst.name}", note)
     return [dataclasses.replace(row, overturned=number > 0)]
+
+
+def _sureness(base: Verdict, now: Verdict) -> float:
+    """How many widths of its interval a lead is from 0, or how far an exponent has moved."""
+    return abs(now.value - base.value) if base.leader is None else abs(now.value) / max(now.high - now.low, 1e-300)
 
 
 def _overturns(base: Verdict, now: Verdict, tries: int, level: float) -> bool:
@@ -204,5 +210,7 @@ def _far(judged: Judged) -> list[Challenge]:
         return [unchanged(judged.verdict, "runs far above the law", "left out", "there are none")]
     now = judged.again(case.only(kept))
     gone = np.flatnonzero(~kept)
-    names = "; ".join(case.read.labels[row] + _where(case, row) for row in gone[:5]) + ("; ..." if len(gone) > 5 else "")
+    names = "; ".join(case.read.labels[row] + _where(case, int(row)) for row in gone[:5]) + (
+        "; ..." if len(gone) > 5 else ""
+    )
     return [answered(judged.verdict, now, "runs far above the law", f"{len(gone)} left out", names)]

@@ -37,10 +37,8 @@ def audit_study(table: pd.DataFrame, *, C: float | None, level: float, draws: in
     findings = [warning["text"] for warning in answer["warnings"] if warning["kind"] not in left]
     challenges = _without(table, base, C, level, seed)
     if base.leader is not None:
-        challenges += tried(
-            "counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], level)]
-        )
-        challenges += _rates(base, answer["robust"])
+        challenges += tried("counting", "without embedding and output", lambda: [_counted(study, base, answer["robust"], C)])
+        challenges += _rates(base, room)
     return base, _said(base, study, C), challenges, exclusions, _assumptions(answer), findings
 
 

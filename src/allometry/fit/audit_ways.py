@@ -200,10 +200,10 @@ def _counts(table: pd.DataFrame, role: str, have: Mapping[str, str]) -> list[str
     found = []
     used = column(table, have[role]) if have[role] in table else None
     for name in (str(name) for name in table.columns):
-        low = name.lower()
-        named = name.startswith(f"{role}_") or any(word in low for word in WORDS[role])
-        others = any(word in low for other in WORDS if other != role for word in WORDS[other])
-        if name in have.values() or not named or others or any(word in low for word in NOT_COUNTS):
+        # A prefix says it: C_non_embedding counts FLOPs, although parameters are often told apart by that word.
+        prefixed = [other for other in WORDS if name.startswith(f"{other}_")]
+        roles = prefixed or [other for other, words in WORDS.items() if any(word in name.lower() for word in words)]
+        if name in have.values() or roles != [role] or any(word in name.lower() for word in NOT_COUNTS):
             continue
         values = column(table, name)
         if not (np.isfinite(values) & (values > 0)).any():

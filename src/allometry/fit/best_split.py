@@ -48,7 +48,9 @@ def best_size(law: Law, samples: Samples, C: float) -> tuple[Float[np.ndarray, "
     return middle + off * reach, low - off * (left - right) / 4
 
 
-def _along(law: Law, samples: Samples, ln_N: Float[np.ndarray, "sets steps"], C: float) -> Float[np.ndarray, "sets steps"]:
+def _along(
+    law: Law, samples: Mapping[str, Float[np.ndarray, "sets 1"]], ln_N: Float[np.ndarray, "sets steps"], C: float
+) -> Float[np.ndarray, "sets steps"]:
     N = np.exp(ln_N)
     D = C / (6 * N)
     places = {"N": N, "D": D, "C": np.full(N.shape, C), "M": D / N}
