@@ -77,7 +77,7 @@ class Audit:
     def text(self) -> str:
         lines = [self.said, self.summary, ""]
         for one in self.challenges:
-            state = {True: "OVERTURNED", False: "holds", None: "not made" if one.value is None else "seen"}[one.overturned]
+            state = {True: "OVERTURNED", False: "holds", None: "not made"}[one.overturned]
             if one.of == "penalty":
                 state = "OVERTURNED" if one.overturned else "large enough"
             value = "" if one.value is None else f": {one.of} {one.value:.4g}"
@@ -155,7 +155,7 @@ def audit(
         seed=seed,
     )
     judged = judge(case)
-    made = left_out(judged) + ends(judged, table, names, by)
+    made = left_out(judged) + ends(judged)
     made += other_laws(judged) + other_criteria(judged)
     made += sharing(judged, table, names, by) + counting(judged, table, names, by) + rates(judged)
     return Audit(
