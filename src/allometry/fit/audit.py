@@ -29,7 +29,7 @@ from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.plain import plain
 from allometry.fit.rows import Rows
-from allometry.fit.verdict import CANNOT, Case, Verdict, check_law, common_place, judge
+from allometry.fit.verdict import CANNOT, Case, Verdict, check_law, check_place, common_place, judge
 from allometry.flow import Refusal
 
 NAMED = 5  # rows that are named where many are left out for one reason
@@ -144,12 +144,14 @@ def audit(
         names["loss"] = "bpb"
     positive = chosen.criterion.of == LN
     read = tables.read(table, chosen.variables, by, names, observed=chosen.observed, positive=positive)
+    place = float(C or common_place(read))
+    check_place(read, place)
     case = Case(
         read=read,
         law=chosen,
         criterion=chosen.criterion,
         pinned={},
-        place=float(C or common_place(read)),
+        place=place,
         level=level,
         draws=draws,
         seed=seed,

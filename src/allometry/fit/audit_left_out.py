@@ -40,7 +40,8 @@ def left_out(judged: Judged) -> list[Challenge]:
     """All rows about single runs that are left out."""
     found, impossible = influences(judged)
     rows = tried("one run left out", "each run in turn", lambda: _singles(judged, found, impossible))
-    rows += tried("runs left out together", "the fewest that overturn", lambda: _together(judged, found))
+    if not any(row.overturned for row in rows):
+        rows += tried("runs left out together", "the fewest that overturn", lambda: _together(judged, found))
     rows += tried("runs far above the law", "left out", lambda: _far(judged))
     return rows
 

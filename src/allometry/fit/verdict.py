@@ -21,11 +21,12 @@ from allometry.fit.refusals import TooFewPoints
 from allometry.fit.resample import resample
 from allometry.fit.rows import Rows
 from allometry.fit.search import Found, again, search
-from allometry.flow import Refusal
+from allometry.flow import Refusal, TooFar
 
 CANNOT = "cannot tell"
 KEPT = 4  # starts that are followed to their minimum
 CHALLENGE_DRAWS = 100
+REACH = 10.0  # times what was run: how far a law is asked, as in `fit`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,6 +223,20 @@ def common_place(read: Rows) -> float:
     """The largest that all groups have run."""
     cost = flops_of(read)
     return float(min(cost[read.group == index].max() for index in range(len(read.groups))))
+
+
+def check_place(read: Rows, place: float) -> None:
+    """Refuse a place at which the laws of all groups would be guessed."""
+    cost, common = flops_of(read), common_place(read)
+    if not cost.min() / REACH <= place <= common * REACH:
+        far = (
+            f"{place / common:.3g} times the largest that all groups have run"
+            if place > common
+            else "far below the smallest"
+        )
+        raise TooFar(
+            f"C = {place:.3g} is {far} ({common:.3g}); an audit goes up to {REACH:g} times. Ask nearer, or add runs there."
+        )
 
 
 def check_law(law: Law) -> None:
