@@ -116,7 +116,7 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
             f"without any one run, too few are left for the {len(judged.case.law.parameters)} parameters of the law. "
             "Add runs, or use a law with fewer parameters"
         )
-    base, count = judged.verdict, len(found)
+    base, count, read = judged.verdict, len(found), judged.case.read
     down, up = base.limits
     order = sorted(
         found, key=lambda one: max(one.change - (up - base.value), (down - base.value) - one.change), reverse=True
@@ -129,7 +129,9 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
     ends = [base.value + one.change for one in found]
     # Of those that overturn, the one without which the verdict is surest: without an outlier the others agree.
     worst = max(near, key=lambda one: (over[one.name], _sureness(base, refits[one.name]), -near.index(one)))
-    note = f"{number} of {count} runs overturn it alone; without one run it is {min(ends):.4g} to {max(ends):.4g}"
+    left = len({(run, group) for run, group in zip(read.run.tolist(), read.group.tolist(), strict=True)}) - impossible
+    tried_of = f"{count} runs" if count == left else f"the {count} most influential of {left} runs"
+    note = f"{number} of {tried_of} overturn it alone; without one run it is {min(ends):.4g} to {max(ends):.4g}"
     if impossible:
         note += f"; {impossible} runs cannot be left out, as too few would remain in their group"
     now = refits[worst.name]

@@ -25,7 +25,7 @@ from allometry.flow import Refusal, TooFar
 
 CANNOT = "cannot tell"
 KEPT = 4  # starts that are followed to their minimum
-CHALLENGE_DRAWS = 100
+CHALLENGE_DRAWS, CHALLENGE_ROWS = 100, 40_000  # of one challenge; draws times rows, from which on there are fewer
 REACH = 10.0  # times what was run: how far a law is asked, as in `fit`
 
 
@@ -131,8 +131,8 @@ class Judged:
 
     def retry(self, case: Case) -> "Judged":
         """A case that differs from this one. Groups that do not differ keep their fits."""
-        case = dataclasses.replace(case, draws=min(case.draws, CHALLENGE_DRAWS))
-        return judge(case, self.verdict.leader, self)
+        few = int(np.clip(CHALLENGE_ROWS / max(len(case.read.loss), 1), 50, CHALLENGE_DRAWS))
+        return judge(dataclasses.replace(case, draws=min(case.draws, few)), self.verdict.leader, self)
 
     def again(self, case: Case) -> Verdict:
         return self.retry(case).verdict
