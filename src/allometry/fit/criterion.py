@@ -35,7 +35,7 @@ class Criterion(Spec):
 
     @property
     def text(self) -> str:
-        kind = {None: "squares", 0: "absolute deviations"}.get(self.delta, f"Huber({self.delta:g})")
+        kind = "squares" if self.delta is None else f"Huber({self.delta:g})" if self.delta else "absolute deviations"
         more = f", over-prediction x {self.over:g}" if self.over != 1 else ""
         return f"sum of {kind} of {self.of}{more}"
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 from allometry.fit.differences import interval
@@ -239,15 +239,20 @@ def misfit(
     return found + _diverged(residual, free, labels)
 
 
-def _diverged(residual: Float[np.ndarray, " points"], free: int, labels: list[str]) -> list[Refusal]:
-    """Points far above the law, in units of the others' scatter."""
+def far_above(residual: Float[np.ndarray, " points"], free: int) -> Int[np.ndarray, " far"]:
+    """Points far above the law, in units of the others' scatter; the farthest first."""
     if len(residual) - free < 3:
-        return []
+        return np.zeros(0, dtype=int)
     spread = 1.4826 * float(np.median(np.abs(residual))) * np.sqrt(len(residual) / (len(residual) - free))
     far = np.flatnonzero(residual > max(8 * spread, 0.01))
+    return far[residual[far].argsort()[::-1]]
+
+
+def _diverged(residual: Float[np.ndarray, " points"], free: int, labels: list[str]) -> list[Refusal]:
+    far = far_above(residual, free)
     if not len(far):
         return []
-    worst = far[residual[far].argsort()[::-1]][:3]
+    worst = far[:3]
     named = "; ".join(f"{labels[i]} by {residual[i]:.1%}" for i in worst)
     return [
         LackOfFit(
