@@ -57,7 +57,7 @@ def rollout(
     for index, group in enumerate(read.groups):
         here = read.group == index
         data = {name: values[here] for name, values in read.columns.items()}
-        for cut in _cuts(data[size]):
+        for cut in cuts(data[size]):
             for law in chosen:
                 found += _predictions(law, data, read.loss[here], size, cut, group)
     if not found:
@@ -73,7 +73,7 @@ def rollout(
     return Rollout(table=frame, scores=scores, choice=min(simple, key=lambda law: len(law.parameters)).name)
 
 
-def _cuts(values: np.ndarray) -> list[float]:
+def cuts(values: np.ndarray) -> list[float]:
     """Sizes below the largest, at most CUTS of them, evenly among the sizes that there are."""
     sizes = np.unique(values)[:-1]
     if len(sizes) <= CUTS:

@@ -1,0 +1,286 @@
+"""decide: which of two groups has the lower loss at a place that was not run, with a probability, or "cannot tell".
+
+The ln difference at the place is a mixture over laws of  d + t z:  d from draws of the parameters (runs resampled), z normal, and
+t the lack of fit that grows with the distance from what was fitted (`hindsight.py`; over its own doubt that is Student's t).
+A law weighs as much as the density that it gave to the runs that came next, size after size, from equal weights.
+
+A probability is of the laws, not of two single runs. A verdict needs the interval of the level to leave zero out, which is a
+probability beyond (1 + level) / 2: so two equal groups are called in at most 1 - level of the cases. Pairs are judged one by one.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.special import ndtr
+
+from allometry.fit import hindsight, rows
+from allometry.fit.cells import is_study
+from allometry.fit.criterion import LN
+from allometry.fit.decisions import Decision, Decisions
+from allometry.fit.hindsight import Growth, Miss
+from allometry.fit.laws._law import Law
+from allometry.fit.own import law_of
+from allometry.fit.pose import pose
+from allometry.fit.refusals import TooFewPoints
+from allometry.fit.resample import MANY, resample
+from allometry.fit.search import again, search
+from allometry.fit.study import measure
+from allometry.flow import Refusal
+
+STARTS = 4  # that a search follows; a law of one variable needs no more
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Grasp:
+    """What is known of one group: by law, its ln loss at the place (the estimate first, then draws) and its past misses."""
+
+    x: Float[np.ndarray, " points"]
+    loss: Float[np.ndarray, " points"]
+    ln_loss: dict[str, Float[np.ndarray, " sets"]]
+    misses: dict[str, list[Miss]]
+    slope: float  # of ln loss in ln x
+    distance: float  # ln of how far the place is outside of what was fitted
+
+
+def decide(
+    table: pd.DataFrame,
+    *,
+    by: str = "family",
+    laws: Sequence[Any] = ("power", "power_floor"),
+    columns: Mapping[str, str] | None = None,
+    level: float = 0.9,
+    draws: int = 1000,
+    seed: int = 0,
+    **place: float,
+) -> Decisions:
+    """Decide every pair of groups at a place: `decide(table, C=1e21)`, or `decide(table, D=1e12)` for the scaling of data.
+
+    The laws are of one variable; whatever its letter, it stands for the one of the place. A study's table is read as its
+    frontier. Groups that were run at the very same places are judged by the errors of their difference, others by each one's own.
+    """
+    chosen = [law_of(law, columns or ()) for law in laws]
+    variable, value = _place(place, chosen, level, draws)
+    if is_study(table) and not columns and variable == "C" and by == "family":
+        frontier = measure(table, level=level, count=50, seed=seed).frontier
+        family, budget = np.nonzero(frontier.present)
+        table = pd.DataFrame({by: np.array(frontier.families, dtype=object)[family], "C": frontier.budgets[budget]})
+        table["loss"] = np.exp(frontier.value[family, budget])
+    read = rows.read(table, (variable,), by, columns or {})
+    if len(read.groups) < 2:
+        raise Refusal(f"decide() weighs two groups or more; {by} has one, {', '.join(read.groups)}. Choose another by=.")
+    known = {}
+    for index, group in enumerate(read.groups):
+        here = np.flatnonzero(read.group == index)
+        here = here[np.argsort(read.columns[variable][here], kind="stable")]
+        known[group] = _grasp(
+            chosen, read.columns[variable][here], read.loss[here], read.run[here], value, draws, seed, group
+        )
+    pairs = [_decision(a, b, known[a], known[b], level, seed) for a, b in combinations(read.groups, 2)]
+    return Decisions(variable=variable, place=value, level=level, pairs=tuple(pairs), notes=read.notes)
+
+
+def _place(place: Mapping[str, float], laws: Sequence[Law], level: float, draws: int) -> tuple[str, float]:
+    if len(place) != 1 or not all(np.isfinite(value) and value > 0 for value in place.values()):
+        raise Refusal(
+            f"decide() is asked at one place; got {dict(place)}. Give one positive number, such as C=1e21 or D=1e12."
+        )
+    if not 0 < level < 1 or draws < 50:
+        raise Refusal(f"draws={draws}, level={level}: use at least 50 draws and 0 < level < 1.")
+    wide = [law for law in laws if len(law.variables) != 1 or law.observed != "loss"]
+    if wide or not laws:
+        named = ", ".join(f"{law.name} of {law.observed} in {', '.join(law.variables)}" for law in wide) or "none"
+        raise Refusal(f"decide() takes laws of the loss in one variable; got {named}. Use 'power' and 'power_floor'.")
+    ((variable, value),) = place.items()
+    return variable, float(value)
+
+
+def _grasp(
+    laws: Sequence[Law],
+    x: Float[np.ndarray, " points"],
+    loss: Float[np.ndarray, " points"],
+    run: Int[np.ndarray, " points"],
+    place: float,
+    draws: int,
+    seed: int,
+    group: str,
+) -> Grasp:
+    if len(np.unique(x)) < 2:
+        raise TooFewPoints(
+            f"{group} was run at one size only ({x[0]:.3g}), so how its loss changes is not known. Run at least 3 sizes."
+        )
+    ln_loss, missed = {}, {}
+    for index, law in enumerate(laws):
+        if len(np.unique(run)) <= len(law.parameters):
+            continue
+        # Groups with the same places share a generator, so that what their residuals have in common is drawn in common. It is
+        # known by ratios of places, as units do not matter.
+        shape = np.round(1e6 * np.log(x / x[0])).astype(int)
+        generator = np.random.default_rng([seed, index, zlib.crc32(shape.tobytes())])
+        posed = pose(law, {law.variables[0]: x}, law.criterion, {})
+        found = search(posed, loss, np.ones(len(loss)), kept=STARTS)
+        fitted = posed.model.predicted(found.values[None])[0]
+        drawn, weights = _drawn(loss, fitted, run, posed.free, draws, law.criterion.of, generator)
+        # The fits to the smaller runs are resamples too, in which the larger runs count nothing.
+        past = hindsight.earlier(posed, x, run)
+        losses = np.concatenate([drawn, np.repeat(loss[None], len(past), axis=0)])
+        values = again(posed, losses, np.concatenate([weights, past]), found)
+        named = posed.named(np.concatenate([found.values[None], values[:draws]]))
+        there = np.asarray(law.predict(named, {law.variables[0]: np.asarray(place)}), dtype=float)
+        ln_loss[law.name] = np.log(np.maximum(there, 1e-300))
+        missed[law.name] = hindsight.misses(posed, values[draws:], past, x, loss, run)
+    if not ln_loss:
+        least = min(len(law.parameters) for law in laws) + 1
+        raise TooFewPoints(
+            f"{group} has {len(np.unique(run))} runs; the simplest of the laws needs {least}. "
+            "Add runs, or a law with fewer parameters."
+        )
+    slope = np.polyfit(np.log(x), np.log(loss), 1)[0]
+    distance = max(0.0, float(np.log(place / x.max())), float(np.log(x.min() / place)))
+    return Grasp(x=x, loss=loss, ln_loss=ln_loss, misses=missed, slope=float(slope), distance=distance)
+
+
+def _drawn(
+    loss: Float[np.ndarray, " points"],
+    fitted: Float[np.ndarray, " points"],
+    run: Int[np.ndarray, " points"],
+    free: int,
+    draws: int,
+    of: str,
+    generator: np.random.Generator,
+) -> tuple[Float[np.ndarray, "draws points"], Float[np.ndarray, "draws points"]]:
+    """Resamples as every fit has them (`resample.py`), but of few points as random sums of the residuals.
+
+    With W normal, W r has the variance of the residuals r, and the sums of two groups under one W have their covariance. So the
+    difference of two groups gets Student's t of the differences of their residuals.
+    """
+    runs = len(np.unique(run))
+    if runs >= MANY * free or runs < len(run):
+        order = np.unique(run, return_index=True)[1].argsort().argsort()  # runs by place, whatever they are called
+        renamed = order[np.unique(run, return_inverse=True)[1].ravel()]
+        return resample(loss, fitted, renamed, free, draws, of, generator)[:2]
+    residual = np.log(loss / fitted) if of == LN else loss - fitted
+    shake = generator.standard_normal((draws, len(loss), len(loss))) @ residual
+    shake /= np.sqrt(generator.chisquare(max(1, len(loss) - free), (draws, 1)))
+    # With one spare point draws have Cauchy's tails; a loss that is off by more than e^5 would only overflow.
+    return (fitted * np.exp(np.clip(shake, -5, 5)) if of == LN else fitted + shake), np.ones(shake.shape)
+
+
+def _decision(a: str, b: str, one: Grasp, other: Grasp, level: float, seed: int) -> Decision:
+    laws = [name for name in one.ln_loss if name in other.ln_loss]
+    if not laws:
+        raise TooFewPoints(f"No law can be fitted to both {a} and {b}. Add runs, or a law with fewer parameters.")
+    grown = {name: _grown(one, other, name) for name in laws}
+    weights = _weights({name: part[0] for name, part in grown.items()})
+    gaps = {name: one.ln_loss[name] - other.ln_loss[name] for name in laws}
+    probability = sum(weights[name] * _below(gaps[name][1:], *grown[name][1:3]) for name in laws)
+    low, high = _interval(gaps, grown, weights, level, seed)
+    needed = (1 + level) / 2
+    surer = max(probability, 1 - probability)
+    winner = a if probability > 0.5 else b
+    middle = sum(weights[name] * float(_middle(*grown[name][1:3])) for name in laws)
+    farther = max(one.distance, other.distance)
+    simple, simple_at = _simple(a, b, one, other)
+    return Decision(
+        a=a,
+        b=b,
+        probability=float(probability),
+        verdict=winner if surer > needed else None,
+        reason=None if surer > needed else f"cannot tell (a verdict needs {needed:g})",
+        difference=float(sum(weights[name] * gaps[name][0] for name in laws)),
+        low=low,
+        high=high,
+        factor=float(np.exp(farther)),
+        weights=weights,
+        growth=middle / farther if farther else 0.0,
+        paired=any(part[3] for part in grown.values()),
+        simple=simple,
+        simple_at=simple_at,
+    )
+
+
+Scales = Float[np.ndarray, " scales"]
+
+
+def _grown(one: Grasp, other: Grasp, law: str) -> tuple[list[Growth], Scales, Scales, bool]:
+    """Standard deviations that the lack of fit may have at the place, with their probabilities."""
+    if np.array_equal(one.x, other.x):
+        pairs = hindsight.paired(one.misses[law], other.misses[law])
+        slope = np.sqrt((one.slope**2 + other.slope**2) / 2)
+        found = hindsight.growth(pairs, float(slope))
+        distance = np.sqrt((one.distance**2 + other.distance**2) / 2)
+        return [found], found.values * distance, found.probability, True
+    parts = [hindsight.growth(each.misses[law], each.slope) for each in (one, other)]
+    squares = [(part.values * each.distance) ** 2 for part, each in zip(parts, (one, other), strict=True)]
+    scales = np.sqrt(squares[0][:, None] + squares[1][None]).ravel()
+    return parts, scales, np.outer(parts[0].probability, parts[1].probability).ravel(), False
+
+
+def _weights(grown: Mapping[str, list[Growth]]) -> dict[str, float]:
+    """Of each law, by the evidence of the cuts at which all of them could predict; equal where there are none."""
+    score = dict.fromkeys(grown, 0.0)
+    for parts in zip(*grown.values(), strict=True):
+        common = set.intersection(*(set(part.evidence) for part in parts))
+        for name, part in zip(grown, parts, strict=True):
+            score[name] += sum(part.evidence[cut] for cut in common)
+    best = max(score.values())
+    total = sum(np.exp(value - best) for value in score.values())
+    return {name: float(np.exp(value - best) / total) for name, value in score.items()}
+
+
+def _below(gap: Float[np.ndarray, " draws"], scales: Scales, probability: Scales) -> float:
+    """The probability that a gap, shaken by a normal with one of the scales, is below 0."""
+    if not scales.max():
+        return float(np.mean((gap < 0) + 0.5 * (gap == 0)))
+    kept = probability > 1e-6
+    with np.errstate(over="ignore", invalid="ignore"):
+        shares = ndtr(-gap[:, None] / scales[kept]).mean(axis=0)
+    return float(shares @ probability[kept] / probability[kept].sum())
+
+
+def _middle(scales: Scales, probability: Scales) -> float:
+    order = np.argsort(scales)
+    return float(scales[order][np.searchsorted(np.cumsum(probability[order]), 0.5)])
+
+
+def _interval(
+    gaps: Mapping[str, Float[np.ndarray, " sets"]],
+    grown: Mapping[str, tuple[list[Growth], Scales, Scales, bool]],
+    weights: Mapping[str, float],
+    level: float,
+    seed: int,
+) -> tuple[float, float]:
+    """Ends of the mixture over laws, with equal probability beyond each."""
+    generator = np.random.default_rng(seed)
+    values, shares = [], []
+    for name, gap in gaps.items():
+        _, scales, probability, _ = grown[name]
+        many = np.tile(gap[1:], max(1, 4000 // (len(gap) - 1)))
+        shake = generator.choice(scales, size=len(many), p=probability / probability.sum())
+        values.append(many + shake * generator.standard_normal(len(many)))
+        shares.append(np.full(len(many), weights[name] / len(many)))
+    value, share = np.concatenate(values), np.concatenate(shares)
+    order = np.argsort(value)
+    below = np.cumsum(share[order])
+    ends = [np.searchsorted(below, end * below[-1]) for end in ((1 - level) / 2, (1 + level) / 2)]
+    low, high = value[order][np.minimum(ends, len(value) - 1)]
+    return float(low), float(high)
+
+
+def _simple(a: str, b: str, one: Grasp, other: Grasp) -> tuple[str | None, float]:
+    """The better group at the largest value that both have; where they have none in common, at the largest that both reach."""
+    common = np.intersect1d(one.x, other.x)
+    at = float(common[-1]) if len(common) else float(min(one.x.max(), other.x.max()))
+    losses = []
+    for each in (one, other):
+        places = np.unique(each.x)
+        means = [np.log(each.loss[each.x == place]).mean() for place in places]
+        losses.append(float(np.interp(np.log(at), np.log(places), means)))
+    if losses[0] == losses[1]:
+        return None, at
+    return (a if losses[0] < losses[1] else b), at
