@@ -29,6 +29,7 @@ from allometry.fit.decide import decide
 from allometry.flow import Refusal
 
 KINDS = ("ordinary", "crossing", "equal")
+FAR, REACH = 1e3, 10.0  # how far is asked here; how far `decide` answers unless told otherwise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ def _thinned(curve: pd.DataFrame, points: int = 40) -> pd.DataFrame:
 def decided(task: Task) -> list[dict[str, Any]]:
     """One row for each pair whose truth is known and is no tie."""
     found = []
-    for pair in decide(task.table, C=task.place, draws=400):
+    for pair in decide(task.table, C=task.place, draws=400, reach=FAR):
         if pair.a not in task.truth or pair.b not in task.truth or task.truth[pair.a] == task.truth[pair.b]:
             continue
         found.append(
@@ -253,6 +254,7 @@ def main() -> None:
             except Refusal as refusal:
                 refused.append({"task": f"{task.source}: {task.name}", "reason": str(refusal)})
     rows["all published"] = [row for part in list(rows.values()) for row in part]
+    rows["published, within reach"] = [row for row in rows["all published"] if row["factor"] <= REACH]
     rows |= simulations(asked.studies, asked.seed)
     found = {name: scores(part) for name, part in rows.items() if part}
     # Of equal groups neither is right: only whether they were called counts, and whether the interval held zero.
@@ -261,7 +263,7 @@ def main() -> None:
     show(found)
     figures = [
         {"figure": f"{label}, {name}", "measured": found[name][key], "unit": unit}
-        for name in ("all published", "simulated: ordinary", "simulated: crossing", equal)
+        for name in ("all published", "published, within reach", "simulated: ordinary", "simulated: crossing", equal)
         for key, label, unit in (
             ("brier", "Brier score", ""),
             ("rank_brier", "Brier score of the rank", ""),
@@ -275,7 +277,7 @@ def main() -> None:
 
 def rows_of(rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     """What is kept: every decision once, numbers with four digits."""
-    short = {name: part for name, part in rows.items() if name != "all published"}
+    short = {name: part for name, part in rows.items() if name not in ("all published", "published, within reach")}
     return {
         name: [{key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in row.items()} for row in part]
         for name, part in short.items()

@@ -16,7 +16,7 @@ C = np.geomspace(1e15, 1e18, 7)
 
 
 def quick(table: pd.DataFrame, **asked) -> Decisions:
-    return decide(table, **({"draws": 60} | asked))
+    return decide(table, **({"draws": 60, "reach": 1e6} | asked))
 
 
 def curve(family: str, scale: float, alpha: float = 0.2, floor: float = 1.0, noise: float = 0.003, seed: int = 0, places=C):

@@ -58,6 +58,7 @@ def decide(
     loss: Loss = None,
     column: Columns = None,
     level: Level = 0.9,
+    reach: Annotated[float, typer.Option(help="How many times beyond the runs may be asked.")] = 10.0,
     draws: Draws = 1000,
     seed: Seed = 0,
     as_json: Json = False,
@@ -74,6 +75,7 @@ def decide(
         level=level,
         draws=draws,
         seed=seed,
+        reach=reach,
         **_place(at, "--at"),
     )
     if as_json:

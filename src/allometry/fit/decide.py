@@ -31,7 +31,7 @@ from allometry.fit.refusals import TooFewPoints
 from allometry.fit.resample import MANY, resample
 from allometry.fit.search import again, search
 from allometry.fit.study import measure
-from allometry.flow import Refusal
+from allometry.flow import Refusal, TooFar
 
 STARTS = 4  # that a search follows; a law of one variable needs no more
 
@@ -57,12 +57,14 @@ def decide(
     level: float = 0.9,
     draws: int = 1000,
     seed: int = 0,
+    reach: float = 10.0,
     **place: float,
 ) -> Decisions:
     """Decide every pair of groups at a place: `decide(table, C=1e21)`, or `decide(table, D=1e12)` for the scaling of data.
 
     The laws are of one variable; whatever its letter, it stands for the one of the place. A study's table is read as its
     frontier. Groups that were run at the very same places are judged by the errors of their difference, others by each one's own.
+    Raises TooFar where the place is more than `reach` times beyond the runs of a group.
     """
     chosen = [law_of(law, columns or ()) for law in laws]
     variable, value = _place(place, chosen, level, draws)
@@ -81,6 +83,12 @@ def decide(
         known[group] = _grasp(
             chosen, read.columns[variable][here], read.loss[here], read.run[here], value, draws, seed, group
         )
+    for group, grasp in known.items():
+        if grasp.distance > np.log(reach) + 1e-9:
+            raise TooFar(
+                f"{variable} = {value:.3g} is {np.exp(grasp.distance):.3g} times beyond the runs of {group}; this decides up to "
+                f"{reach:g} times. Run it closer to there, or pass reach= to accept the risk."
+            )
     pairs = [_decision(a, b, known[a], known[b], level, seed) for a, b in combinations(read.groups, 2)]
     return Decisions(variable=variable, place=value, level=level, pairs=tuple(pairs), notes=read.notes)
 
