@@ -25,7 +25,7 @@ from _result import keep
 from rich.console import Console
 from rich.table import Table
 
-from allometry.fit.decide import decide
+from allometry.fit.ask.decide import decide
 from allometry.flow import Refusal
 
 KINDS = ("ordinary", "crossing", "equal")

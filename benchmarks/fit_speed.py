@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 from _result import keep, under
 
-from allometry.fit import descend, project
 from allometry.fit.criterion import Criterion
 from allometry.fit.laws.chinchilla import Chinchilla
-from allometry.fit.pose import pose
+from allometry.fit.solve import descend, project
+from allometry.fit.solve.pose import pose
 
 ROOT = Path(__file__).parents[1]
 HUBER = Criterion(delta=1e-3)

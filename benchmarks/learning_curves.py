@@ -22,8 +22,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from allometry.fit import project
-from allometry.fit.curves import extrapolate
+from allometry.fit.curves.extrapolate import extrapolate
+from allometry.fit.solve import project
 from allometry.flow import Refusal
 
 MARGIN = 0.005  # ln loss; a task is worse than the power law if its error is larger by more

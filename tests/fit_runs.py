@@ -5,8 +5,8 @@ import pandas as pd
 
 from allometry.find import member
 from allometry.fit.laws._law import Law
-from allometry.fit.pose import pose
-from allometry.fit.search import Found, search
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.search import Found, search
 
 LAWS = "allometry.fit.laws"
 COMMON = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29}

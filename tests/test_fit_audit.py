@@ -12,16 +12,16 @@ import pytest
 from fit_runs import law_named, runs
 from fit_simulation import simulated
 
-from allometry.fit.audit import Audit, audit
-from allometry.fit.audit_left_out import influences, left_out
-from allometry.fit.audit_rates import rates
-from allometry.fit.audit_ways import counting, other_criteria, other_laws
-from allometry.fit.best_split import best_size
+from allometry.fit.audit.audit import Audit, audit
+from allometry.fit.audit.best_split import best_size
+from allometry.fit.audit.left_out import influences, left_out
+from allometry.fit.audit.rates import rates
+from allometry.fit.audit.verdict import CANNOT, Case, common_place, judge
+from allometry.fit.audit.ways import counting, other_criteria, other_laws
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.estimate import fit
 from allometry.fit.optimum import split
 from allometry.fit.rows import read
-from allometry.fit.verdict import CANNOT, Case, common_place, judge
 from allometry.flow import Refusal, TooFar
 
 C = np.geomspace(1e15, 1e19, 9)

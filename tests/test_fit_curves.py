@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allometry.fit.curve_laws import WIDEST, laws, union
-from allometry.fit.curves import MOST, extrapolate
+from allometry.fit.curves.extrapolate import MOST, extrapolate
+from allometry.fit.curves.laws import WIDEST, laws, union
 from allometry.flow import Refusal, TooFar
 
 X = np.geomspace(1e6, 1e8, 30)

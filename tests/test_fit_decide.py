@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from fit_simulation import simulated
 
-from allometry.fit.decide import Decisions, decide
-from allometry.fit.hindsight import Miss, growth, paired
+from allometry.fit.ask.decide import Decisions, decide
+from allometry.fit.ask.hindsight import Miss, growth, paired
 from allometry.fit.refusals import CannotTell, TooFewPoints
 from allometry.flow import Refusal
 

@@ -14,12 +14,12 @@ from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
 from allometry.fit.optimum import compute_for, split, tokens_for
 from allometry.fit.own import law_of
-from allometry.fit.pose import pose
-from allometry.fit.profile import profiles
 from allometry.fit.rollout import rollout
 from allometry.fit.saved import load_fits
-from allometry.fit.search import search
 from allometry.fit.sharing import share
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.profile import profiles
+from allometry.fit.solve.search import search
 from allometry.fit.speedup import speedup
 from allometry.fit.two_step import two_step
 from allometry.flow import Refusal

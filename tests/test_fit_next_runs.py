@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from allometry.fit.beliefs import expected_wrong, winsorised, wrong
+from allometry.fit.ask.beliefs import expected_wrong, winsorised, wrong
+from allometry.fit.ask.next_runs import NextRuns, flops, next_runs
+from allometry.fit.ask.questions import exponent, loss_at, winner
 from allometry.fit.estimate import fit
 from allometry.fit.fits import Fits
-from allometry.fit.next_runs import NextRuns, flops, next_runs
-from allometry.fit.questions import exponent, loss_at, winner
 from allometry.flow import Refusal, TooFar
 
 C = np.geomspace(1e15, 1e18, 10)

@@ -7,12 +7,12 @@ from fit_runs import LAWS, TRUTHS, law_named, places, runs, solved
 from scipy import optimize
 
 from allometry.find import names
-from allometry.fit import project
-from allometry.fit.curved import curved
 from allometry.fit.estimate import fit
 from allometry.fit.laws._additive import Additive
-from allometry.fit.pose import pose
-from allometry.fit.project import Problem
+from allometry.fit.solve import project
+from allometry.fit.solve.curved import curved
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.project import Problem
 
 every_law = pytest.mark.parametrize("name", names(LAWS))
 additive = pytest.mark.parametrize("name", [name for name in names(LAWS) if isinstance(law_named(name), Additive)])

@@ -14,10 +14,10 @@ from fit_runs import law_named
 from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
 from allometry.fit.isoflop import isoflop, line
-from allometry.fit.pose import pose
 from allometry.fit.refusals import AtBound, LackOfFit, NoInteriorMinimum, NotIdentified, TooFewPoints
-from allometry.fit.search import search
 from allometry.fit.sharing import share
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.search import search
 
 SQUARES = Criterion(delta=None, of="loss")
 LEAST_ABSOLUTE = Criterion(delta=0)

@@ -5,10 +5,10 @@ import pandas as pd
 
 from allometry.fit.criterion import Criterion
 from allometry.fit.laws.power_floor import PowerFloor
-from allometry.fit.pose import pose
-from allometry.fit.profile import profiles
-from allometry.fit.search import search
 from allometry.fit.sharing import share
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.profile import profiles
+from allometry.fit.solve.search import search
 
 STUDIES = 25
 SLACK = 2.5 * np.sqrt(0.95 * 0.05 / STUDIES)  # of a share of 95 %, by chance

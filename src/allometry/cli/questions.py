@@ -32,7 +32,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What would overturn the verdict of a table: a run left out, another law or count, mis-tuned rates; each as a number."""
-    from allometry.fit.audit import audit as look
+    from allometry.fit.audit.audit import audit as look
 
     frame, group, columns = read(runs, by, n, d, c, loss, column)
     found = look(frame, law=law, by=group, columns=columns or None, C=at, level=level, draws=draws, seed=seed)
@@ -64,7 +64,7 @@ def decide(
     as_json: Json = False,
 ) -> None:
     """Which of every two groups has the lower loss at a place, with a probability, or "cannot tell"."""
-    from allometry.fit.decide import decide as weigh
+    from allometry.fit.ask.decide import decide as weigh
 
     frame, group, columns = read(runs, by, n, d, c, loss, column)
     found = weigh(
@@ -103,8 +103,8 @@ def next_runs(
     as_json: Json = False,
 ) -> None:
     """What to run next: the runs that most reduce the doubt about a question, with the gain that may be expected."""
-    from allometry.fit import questions
-    from allometry.fit.next_runs import next_runs as propose
+    from allometry.fit.ask import questions
+    from allometry.fit.ask.next_runs import next_runs as propose
     from allometry.fit.saved import load_fits
     from allometry.flow import Refusal
 
@@ -149,7 +149,7 @@ def extrapolate(
 ) -> None:
     """Where learning curves go next, with an interval."""
     from allometry.fit.cells import check_columns, column
-    from allometry.fit.curves import extrapolate as ahead
+    from allometry.fit.curves.extrapolate import extrapolate as ahead
     from allometry.fit.plain import plain
     from allometry.record.table import read_table
 

@@ -20,13 +20,13 @@ from allometry.fit.fits import Fit, Fits
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
-from allometry.fit.pose import Posed, pose
-from allometry.fit.profile import profiles
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.resample import resample
 from allometry.fit.rows import Rows
-from allometry.fit.search import Found, again, search
 from allometry.fit.sharing import jointly
+from allometry.fit.solve.pose import Posed, pose
+from allometry.fit.solve.profile import profiles
+from allometry.fit.solve.resample import resample
+from allometry.fit.solve.search import Found, again, search
 from allometry.fit.study import measure
 from allometry.flow import Refusal
 

@@ -15,9 +15,9 @@ from allometry.fit import rows
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.plain import plain
-from allometry.fit.pose import pose
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.search import search
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.search import search
 
 CUTS = 6  # sizes at which the data are cut
 

@@ -15,15 +15,16 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import stats
 
-from allometry.fit import descend, profile, project, rows
+from allometry.fit import rows
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
-from allometry.fit.pose import bounds, pose
-from allometry.fit.project import Problem
 from allometry.fit.refusals import CannotTell, TooFewPoints
-from allometry.fit.search import SAME, Found, search
+from allometry.fit.solve import descend, profile, project
+from allometry.fit.solve.pose import bounds, pose
+from allometry.fit.solve.project import Problem
+from allometry.fit.solve.search import SAME, Found, search
 from allometry.flow import Refusal
 
 

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from allometry.find import member
-from allometry.fit import project
 from allometry.fit.diagnosis import findings
 from allometry.fit.differences import interval
 from allometry.fit.frontier import Frontier
 from allometry.fit.laws._additive import Additive
-from allometry.fit.pose import pose
 from allometry.fit.sharing import jointly
+from allometry.fit.solve import project
+from allometry.fit.solve.pose import pose
 
 SHARED = "_shared"  # ending of the name of a law whose floor is shared
 NAMES = ("power", "power_floor", "power_floor_shared")

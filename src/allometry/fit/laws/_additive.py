@@ -3,7 +3,7 @@
     L = sum over terms of  c * product over variables x of x ** -(e * f),        c >= 0
 
 The form is the point: for fixed exponents e it is linear in the coefficients c, so only the exponents are searched
-(variable projection, Golub & Pereyra 1973; see `project.py`). To add a law, copy `power_floor.py`: a class that states its
+(variable projection, Golub & Pereyra 1973; see `solve/project.py`). To add a law, copy `power_floor.py`: a class that states its
 equation, its parameters and its terms.
 """
 

@@ -11,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Inexact
 
-from allometry.fit import project
 from allometry.fit.laws._law import EXPONENT, Law, Parameter
 from allometry.fit.laws.chinchilla import Chinchilla
-from allometry.fit.pose import pose
+from allometry.fit.solve import project
+from allometry.fit.solve.pose import pose
 
 LARGE = 1e5  # a decay constant at which repeating costs nothing any more
 TINY = 1e-3  # one at which repeating is worth nothing

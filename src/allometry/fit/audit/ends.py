@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from allometry.fit.best_split import flops_of, sizes_of
-from allometry.fit.challenge import Challenge, answered, tried
-from allometry.fit.verdict import Case, Judged
+from allometry.fit.audit.best_split import flops_of, sizes_of
+from allometry.fit.audit.challenge import Challenge, answered, tried
+from allometry.fit.audit.verdict import Case, Judged
 
 FEW = 10  # values of a variable, up to which the ends of a range are one value; of more, a fifth
 

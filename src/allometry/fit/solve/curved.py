@@ -16,7 +16,7 @@ from jaxtyping import Float, Inexact
 
 from allometry.fit.criterion import Criterion
 from allometry.fit.laws._law import Law, Parameter
-from allometry.fit.model import Model
+from allometry.fit.solve.model import Model
 
 COMPLEX = 1e-30
 STARTS = 3000  # of a search; more combinations than that are sampled

@@ -10,18 +10,18 @@ import pandas as pd
 from scipy import stats
 
 from allometry.fit import rows as tables
-from allometry.fit.best_split import flops_of, grows, sizes_of
+from allometry.fit.audit.best_split import flops_of, grows, sizes_of
+from allometry.fit.audit.challenge import Challenge, answered, refused, tried, unchanged
+from allometry.fit.audit.verdict import CHALLENGE_DRAWS, Case, Judged, common_place, read_value, verdict_of
 from allometry.fit.cells import column
-from allometry.fit.challenge import Challenge, answered, refused, tried, unchanged
 from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
-from allometry.fit.profile import scale
 from allometry.fit.rows import DERIVED, Rows
 from allometry.fit.sharing import share
-from allometry.fit.verdict import CHALLENGE_DRAWS, Case, Judged, common_place, read_value, verdict_of
+from allometry.fit.solve.profile import scale
 from allometry.flow import Refusal
 
 # What else a law of this name may be replaced by; a floor pinned at 0 is tried for every law that has one.

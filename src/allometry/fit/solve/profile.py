@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from allometry.fit import descend
 from allometry.fit.criterion import LN, Criterion
-from allometry.fit.curved import Curved
-from allometry.fit.pose import Posed
-from allometry.fit.search import Found
+from allometry.fit.solve import descend
+from allometry.fit.solve.curved import Curved
+from allometry.fit.solve.pose import Posed
+from allometry.fit.solve.search import Found
 
 STEPS = np.array([0.5, 1, 1.5, 2, 2.5, 3, 4, 6, 10, 20, 50, 200, 1000])  # standard errors
 

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float
 
-from allometry.fit.best_split import Samples, best_size, flops_of, splits
+from allometry.fit.audit.best_split import Samples, best_size, flops_of, splits
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.differences import interval
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
-from allometry.fit.pose import Posed, pose
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.resample import resample
 from allometry.fit.rows import Rows
-from allometry.fit.search import Found, again, search
+from allometry.fit.solve.pose import Posed, pose
+from allometry.fit.solve.resample import resample
+from allometry.fit.solve.search import Found, again, search
 from allometry.flow import Refusal, TooFar
 
 CANNOT = "cannot tell"

@@ -1,6 +1,6 @@
 """extrapolate: where a learning curve goes next, with an interval.
 
-The prediction of ln loss is the plain mean of two views (`curve_views.py`) that err in different ways: one law that the whole
+The prediction of ln loss is the plain mean of two views (`views.py`) that err in different ways: one law that the whole
 curve strays from, and one law of the recent end. With the handful of dependent origins that one curve offers, learned weights
 would cost more than they gain (Smith & Wallis 2009, on why equal weights are hard to beat).
 
@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from allometry.fit.curve_views import RECENT, WANDERING, Posterior, posterior
+from allometry.fit.curves.views import RECENT, WANDERING, Posterior, posterior
 from allometry.flow import Refusal, TooFar
 
 LEAST = 4  # rows: level, exponent and floor, and one to judge them by

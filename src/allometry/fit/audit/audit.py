@@ -15,21 +15,21 @@ import numpy as np
 import pandas as pd
 
 from allometry.fit import rows as tables
-from allometry.fit.audit_ends import ends
-from allometry.fit.audit_left_out import left_out
-from allometry.fit.audit_rates import rates
-from allometry.fit.audit_study import audit_study
-from allometry.fit.audit_ways import assumptions, counting, other_criteria, other_laws, sharing
-from allometry.fit.best_split import grows
+from allometry.fit.audit.best_split import grows
+from allometry.fit.audit.challenge import Challenge
+from allometry.fit.audit.ends import ends
+from allometry.fit.audit.left_out import left_out
+from allometry.fit.audit.rates import rates
+from allometry.fit.audit.study import audit_study
+from allometry.fit.audit.verdict import CANNOT, Case, Verdict, check_law, check_place, common_place, judge
+from allometry.fit.audit.ways import assumptions, counting, other_criteria, other_laws, sharing
 from allometry.fit.cells import column, is_study
-from allometry.fit.challenge import Challenge
 from allometry.fit.criterion import LN
 from allometry.fit.estimate import fit
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.plain import plain
 from allometry.fit.rows import Rows
-from allometry.fit.verdict import CANNOT, Case, Verdict, check_law, check_place, common_place, judge
 from allometry.flow import Refusal
 
 NAMED = 5  # rows that are named where many are left out for one reason

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from allometry.fit.verdict import CANNOT, Verdict
+from allometry.fit.audit.verdict import CANNOT, Verdict
 from allometry.flow import Refusal
 
 

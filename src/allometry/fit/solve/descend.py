@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from allometry.fit.criterion import LEAST, LN, TINY, Criterion
-from allometry.fit.model import Model, Solution
-from allometry.fit.nonnegative import nonnegative
+from allometry.fit.solve.model import Model, Solution
+from allometry.fit.solve.nonnegative import nonnegative
 
 CREEP = 1e-3  # relative gain of a step, below which Newton's method takes over
 ENTRIES = 3e6  # of the largest array; more sets are worked off in parts

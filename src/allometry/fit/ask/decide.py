@@ -19,17 +19,18 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.special import ndtr
 
-from allometry.fit import hindsight, rows
+from allometry.fit import rows
+from allometry.fit.ask import hindsight
+from allometry.fit.ask.decisions import Decision, Decisions
+from allometry.fit.ask.hindsight import Growth, Miss
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN
-from allometry.fit.decisions import Decision, Decisions
-from allometry.fit.hindsight import Growth, Miss
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
-from allometry.fit.pose import pose
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.resample import MANY, resample
-from allometry.fit.search import again, search
+from allometry.fit.solve.pose import pose
+from allometry.fit.solve.resample import MANY, resample
+from allometry.fit.solve.search import again, search
 from allometry.fit.study import measure
 from allometry.flow import Refusal, TooFar
 

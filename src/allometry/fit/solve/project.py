@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from allometry.fit.criterion import LN, Criterion, huber
-from allometry.fit.descend import objective, refine
-from allometry.fit.model import Model, Solution
-from allometry.fit.nonnegative import nonnegative
+from allometry.fit.solve.descend import objective, refine
+from allometry.fit.solve.model import Model, Solution
+from allometry.fit.solve.nonnegative import nonnegative
 
 __all__ = [
     "Model",

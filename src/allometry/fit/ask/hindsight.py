@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import gammaln
 
-from allometry.fit.pose import Posed
 from allometry.fit.rollout import cuts
+from allometry.fit.solve.pose import Posed
 
 # Before any miss is seen: laws bend, and by how much nobody knows. An unseen bend moves ln loss by about a twentieth of its slope
 # for each factor e, give or take what Student's t with two degrees of freedom allows. In simulated studies with a hidden second

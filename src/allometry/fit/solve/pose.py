@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit import project
 from allometry.fit.criterion import Criterion
-from allometry.fit.curved import Curved, curved
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
-from allometry.fit.project import Problem
+from allometry.fit.solve import project
+from allometry.fit.solve.curved import Curved, curved
+from allometry.fit.solve.project import Problem
 from allometry.flow import Refusal
 
 

@@ -8,12 +8,12 @@ grows with size, bends the law: those are fitted anew, for a grid of penalties.
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit.audit_ends import at_end
-from allometry.fit.best_split import sizes_of
-from allometry.fit.challenge import Challenge, answered, penalty, tried
+from allometry.fit.audit.best_split import sizes_of
+from allometry.fit.audit.challenge import Challenge, answered, penalty, tried
+from allometry.fit.audit.ends import at_end
+from allometry.fit.audit.verdict import Judged, read_value
 from allometry.fit.refusals import CannotTell
-from allometry.fit.search import again
-from allometry.fit.verdict import Judged, read_value
+from allometry.fit.solve.search import again
 
 SMALL = 0.01  # ln loss: a penalty that tuned studies do not rule out; compare() allows 0.002 where rates were swept
 PENALTIES = np.linspace(0.0, 0.2, 41)  # ln loss

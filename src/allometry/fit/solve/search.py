@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit import descend, project
 from allometry.fit.criterion import LN
-from allometry.fit.curved import Curved
-from allometry.fit.model import Solution
-from allometry.fit.pose import Posed
+from allometry.fit.solve import descend, project
+from allometry.fit.solve.curved import Curved
+from allometry.fit.solve.model import Solution
+from allometry.fit.solve.pose import Posed
 
 SAME = 1e-6  # relative difference of criteria that counts as the same minimum
 KEPT = 12  # starts that are followed to their minimum

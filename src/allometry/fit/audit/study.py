@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from allometry.fit import differences, regions
+from allometry.fit.audit.challenge import Challenge, answered, penalty, refused, tried
+from allometry.fit.audit.verdict import CANNOT, Verdict
 from allometry.fit.cells import column
-from allometry.fit.challenge import Challenge, answered, penalty, refused, tried
 from allometry.fit.compare import compare
 from allometry.fit.differences import Difference, interval
 from allometry.fit.study import Study, measure
-from allometry.fit.verdict import CANNOT, Verdict
 from allometry.flow import Refusal
 
 FEW = 100  # draws of a study with something left out

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from allometry.fit.beliefs import CLIP, Beliefs, expected_wrong, winsorised, wrong
+from allometry.fit.ask.beliefs import CLIP, Beliefs, expected_wrong, winsorised, wrong
+from allometry.fit.ask.questions import Question
 from allometry.fit.criterion import LN
 from allometry.fit.fits import Fit, Fits
 from allometry.fit.plain import plain
-from allometry.fit.questions import Question
 from allometry.flow import Refusal
 
 PLACES = {1: 12, 2: 6}  # of the grid, for each variable; 4 with three variables or more

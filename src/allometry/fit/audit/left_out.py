@@ -14,11 +14,11 @@ from jaxtyping import Float
 from scipy import stats
 
 from allometry.fit import diagnosis
-from allometry.fit.challenge import Challenge, answered, tried, unchanged
+from allometry.fit.audit.challenge import Challenge, answered, tried, unchanged
+from allometry.fit.audit.verdict import Case, Judged, Verdict, read_value
 from allometry.fit.criterion import LN
 from allometry.fit.refusals import TooFewPoints
-from allometry.fit.search import again
-from allometry.fit.verdict import Case, Judged, Verdict, read_value
+from allometry.fit.solve.search import again
 
 EXACT = 300  # runs of one group that are all left out in turn; of more, the most influential ones
 SURE, REFITTED = 3, 8  # runs that come nearest to overturning get their own draws: always, and at most

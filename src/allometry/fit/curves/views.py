@@ -19,7 +19,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit.curve_laws import UNSHIFTED, WIDEST, Box, Laws, Nodes, closer, laws, share_kept, union
+from allometry.fit.curves.laws import UNSHIFTED, WIDEST, Box, Laws, Nodes, closer, laws, share_kept, union
 
 STRAY = 0.3  # scale of the prior of the wander: change of slope over a factor e in x, as a share of the slope
 STEADY = 0.1  # prior weight of no wander, against one node of the wander's grid
