@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from commands import in_process
 
+from allometry import fit
+
 ROLES = ["--c", "flops", "--loss", "final", "--by", "arch"]
 
 
@@ -24,6 +26,7 @@ def folder(tmp_path_factory):
         loss = (1.7 + A * flops**-0.08) * np.exp(0.0005 * generator.standard_normal(len(flops)))
         rows.append(pd.DataFrame({"arch": arch, "flops": flops, "final": loss}))
     pd.concat(rows).to_csv(folder / "runs.csv", index=False)
+    fit(pd.concat(rows, ignore_index=True), by="arch", columns={"C": "flops", "loss": "final"}).save(folder / "fit.json")
     pd.concat(rows).to_json(folder / "runs.jsonl", orient="records", lines=True)
     pd.concat(rows).to_parquet(folder / "runs.parquet")
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
@@ -54,8 +57,8 @@ def test_one_table_in_three_forms_gives_one_fit(command):
 
 
 def test_a_saved_fit_says_the_same(command):
-    here = read(command("fit", "runs.csv", *ROLES, "--save", "fit.json", "--at", "3e20", "--json"))["predictions"]
-    later = read(command("predict", "fit.json", "--at", "3e20", "--json"))["predictions"]
+    here = read(command("fit", "runs.csv", *ROLES, "--save", "again.json", "--at", "3e20", "--json"))["predictions"]
+    later = read(command("predict", "again.json", "--at", "3e20", "--json"))["predictions"]
     assert here == later
     truth = 1.7 + 30.0 * 3e20**-0.08
     assert here[0]["low"] < truth < here[0]["high"]
@@ -76,7 +79,10 @@ def test_pinned_shared_and_tested(command):
 def test_the_speedup_that_was_put_in_is_found(command):
     command("fit", "runs.csv", *ROLES, "--share", "E,alpha", "--save", "joint.json")
     found = read(command("predict", "joint.json", "--speedup", "worse,better", "--compute", "1e20", "--json"))["speedup"]
-    assert found["low"] < 2.0 < found["high"]
+    assert found["low"] < found["value"] < found["high"]
+    assert (
+        abs(found["value"] - 2.0) < 0.1
+    )  # one draw of runs: how often the interval holds 2 is for benchmarks/fit_coverage.py
     assert found["verdict"] == "better"
 
 
@@ -107,7 +113,6 @@ def test_questions(command):
     decided = read(command("decide", "runs.csv", *ROLES, "--at", "3e20", "--json"))["pairs"][0]
     assert decided["verdict"] == "better"
     assert decided["probability"] < 0.05
-    command("fit", "runs.csv", *ROLES, "--save", "fit.json")
     proposed = read(command("next", "fit.json", "--winner-at", "1e20", "--budget", "1e20", "--json"))
     assert proposed["proposals"]
     assert proposed["cost"] <= 1e20 * (1 + 1e-6)
@@ -133,7 +138,6 @@ def test_a_curve_goes_on(command):
     ids=lambda words: words[0],
 )
 def test_the_terminal_shows_it_within_its_width(command, words):
-    command("fit", "runs.csv", *ROLES, "--save", "fit.json")
     done = command(*words)
     assert done.returncode == 0, done.stderr
     table = [line for line in done.stdout.splitlines() if line.startswith(" ─")]
@@ -179,7 +183,6 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_asked_wrongly_is_answered_in_one_line(case, command):
-    command("fit", "runs.csv", *ROLES, "--save", "fit.json")
     words, said = WRONG[case]
     done = command(*words)
     assert done.returncode == 2, done.stdout + done.stderr

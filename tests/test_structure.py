@@ -12,7 +12,7 @@ from allometry.find import names
 
 ROOT = Path(allometry.__file__).parent
 LEVELS = {
-    "__init__": 0, "spec": 0, "flow": 1, "find": 1, "data": 2, "model": 2, "train": 3, "record": 4, "fit": 5,
+    "__init__": 0, "spec": 0, "stage": 0, "flow": 1, "find": 1, "data": 2, "model": 2, "train": 3, "record": 4, "fit": 5,
     "study": 6, "report": 7, "progress": 8, "api": 8, "cli": 8, "__main__": 9,
 }  # fmt: skip
 LIGHT = ("record", "fit", "report")
@@ -76,4 +76,20 @@ def test_light_modules_import_no_torch() -> None:
         "    if 'torch' in sys.modules: sys.exit(name + ' loads torch')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_work_whatever_was_imported_before() -> None:
+    """`al.fit` and `al.study` are functions to their users, though stages have these names too."""
+    program = (
+        "import inspect, allometry as al\n"
+        "import allometry.study.request, allometry.fit.estimate as estimate\n"
+        "for name in al.__all__: getattr(al, name)\n"
+        "assert callable(al.fit) and callable(al.study) and callable(al.compare)\n"
+        "assert inspect.signature(al.fit) == inspect.signature(estimate.fit)\n"
+        "import pandas as pd\n"
+        "table = pd.DataFrame({'C': [1e15, 1e16, 1e17, 1e18, 1e19], 'loss': [3.0, 2.6, 2.3, 2.1, 1.97]})\n"
+        "assert len(al.fit(table, by=None, draws=50)) == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float
 
+from allometry.flow import Refusal
 from allometry.spec import Spec
 
 LN, PLAIN = "ln loss", "loss"
@@ -31,7 +32,7 @@ class Criterion(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.of not in (LN, PLAIN) or self.over <= 0 or (self.delta is not None and self.delta < 0):
-            raise ValueError(f"{self!r}: use of='{LN}' or '{PLAIN}', over > 0, and delta >= 0 or None.")
+            raise Refusal(f"{self!r}: use of='{LN}' or '{PLAIN}', over > 0, and delta >= 0 or None.")
 
     @property
     def text(self) -> str:

@@ -1,7 +1,8 @@
 """Law: a functional form of the loss, with the unit, bounds and meaning of every parameter.
 
 Two kinds. An `Additive` law (`_additive.py`) is a sum of products of powers; a law of any other shape states `predict` and
-which of its parameters it is linear in. No law writes derivatives: the solver takes them itself (`solve/project.py`, `solve/curved.py`).
+which of its parameters it is linear in. No law writes derivatives: the solver takes them itself
+(`solve/project.py`, `solve/curved.py`).
 Variables are columns of a table: N (parameters), D (tokens), C (training FLOPs), M = D / N, U (unique tokens), ...
 """
 
