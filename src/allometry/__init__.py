@@ -34,6 +34,7 @@ _PUBLIC = {
     "audit": ("allometry.fit.audit.audit", "audit"),
     "decide": ("allometry.fit.ask.decide", "decide"),
     "next_runs": ("allometry.fit.ask.next_runs", "next_runs"),
+    "winners": ("allometry.fit.ask.winners", "winners"),
     "winner": ("allometry.fit.ask.questions", "winner"),
     "exponent": ("allometry.fit.ask.questions", "exponent"),
     "loss_at": ("allometry.fit.ask.questions", "loss_at"),

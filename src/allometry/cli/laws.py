@@ -88,6 +88,8 @@ def fit(
         seed=seed,
     )
     content: dict[str, Any] = fits.to_json()
+    if len(fits) > 1 and len(chosen.variables) == 1 and chosen.observed == "loss":
+        content |= _winners(fits)
     places = [*(at or ()), *words(predict or "")]
     if places:
         content["predictions"] = [_predicted(one, place) for one in fits for place in places]
@@ -157,6 +159,17 @@ def predict(
         print_json(content)
         return
     _show(content)
+
+
+def _winners(fits: Any) -> dict[str, Any]:
+    """Who wins where, or nothing where the groups were not run at the same places."""
+    from allometry.fit.ask.winners import winners
+    from allometry.flow import Refusal
+
+    try:
+        return {"winners": winners(fits).to_json()}
+    except Refusal as refusal:
+        return {"not_compared": str(refusal)}
 
 
 def _predicted(fit: Any, place: str) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from typing import Any
 
 from allometry.report.grid import Column, Grid, cell, family_cell
-from allometry.report.numbers import MISSING, estimate, number, percent, plain, scientific
+from allometry.report.numbers import MISSING, estimate, number, percent, plain, probability, scientific
+
+MOST_GROUPS = 4  # whose probabilities have a column; the winner is named whoever it is
 
 
 def grids(content: dict[str, Any]) -> list[Grid]:
     """Every table that the content has something for."""
     content = plain(content)
     found = [parameters_table(content["fits"])] if "fits" in content else []
+    found += [regions_table(content["winners"]), crossings_table(content["winners"])] if content.get("winners") else []
     found += [predictions_table(content["predictions"])] if content.get("predictions") else []
     found += [splits_table(content["splits"])] if content.get("splits") else []
     found += [approaches_table(content["approaches"])] if content.get("approaches") else []
@@ -21,6 +24,7 @@ def lines(content: dict[str, Any]) -> list[str]:
     """Sentences under the tables: what not to trust, notes, tests, places of files."""
     found = [f"{who}: {text}." for text, who in _merged(content.get("fits") or []).items()]
     found += [f"Note: {note}." for note in content.get("notes") or []]
+    found += [f"Groups are not compared: {content['not_compared']}"] if content.get("not_compared") else []
     for key in ("sharing", "speedup", "rollout"):
         found += [content[key]["text"]] if content.get(key) else []
     found += [f"Note: {note}." for note in (content.get("approaches") or {}).get("notes") or []]
@@ -63,6 +67,48 @@ def predictions_table(rows: list[dict[str, Any]]) -> Grid:
         Column(name="of a new run", tip="with the doubt of the law and the scatter of runs"),
     )
     return Grid(title="Predictions", columns=columns, rows=tuple(cells))
+
+
+def regions_table(content: dict[str, Any]) -> Grid:
+    """Who has the lowest loss in each region, by the draws of the laws."""
+    names = list(content["regions"][0]["probability"]) if content["regions"] else []
+    few = names[:MOST_GROUPS]
+    cells = [
+        (
+            cell(scientific(region["low"])),
+            cell(scientific(region["high"]), "beyond the runs" if region["beyond"] else ""),
+            cell(region["winner"] or "cannot tell", tone="strong" if region["winner"] else "soft"),
+            *(cell(probability(region["probability"][name])) for name in few),
+        )
+        for region in content["regions"]
+    ]
+    columns = (
+        Column(name=f"{content['variable']} from"),
+        Column(name="to"),
+        Column(name="winner", text=True),
+        *(Column(name=name, unit="probability") for name in few),
+    )
+    return Grid(title="Who wins where", columns=columns, rows=tuple(cells))
+
+
+def crossings_table(content: dict[str, Any]) -> Grid:
+    """Where two groups change places."""
+    cells = [
+        (
+            family_cell(row["better_below"]),
+            family_cell(row["better_above"]),
+            cell(scientific(row["value"]), f"[{scientific(row['low'])}, {scientific(row['high'])}]"),
+            cell(probability(row["probability"])),
+        )
+        for row in content["crossings"]
+    ]
+    columns = (
+        Column(name="better below", text=True),
+        Column(name="better above", text=True),
+        Column(name=f"change places at {content['variable']}"),
+        Column(name="share of draws that cross"),
+    )
+    return Grid(title="Crossings", columns=columns, rows=tuple(cells), empty="no two groups change places within reach.")
 
 
 def splits_table(rows: list[dict[str, Any]]) -> Grid:
