@@ -5,8 +5,6 @@ from typing import Any
 from allometry.report.grid import Column, Grid, cell, family_cell
 from allometry.report.numbers import MISSING, estimate, number, percent, plain, probability, scientific
 
-MOST_GROUPS = 4  # whose probabilities have a column; the winner is named whoever it is
-
 
 def grids(content: dict[str, Any]) -> list[Grid]:
     """Every table that the content has something for."""
@@ -72,21 +70,25 @@ def predictions_table(rows: list[dict[str, Any]]) -> Grid:
 def regions_table(content: dict[str, Any]) -> Grid:
     """Who has the lowest loss in each region, by the draws of the laws."""
     names = list(content["regions"][0]["probability"]) if content["regions"] else []
-    few = names[:MOST_GROUPS]
+    likely = [max(region["probability"], key=region["probability"].get) for region in content["regions"]]
     cells = [
         (
             cell(scientific(region["low"])),
             cell(scientific(region["high"]), "beyond the runs" if region["beyond"] else ""),
             cell(region["winner"] or "cannot tell", tone="strong" if region["winner"] else "soft"),
-            *(cell(probability(region["probability"][name])) for name in few),
+            family_cell(first),
+            cell(probability(region["probability"][first])),
+            *(cell(probability(region["probability"][name])) for name in names),
         )
-        for region in content["regions"]
+        for region, first in zip(content["regions"], likely, strict=True)
     ]
     columns = (
         Column(name=f"{content['variable']} from"),
         Column(name="to"),
         Column(name="winner", text=True),
-        *(Column(name=name, unit="probability") for name in few),
+        Column(name="likeliest", text=True),
+        Column(name="its share", tip="of draws in which it has the lowest loss"),
+        *(Column(name=name, unit="share", page_only=True) for name in names),
     )
     return Grid(title="Who wins where", columns=columns, rows=tuple(cells))
 
