@@ -52,7 +52,7 @@ def test_another_calibration_in_the_folder_is_refused(studies):
         plant(studies[0].folder.parent, family="transformer", studies=3, times=2.0, length=32)
 
 
-def said(verdict, multiplier):
+def said(verdict, multiplier, **ends):
     """An answer in which the copy's compute is `multiplier` times the family's, within 20 %."""
     of_family = {"multiplier": 1 / multiplier, "multiplier_low": 1 / multiplier / 1.2, "multiplier_high": 1.2 / multiplier}
     overall = {"verdict": verdict, "reason": None, "ln_difference": -0.02, "low": -0.03, "high": -0.01}
@@ -73,6 +73,14 @@ def test_the_judge_counts_what_was_right():
     assert (equal["right"], equal["interval_holds_truth"], equal["studies"]) == (2, 3, 3)
     assert (billed["right"], billed["interval_holds_truth"], billed["right_and_holds"]) == (2, 2, 1)
     assert rows[3]["multiplier_low"] < 1.5 < rows[3]["multiplier_high"]
+
+
+def test_an_interval_that_leaves_the_range_is_open_on_that_side():
+    """The family's low end is the copy's high end."""
+    row = judged(BILLED, 0, 1.5, said("family", 1.3, multiplier_low=None))
+    assert (row["multiplier_high"], row["bounded"], row["holds_truth"]) == (None, False, True)
+    row = judged(BILLED, 0, 1.5, said("family", 2.0, multiplier_low=None))
+    assert not row["holds_truth"]
 
 
 def test_the_interval_of_a_share_is_exact():

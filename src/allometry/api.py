@@ -64,10 +64,9 @@ def calibrate(out: str | Path, *, quiet: bool = False, **planted: Any) -> pd.Dat
     from allometry.record.store import read_json, write_json
     from allometry.report.calibration import judged
     from allometry.report.gather import answer
-    from allometry.study.planted import EQUAL, plant
+    from allometry.study.planted import plant
     from allometry.study.run import run_study
 
-    times = float(planted.get("times", 1.5))
     console = Console(stderr=True)
     studies, rows = plant(Path(out), **planted), []
     with Studies(console, quiet, len(studies)) as told:
@@ -76,7 +75,11 @@ def calibrate(out: str | Path, *, quiet: bool = False, **planted: Any) -> pd.Dat
             if not verdict.exists():
                 told.began(f"{one.kind} {one.number}")
                 run_study(one.request, one.folder, Quiet(console), cache=cache())
-                write_json(verdict, judged(one.kind, one.number, 1.0 if one.kind == EQUAL else times, answer(one.folder)))
-            rows.append(read_json(verdict))
+                row = judged(one.kind, one.number, one.times, answer(one.folder))
+                write_json(verdict, row | {"question": one.request.question})
+            row = read_json(verdict)
+            if row.pop("question") != one.request.question:
+                raise Refusal(f"{out} holds a calibration of other settings. Choose another folder with --out.")
+            rows.append(row)
             told.ended(rows[-1]["verdict"] or "cannot tell")
     return pd.DataFrame(rows)

@@ -14,13 +14,12 @@ LEVEL = 0.9  # of the intervals of the shares
 def judged(kind: str, number: int, times: float, answer: dict[str, Any]) -> dict[str, Any]:
     """What one study said of the family (first) and its copy (second), as one row.
 
-    `times` is what the copy is billed: 1 for equal ones. `multiplier` is the compute that the copy needs, over the family's,
-    at the largest budget at which it is known.
+    `times` is what the copy is billed: 1 for equal ones. `multiplier` is the compute that the copy needs, over the family's, at
+    the largest budget; an end is None where it leaves the range that was run, and the interval is open on that side.
     """
     pair = answer["pairs"][0]
-    overall, known = pair["overall"], [at for at in pair["budgets"] if at.get("multiplier") and at.get("multiplier_high")]
-    at = known[-1] if known else {}
-    low, high = (1 / at[end] if at else None for end in ("multiplier_high", "multiplier_low"))
+    overall, at = pair["overall"], pair["budgets"][-1]
+    value, low, high = (_turned(at[key]) for key in ("multiplier", "multiplier_high", "multiplier_low"))
     return {
         "kind": kind,
         "number": number,
@@ -32,12 +31,18 @@ def judged(kind: str, number: int, times: float, answer: dict[str, Any]) -> dict
         "low": overall["low"],
         "high": overall["high"],
         "detectable_ln": pair["detectable_ln"],
-        "multiplier": 1 / at["multiplier"] if at else None,
+        "multiplier": value,
         "multiplier_low": low,
         "multiplier_high": high,
-        "holds_truth": bool(at) and low <= times <= high,
+        "holds_truth": (low is None or low <= times) and (high is None or times <= high),
+        "bounded": low is not None and high is not None,
         "winners_in_regions": sum(region["winner"] is not None for region in answer["regions"]["flops"]),
     }
+
+
+def _turned(multiplier: float | None) -> float | None:
+    """Of the copy over the family, where the answer has the family over the copy."""
+    return None if multiplier is None else 1 / multiplier
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -52,6 +57,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(
             {"kind": kind, "true_multiplier": some[0]["true_multiplier"], "studies": len(some), "right": right}
             | {"right_low": low, "right_high": high, "interval_holds_truth": holding, "right_and_holds": both}
+            | {"bounded": sum(row["bounded"] for row in some)}
         )
     return found
 
@@ -76,7 +82,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> Grid:
                     *(100 * share for share in (line["right"] / line["studies"], line["right_low"], line["right_high"]))
                 )
             ),
-            cell(f"{line['interval_holds_truth']} of {line['studies']}"),
+            cell(f"{line['interval_holds_truth']} of {line['studies']}", f"{line['bounded']} have both ends"),
         )
         for line in summary(rows)
     ]
@@ -90,6 +96,10 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> Grid:
     return Grid(title="What the instrument can see", columns=columns, rows=tuple(lines), empty="No study has ended.")
 
 
+def _ends(low: float | None, high: float | None) -> str:
+    return f"[{'open' if low is None else number(low, 3)}, {'open' if high is None else number(high, 3)}]"
+
+
 def studies_table(rows: Sequence[dict[str, Any]]) -> Grid:
     """Each study."""
     lines = [
@@ -98,7 +108,7 @@ def studies_table(rows: Sequence[dict[str, Any]]) -> Grid:
             cell(row["verdict"] or "cannot tell", tip=row["reason"] or "", tone="" if row["right"] else "loud"),
             cell(*estimate(*(percent(row[key]) for key in ("ln_difference", "low", "high")), 2, sign=True)),
             cell(number(percent(row["detectable_ln"]), 2)),
-            cell(*estimate(row["multiplier"], row["multiplier_low"], row["multiplier_high"], 3)),
+            cell(number(row["multiplier"], 3), _ends(row["multiplier_low"], row["multiplier_high"])),
         )
         for row in rows
     ]

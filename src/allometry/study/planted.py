@@ -57,6 +57,7 @@ class Planted:
 
     kind: str  # EQUAL | BILLED
     number: int
+    times: float  # what the copy is billed
     request: Request
     folder: Path
 
@@ -98,6 +99,7 @@ def plant(
         Planted(
             kind=kind,
             number=number,
+            times=1.0 if kind == EQUAL else times,
             folder=out / f"{kind}-{number:02d}",
             request=Request(
                 sources=sources,
