@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from fit_runs import TRUTHS, law_named, places, runs
 
+from allometry.fit import rows
 from allometry.fit.approaches import approaches
 from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
@@ -332,3 +333,24 @@ def test_two_steps_carry_the_doubt_of_both():
     assert low < truth < high
     assert low < value < high
     assert high - low < 0.4
+
+
+def test_checkpoints_of_one_run_do_not_tell_equal_groups_apart():
+    """Rows of one run share its noise: with four rows a run, equal exponents are called different no more often than promised."""
+    called = 0
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        parts = []
+        for family in ("a", "b"):
+            C = np.repeat(np.geomspace(1e15, 1e18, 7), 4) * np.tile([1.0, 1.1, 1.2, 1.3], 7)
+            shake = np.repeat(0.01 * generator.standard_normal(7), 4)
+            loss = 3 * (C / 1e15) ** -0.1 * np.exp(shake)
+            run = [f"{family}{index // 4}" for index in range(len(C))]
+            parts.append(pd.DataFrame({"family": family, "C": C, "loss": loss, "run": run}))
+        called += share(pd.concat(parts, ignore_index=True), ("alpha",), law="power").distinguishable
+    assert called <= 4  # 10 % are expected; 5 of 12 or more would have a chance of 0.4 %
+
+
+def test_runs_of_one_name_in_two_groups_are_two_runs():
+    table = pd.DataFrame({"family": list("aabb"), "run": ["0", "1"] * 2, "C": [1.0, 2, 1, 2], "loss": [2.0, 1, 2, 1]})
+    assert len(np.unique(rows.read(table, ("C",), "family", {}).run)) == 4

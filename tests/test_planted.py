@@ -61,7 +61,7 @@ def said(verdict, multiplier, **ends):
         "b": "copy",
         "overall": overall,
         "detectable_ln": 0.01,
-        "budgets": [{"multiplier": None}, of_family],
+        "budgets": [of_family | ends],
     }
     return {"pairs": [pair], "regions": {"flops": [{"winner": verdict}]}}
 

@@ -69,6 +69,7 @@ def fit(
     frame, group, columns = read(runs, by, n, d, c, loss, column)
     chosen = law_of(law, columns)
     shared = tuple(words(share))
+    criterion = None if delta is None else Criterion(delta=delta, of=chosen.of)
     fits = fit_law(
         frame,
         law=chosen,
@@ -77,7 +78,7 @@ def fit(
         shared=shared,
         pinned=values(pin or (), "--pin", "E=1.6"),
         source=source,
-        criterion=None if delta is None else Criterion(delta=delta, of=chosen.of),
+        criterion=criterion,
         cluster=tuple(words(cluster)),
         noise=noise,
         mixed=mixed,
@@ -96,21 +97,27 @@ def fit(
     if shared and group and len(fits) > 1:
         from allometry.fit.sharing import share as test
 
-        content["sharing"] = test(frame, shared, law=chosen, by=group, columns=columns, level=level).to_json()
+        same = {"criterion": criterion, "cluster": words(cluster), "mixed": mixed, "level": level}
+        content["sharing"] = test(frame, shared, law=chosen, by=group, columns=columns, **same).to_json()
     if approaches:
         from allometry.fit.approaches import approaches as three
 
-        content["approaches"] = three(frame, columns=columns, level=level).to_json()
+        parts = [("", frame)] if group is None else frame.groupby(group, sort=False)
+        content["approaches"] = [
+            {"group": str(name)} | three(part, columns=columns, level=level).to_json() for name, part in parts
+        ]
     if rollout:
         from allometry.fit.rollout import rollout as roll
 
-        content["rollout"] = roll(frame, words(rollout), size=chosen.variables[0], by=group, columns=columns).to_json()
+        content["rollout"] = roll(
+            frame, words(rollout), size=chosen.variables[0], by=group, columns=columns, mixed=mixed
+        ).to_json()
     if save:
         content["saved"] = str(fits.save(save).resolve())
     if report:
         from allometry.report.fits_page import write_fits
 
-        content["report"] = str(write_fits(fits, content, report, columns, group).resolve())
+        content["report"] = str(write_fits(fits, content, report).resolve())
     if as_json:
         print_json(content)
         return

@@ -179,7 +179,13 @@ def _place(text: str, option: str, variables: tuple[str, ...] = ("C",)) -> dict[
     """`1e21` or `N=1e9,D=2e10` as a place."""
     if "=" in text:
         return values(words(text), option, "N=1e9,D=2e10")
-    return dict(zip(variables, numbers(text, option), strict=False))
+    found = numbers(text, option)
+    if len(found) != len(variables):
+        from allometry.flow import Refusal
+
+        wanted = ",".join(f"{name}=..." for name in variables)
+        raise Refusal(f"{option} {text}: one place takes {len(variables)} numbers. Write {wanted}.")
+    return dict(zip(variables, found, strict=True))
 
 
 def _say(screen: Any, lines: list[str]) -> None:

@@ -182,6 +182,7 @@ def _fit(
         scatter=found.scatter,
         degrees=max(found.spare, 0),
         seen=hashlib.sha256(content[:, np.lexsort(content)].tobytes()).hexdigest()[:16],
+        data={**columns, law.observed: loss},
     )
 
 
@@ -198,8 +199,9 @@ def _apart(read: Rows, settings: Mapping[str, Any], generator: np.random.Generat
         values = np.concatenate([found.values[None], again(posed, drawn, weights, found)])
         samples = posed.named(values)
         runs = len(np.unique(run))
-        scatter, profile = _scatter(posed, loss, fitted), profiles(posed, loss, found, settings["level"], runs)
-        looked = _looked(found, law, samples, len(loss) - posed.free, scatter, profile)
+        profile = profiles(posed, loss, found, settings["level"], runs)
+        scatter = _scatter(criterion.residual(loss, fitted), runs, posed.free)
+        looked = _looked(found, law, samples, runs - posed.free, scatter, profile)
         parts.append((samples, found.objective, method, looked))
     return parts
 
@@ -222,9 +224,9 @@ def _looked(
     )
 
 
-def _scatter(posed: Posed, loss: Float[np.ndarray, " rows"], fitted: Float[np.ndarray, " rows"]) -> float:
-    residual = posed.model.criterion.residual(loss, fitted)
-    return float(np.sqrt((residual**2).sum() / max(1, len(loss) - posed.free)))
+def _scatter(residual: Float[np.ndarray, " rows"], runs: int, free: float) -> float:
+    """Standard deviation of a row around the law. Rows of one run count as one where parameters are paid for."""
+    return float(np.sqrt((residual**2).mean() * runs / max(1, runs - free)))
 
 
 def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Generator, shared: tuple[str, ...]) -> list[Part]:
@@ -241,8 +243,8 @@ def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Gener
         mine = read.group == index
         residual = criterion.residual(read.loss, fitted)[mine]
         samples = joint.named(values, index)
-        spare = max(1, int(mine.sum()) - len(law.parameters) + len(shared))
-        looked = _looked(first, law, samples, spare, float(np.sqrt((residual**2).sum() / spare)), {})
+        runs, free = len(np.unique(read.run[mine])), len(law.parameters) - len(shared)
+        looked = _looked(first, law, samples, max(1, runs - free), _scatter(residual, runs, free), {})
         objective = float(criterion.cost(residual).sum())
         parts.append((samples, objective, method, looked))
     return parts
@@ -272,6 +274,7 @@ def _frontier(table: pd.DataFrame, law: Additive, shared: bool, draws: int, seed
                 level=level,
                 method="draws of the study: seeds, learning rates",
                 findings=tuple(diagnosis.findings(law, samples, int(here.sum()), level)),
+                data={"C": budgets, "loss": np.exp(frontier.value[index, here])},
             )
     if not fits:
         reasons = "; ".join(f"{name}: {', '.join(flags)}" for name, flags in zip(found.families, found.flags, strict=True))

@@ -40,6 +40,7 @@ class Fit:
     scatter: float = 0.0  # standard deviation of a new point around the law, in what the criterion is of
     degrees: int = 0  # that `scatter` rests on
     seen: str = ""  # hash of the data that were fitted
+    data: dict[str, Float[np.ndarray, " points"]] = dataclasses.field(default_factory=dict)  # these; a saved fit has none
 
     @property
     def flags(self) -> tuple[str, ...]:

@@ -48,11 +48,12 @@ def rollout(
     size: str = "C",
     by: str | None = "family",
     columns: Mapping[str, str] | None = None,
+    mixed: bool = False,
 ) -> Rollout:
     """Fit on the runs with `size` (a variable of the laws) up to a cut, predict the larger ones, for increasing cuts."""
     chosen = [law_of(law, columns or ()) for law in laws]
     variables = tuple(dict.fromkeys([size, *(name for law in chosen for name in law.variables)]))
-    read = rows.read(table, variables, by, columns or {})
+    read = rows.read(table, variables, by, columns or {}, mixed=mixed)
     found: list[dict[str, Any]] = []
     for index, group in enumerate(read.groups):
         here = read.group == index

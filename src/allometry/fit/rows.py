@@ -58,7 +58,10 @@ def read(
     `cluster` are the columns that tell runs apart (default: `run`, where there is one). `mixed` accepts unlike losses.
     """
     table, roles, assumptions = _derive(table, variables, columns)
-    roles |= {observed: columns.get(observed, columns.get("loss", observed))}
+    measured = columns.get(observed, columns.get("loss", observed))
+    if measured == "loss" and "loss" not in table and "bpb" in table:
+        measured = "bpb"
+    roles |= {observed: measured}
     check_columns(table, tuple(roles.values()))
     if by is not None and by not in table.columns:
         have = ", ".join(str(name) for name in table.columns)
@@ -92,9 +95,10 @@ def read(
         found.append(Duplicates(f"{text}. Drop them, or give repeats of a run their own seeds"))
     keys = list(cluster) or [name for name in ("run",) if name in kept]
     run = kept[keys].astype(str).agg("|".join, axis=1).to_numpy(dtype=object) if keys else kept.index.astype(str).to_numpy()
+    own = np.array([f"{index}|{name}" for index, name in zip(group, run, strict=True)], dtype=object)
     named = run if keys else np.array([f"row {index}" for index in kept.index], dtype=object)
     # Rows without a run are each their own, also where the index repeats.
-    order = np.unique(run, return_inverse=True)[1].ravel() if keys else np.arange(len(kept))
+    order = np.unique(own, return_inverse=True)[1].ravel() if keys else np.arange(len(kept))
     return Rows(
         groups=groups,
         group=group,

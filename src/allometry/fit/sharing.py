@@ -204,38 +204,45 @@ def share(
     by: str = "family",
     columns: Mapping[str, str] | None = None,
     criterion: Criterion | None = None,
+    cluster: Sequence[str] = (),
+    mixed: bool = False,
     level: float = 0.9,
 ) -> Sharing:
-    """Test whether all groups may share these parameters. `distinguishable` is the answer, `text` says it."""
-    chosen = law_of(law)
+    """Test whether all groups may share these parameters. `distinguishable` is the answer, `text` says it.
+
+    Rows of one run (`cluster`, default: `run`) count as one, as in the intervals of fit.
+    """
+    chosen = law_of(law, columns or ())
     measured = criterion or chosen.criterion
     if not isinstance(chosen, Additive) or not shared or set(shared) - {"E", *chosen.exponents}:
         raise Refusal(f"share() tests a floor E or exponents of an additive law; got {tuple(shared)} of {chosen.equation}.")
-    read = rows.read(table, chosen.variables, by, columns or {}, positive=measured.of == LN)
+    positive = measured.of == LN
+    read = rows.read(table, chosen.variables, by, columns or {}, positive=positive, cluster=cluster, mixed=mixed)
     if len(read.groups) < 2:
         raise Refusal(
             f"share() compares two groups or more; {by} has one, {read.groups[0]}. Choose another column with by=."
         )
     apart, values, covariances = 0.0, {}, []
+    runs = np.array([len(np.unique(read.run[read.group == index])) for index in range(len(read.groups))])
     for index, group in enumerate(read.groups):
         here = read.group == index
         posed = pose(chosen, {name: v[here] for name, v in read.columns.items()}, measured, {})
         loss = read.loss[here]
-        if len(loss) <= posed.free:
+        if runs[index] <= posed.free:
             raise TooFewPoints(
-                f"{group} has {len(loss)} points for {posed.free} parameters, so its doubt is not known. "
+                f"{group} has {runs[index]} runs for {posed.free} parameters, so its doubt is not known. "
                 "Add runs, or use a law with fewer parameters."
             )
         found = search(posed, loss, np.ones(len(loss)))
         apart += found.objective
         values[group] = {name: float(v[0]) for name, v in posed.named(found.values[None]).items()}
         residual = measured.residual(loss, posed.model.predicted(found.values[None])[0])
-        spread = profile.scale(measured, residual, len(loss) - posed.free)
+        spread = profile.scale(measured, residual, len(loss) - posed.free) * len(loss) / runs[index]
         places = [posed.names.index(name) for name in shared]
         covariances.append(profile.covariance(posed, loss, found, spread)[np.ix_(places, places)])
     together = jointly(chosen, read.columns, read.group, measured, tuple(shared), read.loss).search(read.loss).objective
     own = np.array([[values[group][name] for name in shared] for group in read.groups])
-    spare = np.bincount(read.group) - len(chosen.parameters)
+    spare = runs - len(chosen.parameters)
     doubt = np.stack(covariances)
     ratio, degrees = johansen(own, doubt, spare.astype(float))
     reach = float(stats.t.ppf((1 + level) / 2, spare.sum()) + stats.norm.ppf(0.8))

@@ -13,7 +13,7 @@ def grids(content: dict[str, Any]) -> list[Grid]:
     found += [regions_table(content["winners"]), crossings_table(content["winners"])] if content.get("winners") else []
     found += [predictions_table(content["predictions"])] if content.get("predictions") else []
     found += [splits_table(content["splits"])] if content.get("splits") else []
-    found += [approaches_table(content["approaches"])] if content.get("approaches") else []
+    found += [approaches_table(one) for one in content.get("approaches") or []]
     found += [rollout_table(content["rollout"])] if content.get("rollout") else []
     return found
 
@@ -25,7 +25,8 @@ def lines(content: dict[str, Any]) -> list[str]:
     found += [f"Groups are not compared: {content['not_compared']}"] if content.get("not_compared") else []
     for key in ("sharing", "speedup", "rollout"):
         found += [content[key]["text"]] if content.get(key) else []
-    found += [f"Note: {note}." for note in (content.get("approaches") or {}).get("notes") or []]
+    for one in content.get("approaches") or []:
+        found += [f"{one['group'] or 'Note'}: {note}." for note in one["notes"]]
     found += [f"Saved: {content['saved']}"] if "saved" in content else []
     found += [f"Report: {content['report']}"] if "report" in content else []
     return found
@@ -35,13 +36,13 @@ def parameters_table(fits: list[dict[str, Any]]) -> Grid:
     """One row for each parameter of each group: the shape that fits a terminal, whatever the law."""
     cells = [
         (
-            family_cell(fit["family"]) if first else cell(""),
+            cell("") if index else family_cell(fit["family"]),
             cell(name),
             cell(*estimate(value["value"], value["low"], value["high"], 3)),
             cell(value["unit"] or ""),
         )
         for fit in fits
-        for first, (name, value) in zip([True] + [False] * 20, fit["parameters"].items(), strict=False)
+        for index, (name, value) in enumerate(fit["parameters"].items())
     ]
     columns = (
         Column(name="group", text=True),
@@ -153,7 +154,8 @@ def approaches_table(content: dict[str, Any]) -> Grid:
         Column(name=f"N* at {at} FLOPs", unit="parameters"),
         Column(name="why not", text=True),
     )
-    return Grid(title="Three approaches to the compute-optimal size", columns=columns, rows=tuple(cells))
+    title = "Three approaches to the compute-optimal size" + (f", {content['group']}" if content["group"] else "")
+    return Grid(title=title, columns=columns, rows=tuple(cells))
 
 
 def rollout_table(content: dict[str, Any]) -> Grid:

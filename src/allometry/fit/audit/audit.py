@@ -29,7 +29,6 @@ from allometry.fit.estimate import fit
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.plain import plain
-from allometry.fit.rows import Rows
 from allometry.flow import Refusal
 
 NAMED = 5  # rows that are named where many are left out for one reason
@@ -56,15 +55,15 @@ class Audit:
 
     @property
     def summary(self) -> str:
-        """Does anything overturn it, and what is the smallest change that does?"""
+        """Does anything overturn it, and what?"""
         over = [one for one in self.challenges if one.overturned]
         made = sum(one.overturned is not None for one in self.challenges)
         if not over:
             return f"Nothing tried overturns it ({made} changes were made).{self._nearest}"
         kinds = ", ".join(dict.fromkeys(one.challenge for one in over))
-        smallest = over[0]  # Challenges are made from the smallest change to the largest.
-        found = f"now {smallest.verdict}" if smallest.of != "penalty" else f"then {smallest.verdict}"
-        return f"Overturned by: {kinds}; smallest change that does: {smallest.challenge}, {smallest.change} ({found})."
+        first = over[0]
+        found = f"now {first.verdict}" if first.of != "penalty" else f"then {first.verdict}"
+        return f"Overturned by: {kinds}; the first of them: {first.challenge}, {first.change} ({found})."
 
     @property
     def _nearest(self) -> str:
@@ -219,9 +218,5 @@ def _findings(table: pd.DataFrame, case: Case, names: dict[str, str], by: str | 
     try:
         fits = fit(table, law=case.law, by=by, columns=names, draws=FINDING_DRAWS, seed=case.seed, level=case.level)
     except Refusal as refusal:
-        return [str(refusal)]
-    return [*_notes(case.read), *(f"{one.group}: {flag}" for one in fits for flag in one.flags)]
-
-
-def _notes(read: Rows) -> list[str]:
-    return [str(finding) for finding in read.findings]
+        return [*map(str, case.read.findings), str(refusal)]
+    return [*map(str, case.read.findings), *(f"{one.group}: {flag}" for one in fits for flag in one.flags)]

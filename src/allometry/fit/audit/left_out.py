@@ -11,7 +11,6 @@ import math
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
 from allometry.fit import diagnosis
 from allometry.fit.audit.challenge import Challenge, answered, tried, unchanged
@@ -24,6 +23,9 @@ EXACT = 300  # runs of one group that are all left out in turn; of more, the mos
 SURE, REFITTED = 3, 8  # runs that come nearest to overturning get their own draws: always, and at most
 TOGETHER = 10  # runs, or a tenth of them, are the most that are left out together
 STEPS = 4  # refits in search of that number
+
+
+MOST_TRIES = 10**300  # the largest that a float still holds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
     beyond = [one for one in order if not down <= base.value + one.change <= up]
     near = order[: min(max(SURE, len(beyond)), REFITTED)]
     refits = {one.name: _without(judged, [one]) for one in near}
-    over = {name: _overturns(base, now, count, judged.case.level) for name, now in refits.items()}
+    over = {name: base.overturned_by(now, count) for name, now in refits.items()}
     number = sum(over.values()) + len(beyond[REFITTED:])
     ends = [base.value + one.change for one in found]
     # Of those that overturn, the one without which the verdict is surest: without an outlier the others agree.
@@ -142,17 +144,6 @@ def _singles(judged: Judged, found: list[Influence], impossible: int) -> list[Ch
 def _sureness(base: Verdict, now: Verdict) -> float:
     """How many widths of its interval a lead is from 0, or how far an exponent has moved."""
     return abs(now.value - base.value) if base.leader is None else abs(now.value) / max(now.high - now.low, 1e-300)
-
-
-def _overturns(base: Verdict, now: Verdict, tries: int, level: float) -> bool:
-    """A winner that appears among many tries must be sure at the level of all of them together (Bonferroni)."""
-    if not base.overturned_by(now):
-        return False
-    if base.leader is None or now.winner is None:
-        return True
-    ratio = stats.norm.isf((1 - level) / (2 * tries)) / stats.norm.ppf((1 + level) / 2)
-    room = (now.value - now.low) if now.value > 0 else (now.high - now.value)
-    return bool(abs(now.value) > ratio * room)
 
 
 def _together(judged: Judged, found: list[Influence]) -> list[Challenge]:
@@ -186,7 +177,7 @@ def _fewest(judged: Judged, number: int, pulls: list[Influence], count: int) -> 
         except TooFewPoints:
             break
         # For a winner that appears, all sets of so many runs count as tries: any of them might have been found.
-        if _overturns(base, now, math.comb(count, number), judged.case.level):
+        if base.overturned_by(now, min(math.comb(count, number), MOST_TRIES)):
             best = number, now
             number -= 1
         elif best:

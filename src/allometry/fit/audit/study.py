@@ -97,6 +97,7 @@ def _verdict(study: Study, C: float | None, level: float, leader: str | None = N
         leader=names[first],
         rival=names[rival],
         winner=names[best] if named else None,
+        level=level,
     )
     return found, lead.value - critical * float(lead.draws.std())
 
@@ -105,7 +106,7 @@ def _said(base: Verdict, study: Study, C: float | None) -> str:
     ends = f"{base.value:.4g} [{base.low:.4g}, {base.high:.4g}]"
     if base.leader is None:
         return f"There is one family; its ln loss falls by {ends} for each ln FLOPs."
-    where = f"at {C:.3g} FLOPs" if C else f"over the {len(study.frontier.budgets)} budgets"
+    where = f"at {C:.3g} FLOPs" if C else "over the budgets that they share"
     if base.winner is None:
         return f"{CANNOT.capitalize()}: {where}, {base.leader} is ahead of {base.rival} by {ends} in ln loss only."
     return f"{base.winner} has the lowest loss {where}, ahead of {base.rival} by {ends} in ln loss."

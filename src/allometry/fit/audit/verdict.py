@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import stats
 
 from allometry.fit.audit.best_split import Samples, best_size, flops_of, splits
-from allometry.fit.criterion import LN, Criterion
+from allometry.fit.criterion import Criterion
 from allometry.fit.differences import interval
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
@@ -26,6 +27,7 @@ from allometry.flow import Refusal, TooFar
 CANNOT = "cannot tell"
 KEPT = 4  # starts that are followed to their minimum
 CHALLENGE_DRAWS, CHALLENGE_ROWS = 100, 40_000  # of one challenge; draws times rows, from which on there are fewer
+TRIES = 12  # changes that an audit makes, about
 REACH = 10.0  # times what was run: how far a law is asked, as in `fit`
 
 
@@ -40,6 +42,7 @@ class Verdict:
     rival: str | None = None
     winner: str | None = None  # None: cannot tell, or one group
     N: tuple[float, float, float] | None = None  # best N at the place: value, low, high
+    level: float = 0.9
 
     @property
     def of(self) -> str:
@@ -49,11 +52,18 @@ class Verdict:
     def said(self) -> str:
         return f"{self.value:.3g}" if self.leader is None else self.winner or CANNOT
 
-    def overturned_by(self, other: "Verdict") -> bool:
-        """Groups: another one is named, or none any more, or one where none was. One group: outside this interval."""
+    def overturned_by(self, other: "Verdict", tries: int = TRIES) -> bool:
+        """Groups: another one is named, or none any more, or one where none was. One group: outside this interval.
+
+        A winner that appears among many tries must be sure at the level of all of them together (Bonferroni).
+        """
         if self.leader is None:
             return not self.low <= other.value <= self.high
-        return self.winner != other.winner
+        if self.winner == other.winner or other.winner is None:
+            return self.winner != other.winner
+        ratio = stats.norm.isf((1 - self.level) / (2 * tries)) / stats.norm.ppf((1 + self.level) / 2)
+        room = (other.value - other.low) if other.value > 0 else (other.high - other.value)
+        return bool(abs(other.value) > ratio * room)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -185,7 +195,9 @@ def verdict_of(
     first = best if leader is None else groups.index(leader)
     winner = groups[best] if nearest(values, best, level)[1][1] > 0 else None
     rival, (value, low, high) = nearest(values, first, level)
-    return Verdict(value=value, low=low, high=high, leader=groups[first], rival=groups[rival], winner=winner)
+    return Verdict(
+        value=value, low=low, high=high, leader=groups[first], rival=groups[rival], winner=winner, level=case.level
+    )
 
 
 def nearest(
@@ -198,7 +210,12 @@ def nearest(
 
 
 def _three(sample: Float[np.ndarray, " sets"], level: float) -> tuple[float, float, float]:
-    low, high = interval(np.where(np.isnan(sample[1:]), np.inf, sample[1:]), level) if len(sample) > 1 else (sample[0],) * 2
+    if len(sample) < 2:
+        return (float(sample[0]),) * 3
+    # A draw without a value speaks for neither side.
+    low, high = (
+        interval(np.where(np.isnan(sample[1:]), end, sample[1:]), level)[i] for i, end in enumerate((-np.inf, np.inf))
+    )
     return float(sample[0]), float(low), float(high)
 
 
@@ -240,7 +257,7 @@ def check_place(read: Rows, place: float) -> None:
 
 
 def check_law(law: Law) -> None:
-    if law.of != LN and law.observed != "loss":
+    if law.observed != "loss":
         raise Refusal(f"audit() reads laws of the loss; {law.name} is of {law.observed}. Use power_floor or chinchilla.")
     if len(law.variables) > 1 and not splits(law):
         raise Refusal(

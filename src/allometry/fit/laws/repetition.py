@@ -24,6 +24,8 @@ class Repetition(Law):
     """`L = E + A / N'^alpha + B / D'^beta`, where repeats count less and less:
 
     D' = U (1 + R_D (1 - exp(-(D / U - 1) / R_D))),  N' the same with R_N and U_N = min(N, the optimal N for U tokens).
+
+    Tokens that were never seen say nothing, so U is at most D.
     """
 
     delta: float = 1e-3
@@ -48,7 +50,7 @@ class Repetition(Law):
     ) -> dict[str, Float[np.ndarray, " starts"]]:
         """The law of unrepeated data, fitted to the rows with few epochs (and to more), with all decay constants."""
         law = Chinchilla()
-        epochs = columns["D"] / columns["U"]
+        epochs = columns["D"] / np.minimum(columns["U"], columns["D"])
         rows = []
         for most in (1.5, 6.0, np.inf):
             few = epochs <= most
@@ -72,6 +74,7 @@ class Repetition(Law):
     ) -> Inexact[np.ndarray, "..."]:
         E, A, B, alpha, beta, R_D, R_N = (np.asarray(parameters[name]) for name in self.names)
         N, D, U = (np.asarray(columns[name], dtype=float) for name in self.variables)
+        U = np.minimum(U, D)
         G = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
         optimal = (U * G) ** (beta / alpha) * G  # parameters, for U tokens seen once
         U_N = np.where(optimal.real < N, optimal, N)

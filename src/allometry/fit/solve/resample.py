@@ -1,8 +1,9 @@
 """Resamples of one fit: what the data might as well have been.
 
-Whole runs are resampled where there are many (5 for each parameter): all rows of a run together, as checkpoints of one run
-are correlated. With fewer, resamples would often hold too few distinct points, so the residual scatter is drawn anew, widened
-for its few degrees of freedom.
+Whole runs are resampled where there are many (15 for each parameter): all rows of a run together, as checkpoints of one run are
+correlated. With fewer, a resample often lacks the runs at the ends, which hold the exponents, and the intervals come out too
+narrow. Then residuals are drawn anew, widened for their few degrees of freedom: one number for what the rows of a run have in
+common, and one for each row around it.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Float, Int
 
 from allometry.fit.criterion import LN
 
-MANY = 5  # runs for each parameter, from which on runs are resampled
+MANY = 15  # runs for each parameter, from which on runs are resampled
 
 
 def resample(
@@ -32,8 +33,15 @@ def resample(
             f"{len(names)} runs resampled whole",
         )
     residual = np.log(loss / fitted) if of == LN else loss - fitted
-    spare = max(1, len(loss) - parameters)
-    sd = np.sqrt((residual**2).sum() / generator.chisquare(spare, (draws, 1)))
-    shake = sd * generator.standard_normal((draws, len(loss)))
+    rows, index = np.bincount(index.ravel()), index.ravel()
+    mean = np.bincount(index, residual) / rows
+    spare = max(1, len(names) - parameters)
+    common = np.sqrt((mean**2).sum() / generator.chisquare(spare, (draws, 1)))
+    shake = (common * generator.standard_normal((draws, len(names))))[:, index]
+    within = len(loss) - len(names)
+    if within:
+        around = np.sqrt(((residual - mean[index]) ** 2).sum() / generator.chisquare(within, (draws, 1)))
+        shake = shake + around * generator.standard_normal((draws, len(loss)))
     drawn = fitted * np.exp(shake) if of == LN else fitted + shake
-    return drawn, np.ones(drawn.shape), f"residual scatter drawn anew, Student's with {spare} degrees of freedom"
+    what = f"residuals of {len(names)} runs" if within else "residual scatter"
+    return drawn, np.ones(drawn.shape), f"{what} drawn anew, Student's with {spare} degrees of freedom"

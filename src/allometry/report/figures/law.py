@@ -1,6 +1,5 @@
 """A law against its points: the loss over each variable with the law and its band, and what the law leaves over."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,18 @@ from allometry.report.palette import Mark, faded
 
 PLACES = 80  # of a drawn curve
 UNITS = {"N": "Parameters N", "D": "Tokens D", "C": "Training compute C (FLOPs)", "U": "Unique tokens U", "L": "Loss L"}
-Points = dict[str, dict[str, np.ndarray]]  # group -> variable or "loss" -> values of its rows
 
 
-def law_figure(fits: Any, known: dict[str, Mark], seen: Points) -> Figure:
+def law_figure(fits: Any, known: dict[str, Mark]) -> Figure:
     """Measured points and the law; for a law of one variable with its band, as far as the fit answers."""
     variables = tuple(next(iter(fits)).law.variables)
     views = [
         View(
             key=name,
             label=name,
-            x=[seen[fit.group][name].tolist() for fit in fits],
+            x=[fit.data[name].tolist() for fit in fits],
             before=[t for fit in fits for t in (_curve(fit, known[fit.group]) if len(variables) == 1 else [])],
-            after=[] if len(variables) == 1 else [_at_points(fit, name, known[fit.group], seen[fit.group]) for fit in fits],
+            after=[] if len(variables) == 1 else [_at_points(fit, name, known[fit.group]) for fit in fits],
             layout={"xaxis": axis(UNITS.get(name, name)) | {"nticks": 5}},
         )
         for name in variables
@@ -36,20 +34,18 @@ def law_figure(fits: Any, known: dict[str, Mark], seen: Points) -> Figure:
         title="The law and the runs",
         caption=f"Each point is a row of the table. {lines if len(variables) == 1 else crosses}",
         layout=layout(axis(""), axis(f"{observed.capitalize()} ({fits.unit})")),
-        traces=[_measured(fit, known[fit.group], seen[fit.group]) for fit in fits],
+        traces=[_measured(fit, known[fit.group]) for fit in fits],
         views=views,
         legend=keys(known, set(known)),
     )
 
 
-def residual_figure(fits: Any, known: dict[str, Mark], seen: Points) -> Figure:
+def residual_figure(fits: Any, known: dict[str, Mark]) -> Figure:
     """How far each point lies from the law: a pattern here is a lack of fit."""
     variables = tuple(next(iter(fits)).law.variables)
     traces = []
     for fit in fits:
-        rows = seen[fit.group]
-        predicted = _predicted(fit, rows)
-        left = 100 * np.log(rows["loss"] / np.maximum(predicted, 1e-300))
+        left = 100 * np.log(fit.data[fit.law.observed] / np.maximum(_predicted(fit), 1e-300))
         text = [f"<b>{safe(fit.group)}</b><br>{number(value, 2)} % from the law" for value in left]
         marker = {"color": known[fit.group].colour, "symbol": known[fit.group].symbol, "size": 6, "opacity": 0.75}
         traces.append(points([], left.tolist(), text, marker, group=known[fit.group].index))
@@ -57,7 +53,7 @@ def residual_figure(fits: Any, known: dict[str, Mark], seen: Points) -> Figure:
         View(
             key=name,
             label=name,
-            x=[seen[fit.group][name].tolist() for fit in fits],
+            x=[fit.data[name].tolist() for fit in fits],
             layout={"xaxis": axis(UNITS.get(name, name)) | {"nticks": 5}},
         )
         for name in variables
@@ -75,25 +71,25 @@ def residual_figure(fits: Any, known: dict[str, Mark], seen: Points) -> Figure:
     )
 
 
-def _measured(fit: Any, mark: Mark, rows: dict[str, np.ndarray]) -> Trace:
-    text = []
-    for index, loss in enumerate(rows["loss"]):
-        place = ", ".join(f"{name} {scientific(float(rows[name][index]))}" for name in fit.law.variables)
+def _measured(fit: Any, mark: Mark) -> Trace:
+    text, measured = [], fit.data[fit.law.observed]
+    for index, loss in enumerate(measured):
+        place = ", ".join(f"{name} {scientific(float(fit.data[name][index]))}" for name in fit.law.variables)
         text.append(f"<b>{safe(fit.group)}</b><br><b>{number(float(loss), 4)}</b><br>{place}")
     marker = {"color": mark.colour, "symbol": mark.symbol, "size": 7, "opacity": 0.8}
-    return points([], rows["loss"].tolist(), text, marker, group=mark.index)
+    return points([], measured.tolist(), text, marker, group=mark.index)
 
 
-def _predicted(fit: Any, rows: dict[str, np.ndarray]) -> np.ndarray:
+def _predicted(fit: Any) -> np.ndarray:
     at = {name: sample[0] for name, sample in fit.samples.items()}
-    return np.asarray(fit.law.predict(at, {name: rows[name] for name in fit.law.variables}), dtype=float)
+    return np.asarray(fit.law.predict(at, {name: fit.data[name] for name in fit.law.variables}), dtype=float)
 
 
-def _at_points(fit: Any, name: str, mark: Mark, rows: dict[str, np.ndarray]) -> Trace:
-    predicted = _predicted(fit, rows)
+def _at_points(fit: Any, name: str, mark: Mark) -> Trace:
+    predicted = _predicted(fit)
     marker = {"color": mark.colour, "symbol": "cross-thin", "size": 7, "line": {"color": mark.colour, "width": 1.2}}
     text = [f"<b>{safe(fit.group)}</b>, the law<br>{number(float(value), 4)}" for value in predicted]
-    return points(rows[name].tolist(), predicted.tolist(), text, marker, group=mark.index)
+    return points(fit.data[name].tolist(), predicted.tolist(), text, marker, group=mark.index)
 
 
 def _curve(fit: Any, mark: Mark) -> list[Trace]:
@@ -102,10 +98,8 @@ def _curve(fit: Any, mark: Mark) -> list[Trace]:
     low, high = fit.range[name]
     top = high * fit.reach if name != "L" else high
     x = np.geomspace(low, top, PLACES) if low > 0 else np.linspace(low, top, PLACES)
-    drawn = np.stack([np.sort(fit.at(**{name: float(place)})[1:]) for place in x])
-    ends = [math.floor((1 - fit.level) / 2 * (drawn.shape[1] - 1)), math.ceil((1 + fit.level) / 2 * (drawn.shape[1] - 1))]
-    value = [float(fit.at(**{name: float(place)})[0]) for place in x]
-    cost, under, over = x.tolist(), drawn[:, ends[0]].tolist(), drawn[:, ends[1]].tolist()
+    value, under, over = (list(column) for column in zip(*(fit.curve(float(place)) for place in x), strict=True))
+    cost = x.tolist()
     band = {"x": cost + cost[::-1], "y": over + under[::-1], "fill": "toself", "fillcolor": faded(mark.colour, 0.16)}
     line = {"color": mark.colour, "width": 2.2, "dash": mark.dash}
     text = f"<b>{safe(fit.group)}</b>, the law<br>%{{x:.3~e}}<br>%{{y:.4~g}} ({100 * fit.level:.0f} % band)<extra></extra>"
