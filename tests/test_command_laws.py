@@ -34,7 +34,11 @@ def folder(tmp_path_factory):
     pd.DataFrame({"params": N, "tokens": D, "final": loss}).to_csv(folder / "sizes.csv", index=False)
     steps = np.geomspace(10, 1000, 30)
     pd.DataFrame({"run": "one", "steps": steps, "loss": 1 + steps**-0.5}).to_csv(folder / "curves.csv", index=False)
-    (folder / "mine.py").write_text("def law(flops, E=1.0, A=(10.0, 100.0), alpha=0.1):\n    return E + A * flops**-alpha\n")
+    (folder / "mine.py").write_text(
+        "def law(flops, E=1.0, A=(10.0, 100.0), alpha=0.1):\n    return E + A * flops**-alpha\n\n\n"
+        "def bad(flops, E=1.0):\n    raise ValueError('boom')\n"
+    )
+    (folder / "half.json").write_text('{"format": 1, "fits": []}')
     return folder
 
 
@@ -84,6 +88,20 @@ def test_the_speedup_that_was_put_in_is_found(command):
         abs(found["value"] - 2.0) < 0.1
     )  # one draw of runs: how often the interval holds 2 is for benchmarks/fit_coverage.py
     assert found["verdict"] == "better"
+
+
+def test_the_compute_for_a_loss(command):
+    truth = 1.7 + 30.0 * 5e19**-0.08
+    split = read(command("predict", "fit.json", "--loss", str(truth), "--json"))["splits"][0]
+    assert abs(np.log(split["C"][0] / 5e19)) < 0.1
+    assert split["C"][1] < split["C"][0] < split["C"][2]
+
+
+def test_what_stands_beside_a_fit_has_its_options(command, folder):
+    table = pd.read_csv(folder / "runs.csv").assign(tokenizer=lambda frame: frame.index % 2)
+    table.to_csv(folder / "mixed.csv", index=False)
+    done = command("fit", "mixed.csv", *ROLES, "--mixed", "--share", "alpha", "--rollout", "power", "--json")
+    assert {"sharing", "rollout"} <= set(read(done))
 
 
 def test_the_best_size_and_back(command):
@@ -155,6 +173,27 @@ def test_the_page_of_fits_is_whole(command, folder):
 
 
 WRONG = {
+    "pinned to nothing": (["fit", "runs.csv", *ROLES, "--pin", "E=nan"], "pinned E = nan"),
+    "pinned below zero": (["fit", "runs.csv", *ROLES, "--pin", "E=-1"], "outside of what power_floor allows"),
+    "pinned above the losses": (["fit", "runs.csv", *ROLES, "--pin", "E=9"], "is not below the lowest loss"),
+    "all pinned": (
+        ["fit", "runs.csv", *ROLES, "--pin", "E=1", "--pin", "A=1", "--pin", "alpha=.1"],
+        "nothing is left to fit",
+    ),
+    "noise": (["fit", "runs.csv", *ROLES, "--noise", "-1"], "noise=-1"),
+    "reach": (["fit", "runs.csv", *ROLES, "--reach", "nan"], "reach=nan"),
+    "seed": (["fit", "runs.csv", *ROLES, "--seed", "-1"], "seed=-1"),
+    "no delta": (["fit", "runs.csv", *ROLES, "--delta", "nan"], "delta=nan"),
+    "a law that fails": (["fit", "runs.csv", "--law", "mine.py:bad", "--by", "arch", "--loss", "final"], "boom"),
+    "folder": (["fit", "."], "is a folder without a study"),
+    "at zero": (["predict", "fit.json", "--at", "0"], "is no place on a law"),
+    "below the floor": (["predict", "fit.json", "--loss", "0.1"], "no compute reaches it"),
+    "no speedup there": (["predict", "fit.json", "--speedup", "worse,better", "--loss", "0.1"], "no compute reaches it"),
+    "binary fit": (["predict", "runs.parquet", "--at", "1"], "is not a saved fit"),
+    "half a fit": (["predict", "half.json", "--at", "1"], "is not a saved fit"),
+    "two places": (["decide", "runs.csv", *ROLES, "--at", "1e20,3e20"], "one place takes 1 numbers"),
+    "decided too far": (["decide", "runs.csv", *ROLES, "--at", "1e25"], "beyond the runs"),
+    "measured already": (["extrapolate", "curves.csv", "--x", "steps", "--at", "20"], "which is measured"),
     "pin": (["fit", "runs.csv", *ROLES, "--pin", "E"], "--pin E is not NAME=VALUE"),
     "pinned number": (["fit", "runs.csv", *ROLES, "--pin", "E=low"], "--pin"),
     "pinned name": (["fit", "runs.csv", *ROLES, "--pin", "Z=1"], "does not have"),

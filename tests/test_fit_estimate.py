@@ -37,7 +37,7 @@ def test_intervals_hold_the_law(table):
 def test_prediction_refuses_beyond_its_reach(table):
     found = fit(table, draws=50)
     assert len(found.predict(9.9e18)) == 2
-    with pytest.raises(TooFar, match=r"20 times the largest.*answers up to 10 times.*pass reach="):
+    with pytest.raises(TooFar, match=r"20 times the largest.*answers up to 10 times.*accept the risk with reach="):
         found["plain"].predict(2e19)
     with pytest.raises(TooFar, match="below the smallest"):
         found["plain"].predict(1e13)

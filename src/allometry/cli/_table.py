@@ -33,6 +33,12 @@ def read(
     from allometry.record.table import read_table
     from allometry.record.table import table as read_runs
 
+    if runs.is_dir() and not (runs / "runs").is_dir():
+        from allometry.flow import Refusal
+
+        raise Refusal(
+            f"{runs} is a folder without a study. Give a table of runs (.csv, .parquet, .jsonl) or a study's folder."
+        )
     frame = read_runs(Folder(runs)) if runs.is_dir() else read_table(runs)
     columns = {role: name for role, name in (("N", n), ("D", d), ("C", c), ("loss", loss)) if name}
     columns |= pairs(column or (), "--column", "U=unique_tokens")
@@ -56,7 +62,8 @@ def values(given: Any, option: str, example: str) -> dict[str, float]:
     """`NAME=NUMBER` words as a dictionary."""
     from allometry.flow import Refusal
 
+    written = pairs(given, option, example)
     try:
-        return {name: float(value) for name, value in pairs(given, option, example).items()}
+        return {name: float(value) for name, value in written.items()}
     except ValueError as error:
         raise Refusal(f"{option}: {error}. Write it like {option} {example}.") from error

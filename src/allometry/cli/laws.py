@@ -103,9 +103,8 @@ def fit(
         from allometry.fit.approaches import approaches as three
 
         parts = [("", frame)] if group is None else frame.groupby(group, sort=False)
-        content["approaches"] = [
-            {"group": str(name)} | three(part, columns=columns, level=level).to_json() for name, part in parts
-        ]
+        same = {"columns": columns, "cluster": words(cluster), "mixed": mixed, "level": level}
+        content["approaches"] = [{"group": str(name)} | three(part, **same).to_json() for name, part in parts]
     if rollout:
         from allometry.fit.rollout import rollout as roll
 
@@ -138,6 +137,9 @@ def predict(
     speedup: Annotated[
         str, typer.Option(help="Two groups A,B: how many times the compute of B does A need, at --loss or at --compute?")
     ] = "",
+    reach: Annotated[
+        float | None, typer.Option(help="How many times beyond the runs may be asked; default: as fitted.")
+    ] = None,
     law: Annotated[
         str | None, typer.Option(help="Your own law once more, where the fit is of one: path/to/file.py:law.")
     ] = None,
@@ -148,6 +150,8 @@ def predict(
     from allometry.flow import Refusal
 
     fits = load_fits(saved, law)
+    if reach is not None:
+        fits = fits.reaching(reach)
     content: dict[str, Any] = {}
     if at:
         content["predictions"] = [_predicted(one, place) for one in fits for place in at]
@@ -192,7 +196,7 @@ def _predicted(fit: Any, place: str) -> dict[str, Any]:
 
 def _asked(fit: Any, loss: float | None, compute: float | None, parameters: float | None) -> dict[str, Any]:
     """The answer of one fit to --loss, --compute and --parameters."""
-    from allometry.fit.optimum import compute_for, split, tokens_for
+    from allometry.fit.optimum import compute_for, flops_for, split, tokens_for
     from allometry.flow import Refusal
 
     if loss is not None and compute is not None:
@@ -203,7 +207,10 @@ def _asked(fit: Any, loss: float | None, compute: float | None, parameters: floa
     if parameters is not None:
         tokens = tokens_for(fit, parameters, loss)
         return {"group": fit.group, "question": f"a loss of {loss:g} with {parameters:.3g} parameters", "D": list(tokens)}
-    return {"group": fit.group, "question": f"a loss of {loss:g}"} | compute_for(fit, loss).to_json()
+    question = {"group": fit.group, "question": f"a loss of {loss:g}"}
+    if fit.law.variables == ("C",):
+        return question | {"C": list(flops_for(fit, loss))}
+    return question | compute_for(fit, loss).to_json()
 
 
 def _show(content: dict[str, Any]) -> None:

@@ -100,6 +100,12 @@ def next_runs(
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of ln loss of a run. Default: the scatter around the fit.")
     ] = None,
+    reach: Annotated[
+        float | None, typer.Option(help="How many times beyond the runs may be asked; default: as fitted.")
+    ] = None,
+    law: Annotated[
+        str | None, typer.Option(help="Your own law once more, where the fit is of one: path/to/file.py:law.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What to run next: the runs that most reduce the doubt about a question, with the gain that may be expected."""
@@ -108,7 +114,9 @@ def next_runs(
     from allometry.fit.saved import load_fits
     from allometry.flow import Refusal
 
-    fits = load_fits(saved)
+    fits = load_fits(saved, law)
+    if reach is not None:
+        fits = fits.reaching(reach)
     names = words(group) or list(fits.fits)
     if sum(asked is not None for asked in (winner_at, loss_at, parameter)) != 1:
         raise Refusal("next needs one question: --winner-at 1e21, --loss-at 1e21 --group a, or --parameter alpha --group a.")

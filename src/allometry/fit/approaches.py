@@ -6,7 +6,7 @@ They see different things: where they disagree by more than their intervals, one
 # ruff: noqa: N803, N806 - N, D and C are the letters of the field
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,14 @@ def approaches(
     *,
     columns: Mapping[str, str] | None = None,
     C: float | None = None,
+    cluster: Sequence[str] = (),
+    mixed: bool = False,
     level: float = 0.9,
     draws: int = 300,
     seed: int = 0,
 ) -> Approaches:
     """All three on one table with N, D and loss (C where it is not 6 N D). `C` asks for N* there; default: the largest."""
-    read = rows.read(table, ("N", "D", "C"), None, columns or {})
+    read = rows.read(table, ("N", "D", "C"), None, columns or {}, cluster=cluster, mixed=mixed)
     N, flops, loss = read.columns["N"], read.columns["C"], read.loss
     asked = float(C or flops.max())
     found: list[dict[str, Any]] = []
@@ -82,7 +84,8 @@ def approaches(
             "lopsided, which biases the parabola. Trust the parametric fit, or run sizes on both sides of each minimum"
         )
     try:
-        one_fit = fit(table, law="chinchilla", by=None, columns=columns, draws=draws, seed=seed, level=level)["all"]
+        settings: dict[str, Any] = {"draws": draws, "seed": seed, "level": level}
+        one_fit = fit(table, law="chinchilla", by=None, columns=columns, cluster=cluster, mixed=mixed, **settings)["all"]
         best = split(one_fit, asked)
         ends = dict(zip(("exponent", "low", "high"), best.exponent, strict=True))
         found.append({"approach": "parametric", **ends, "N": best.N[0], "C": asked, "reason": None})

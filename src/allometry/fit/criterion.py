@@ -30,9 +30,9 @@ class Criterion(Spec):
     of: str = LN  # "ln loss" (relative errors) | "loss" (absolute errors)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.of not in (LN, PLAIN) or self.over <= 0 or (self.delta is not None and self.delta < 0):
+        if self.of not in (LN, PLAIN) or self.over <= 0 or (self.delta is not None and not self.delta >= 0):
             raise Refusal(f"{self!r}: use of='{LN}' or '{PLAIN}', over > 0, and delta >= 0 or None.")
+        super().__post_init__()
 
     @property
     def text(self) -> str:

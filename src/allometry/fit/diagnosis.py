@@ -208,6 +208,10 @@ def misfit(
     `residual` is observed minus predicted. Repeats are rows that agree in all variables.
     """
     found: list[Refusal] = []
+    # Copies of a row are no repeats: they would show a noise of zero.
+    once = np.unique(np.stack([*columns.values(), residual]), axis=1, return_index=True)[1]
+    columns, residual = {name: values[once] for name, values in columns.items()}, residual[once]
+    labels = [labels[i] for i in once]
     points = len(residual)
     cell = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)[1].ravel()
     counts = np.bincount(cell)

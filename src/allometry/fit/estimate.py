@@ -23,7 +23,7 @@ from allometry.fit.own import law_of
 from allometry.fit.refusals import TooFewPoints
 from allometry.fit.rows import Rows
 from allometry.fit.sharing import jointly
-from allometry.fit.solve.pose import Posed, pose
+from allometry.fit.solve.pose import pose
 from allometry.fit.solve.profile import profiles
 from allometry.fit.solve.resample import resample
 from allometry.fit.solve.search import Found, again, search
@@ -65,7 +65,8 @@ def fit(
         roles = ", ".join((*chosen.variables, chosen.observed))
         raise Refusal(f"columns= names {', '.join(sorted(unknown))}, which {chosen.name} does not read. It reads: {roles}.")
     _check_shared(chosen, shared, held)
-    if draws < 50 or not 0 < level < 1 or reach < 1:
+    _check_numbers(chosen, held, noise, seed)
+    if draws < 50 or not 0 < level < 1 or not 1 <= reach < np.inf:
         raise Refusal(
             f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more."
         )
@@ -86,6 +87,10 @@ def fit(
         mixed=mixed,
     )
     _check_points(chosen, read, tuple(shared), held)
+    if chosen.observed == "loss" and held.get("E", 0.0) >= read.loss.min() and measured.of == LN:
+        raise Refusal(
+            f"The pinned floor E = {held['E']:g} is not below the lowest loss, {read.loss.min():.4g}. Pin a lower one, or none."
+        )
     settings = {"law": chosen, "criterion": measured, "pinned": held, "draws": draws, "level": level}
     generator = np.random.default_rng(seed)
     parts = (_jointly if shared else _apart)(read, settings, generator, tuple(shared))
@@ -97,6 +102,22 @@ def fit(
             raise problems[0]
     unit = "bits per byte" if named.get("loss") == "bpb" else "as given"
     return Fits(fits=fits, unit=unit, notes=read.notes, source=table)
+
+
+def _check_numbers(law: Law, pinned: Mapping[str, float], noise: float | None, seed: int) -> None:
+    if noise is not None and not 0 < noise < np.inf:
+        raise Refusal(f"noise={noise:g} is no standard deviation of ln loss. Give a positive number, such as 0.003.")
+    if seed < 0:
+        raise Refusal(f"seed={seed}: give 0 or a positive whole number.")
+    for name, value in pinned.items():
+        if name not in law.names:
+            continue  # pose() names what there is
+        low, high = law.parameter(name).low, law.parameter(name).high
+        if not np.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+            ends = f"from {'-inf' if low is None else f'{low:g}'} to {'inf' if high is None else f'{high:g}'}"
+            raise Refusal(f"pinned {name} = {value:g} is outside of what {law.name} allows, {ends}. Pin another value.")
+    if pinned and set(pinned) >= set(law.names):
+        raise Refusal(f"All parameters of {law.name} are pinned, so nothing is left to fit. Leave one free.")
 
 
 def _check_shared(law: Law, shared: Sequence[str], pinned: Mapping[str, float]) -> None:

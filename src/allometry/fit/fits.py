@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from allometry import __version__
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.diagnosis import Diagnosis
@@ -107,11 +108,13 @@ class Fit:
     def check_reach(self, name: str, value: float) -> None:
         """Raise TooFar where a variable leaves what this fit answers for."""
         low, high = self.range[name]
+        if not (np.isfinite(value) and value > 0):
+            raise Refusal(f"{name} = {value:g} is no place on a law. Ask for a positive number, such as {high:.3g}.")
         if not low / self.reach / (1 + 1e-9) <= value <= high * self.reach * (1 + 1e-9):
             far = f"{value / high:.3g} times the largest" if value > high else f"{low / value:.3g} times below the smallest"
             raise TooFar(
                 f"{name} = {value:.3g} is {far} run; this fit answers up to {self.reach:g} times. "
-                "Add runs there, or pass reach= to accept the risk."
+                "Add runs there, or accept the risk with reach= (--reach)."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -160,6 +163,14 @@ class Fits:
     def __len__(self) -> int:
         return len(self.fits)
 
+    def reaching(self, reach: float) -> "Fits":
+        """The same fits, that answer up to so many times beyond their runs."""
+        if not 1 <= reach < np.inf:
+            raise Refusal(f"reach={reach:g}: give 1 or more.")
+        return dataclasses.replace(
+            self, fits={name: dataclasses.replace(fit, reach=reach) for name, fit in self.fits.items()}
+        )
+
     def study(self) -> pd.DataFrame:
         """The study's table that was fitted; refused when it was another kind of table."""
         if not is_study(self.source):
@@ -190,7 +201,8 @@ class Fits:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {"unit": self.unit, "notes": list(self.notes), "fits": [fit.to_json() for fit in self]}
+        made = {"version": __version__, "draws": max((len(fit.draws) for fit in self), default=0)}
+        return made | {"unit": self.unit, "notes": list(self.notes), "fits": [fit.to_json() for fit in self]}
 
     def save(self, path: str | Path) -> Path:
         """Write everything, draws included, as JSON; `allometry.fit.saved.load_fits` reads it."""

@@ -37,6 +37,8 @@ class Split:
 
 def split(fit: Fit, C: float) -> Split:
     """N, D and loss at C FLOPs. Raises TooFar where N* or D* is beyond the reach of the fit."""
+    if not (np.isfinite(C) and C > 0):
+        raise Refusal(f"C = {C:g} is no number of FLOPs. Ask for a positive one, such as 1e21.")
     found = _split(fit, np.full(len(_draws(fit)["E"]), float(C)))
     fit.check_reach("N", found.N[0])
     fit.check_reach("D", found.D[0])
@@ -46,6 +48,8 @@ def split(fit: Fit, C: float) -> Split:
 def compute_for(fit: Fit, loss: float) -> Split:
     """The fewest FLOPs that reach a loss, and how to split them. Infinite where the floor of a draw lies above the loss."""
     at = _draws(fit)
+    if not (np.isfinite(loss) and loss > 0):
+        raise Refusal(f"loss = {loss:g} is no loss. Ask for a positive number.")
     G, power = _balance(at)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = at["A"] * G ** -at["alpha"] + at["B"] * G ** at["beta"]
@@ -60,6 +64,25 @@ def compute_for(fit: Fit, loss: float) -> Split:
     fit.check_reach("N", found.N[0])
     fit.check_reach("D", found.D[0])
     return found
+
+
+def flops_for(fit: Fit, loss: float) -> Three:
+    """The FLOPs with which a law of C reaches a loss, L = A C^-alpha with a floor or without. Infinite below a draw's floor."""
+    if fit.law.variables != ("C",) or set(fit.law.names) - {"E"} != {"A", "alpha"}:
+        raise Refusal(
+            f"The compute for a loss is known for power, power_floor and chinchilla; this fit is of {fit.law.name}."
+        )
+    at = fit.samples
+    above = loss - at.get("E", np.zeros(len(at["A"])))
+    with np.errstate(divide="ignore", over="ignore"):
+        C = np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
+    if not np.isfinite(C[0]):
+        raise Refusal(
+            f"A loss of {loss:g} is at or below the floor E = {at['E'][0]:.4g} of {fit.group}: no compute reaches it. "
+            "Ask for a higher loss, or run larger budgets to know the floor better."
+        )
+    fit.check_reach("C", float(C[0]))
+    return _three(C, fit.level)
 
 
 def tokens_for(fit: Fit, N: float, loss: float) -> Three:

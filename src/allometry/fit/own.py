@@ -15,7 +15,7 @@ from jaxtyping import Float, Inexact
 
 from allometry.find import member
 from allometry.fit.laws._law import Law, Parameter
-from allometry.flow import Refusal
+from allometry.flow import Refusal, in_words
 
 LAWS = "allometry.fit.laws"
 VARIABLES = ("N", "D", "C", "M", "U", "width", "depth")
@@ -82,7 +82,10 @@ def of_function(function: Callable[..., Any], columns: Iterable[str] = (), name:
     content = {"predict": predict, "parameters": parameters, "variables": variables, "equation": equation}
     kind = type(function.__name__, (Law,), {**content, "__module__": __name__})
     kind._named = title
-    kind.coefficients = _linear(kind(), variables)
+    try:
+        kind.coefficients = _linear(kind(), variables)
+    except Exception as error:  # whatever a user's own function may raise
+        raise Refusal(f"The law {title} cannot be called: {in_words(error)}. It takes numpy arrays and numbers.") from error
     return kind()
 
 

@@ -89,16 +89,17 @@ def read(
     if not mixed:
         _check_alike(kept, group, groups, by)
     values = values[:, usable]
-    repeated = pd.DataFrame(np.vstack([group, values]).T).duplicated().sum()
+    same = pd.DataFrame(np.vstack([group, values]).T).groupby(list(range(len(values) + 1)), sort=False).ngroup().to_numpy()
+    repeated = len(same) - len(np.unique(same))
     if repeated:
-        text = f"{int(repeated)} rows repeat another row exactly; they count as often as they stand there"
+        text = f"{repeated} rows repeat another row exactly; they count as rows of one run"
         found.append(Duplicates(f"{text}. Drop them, or give repeats of a run their own seeds"))
     keys = list(cluster) or [name for name in ("run",) if name in kept]
     run = kept[keys].astype(str).agg("|".join, axis=1).to_numpy(dtype=object) if keys else kept.index.astype(str).to_numpy()
     own = np.array([f"{index}|{name}" for index, name in zip(group, run, strict=True)], dtype=object)
     named = run if keys else np.array([f"row {index}" for index in kept.index], dtype=object)
-    # Rows without a run are each their own, also where the index repeats.
-    order = np.unique(own, return_inverse=True)[1].ravel() if keys else np.arange(len(kept))
+    # Rows without a run are each their own, also where the index repeats; but copies of a row are no new run.
+    order = np.unique(own, return_inverse=True)[1].ravel() if keys else same
     return Rows(
         groups=groups,
         group=group,

@@ -31,17 +31,20 @@ def load_fits(path: str | Path, law: Any = None) -> Fits:
     """Read what `Fits.save` wrote. A user's own law is not in the file: give the same one as `law`."""
     place = Path(path)
     if not place.is_file():
-        raise Refusal(f"There is no saved fit at {place}. Make one with Fits.save(path).")
+        raise Refusal(f"There is no saved fit at {place}. Make one with Fits.save(path), or allometry fit --save.")
     try:
         content = json.loads(place.read_text())
         if content["format"] != FORMAT:
             raise Refusal(f"{place} has format {content['format']}; this version reads {FORMAT}. Fit the table again.")
         fits = {row["group"]: _fit_from_json(row, law) for row in content["fits"]}
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        unit, notes = str(content["unit"]), tuple(str(note) for note in content["notes"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, Refusal):
+            raise
         raise Refusal(
-            f"{place} is not a saved fit ({type(error).__name__}: {error}). Make one with Fits.save(path)."
+            f"{place} is not a saved fit ({type(error).__name__}: {error}). Make one with Fits.save(path), or allometry fit --save."
         ) from error
-    return Fits(fits=fits, unit=content["unit"], notes=tuple(content["notes"]), source=pd.DataFrame())
+    return Fits(fits=fits, unit=unit, notes=notes, source=pd.DataFrame())
 
 
 def _fit_to_json(fit: Fit) -> dict[str, Any]:
@@ -72,7 +75,8 @@ def _fit_to_json(fit: Fit) -> dict[str, Any]:
 def _fit_from_json(row: dict[str, Any], law: Any) -> Fit:
     if row["own"] and law is None:
         raise Refusal(
-            f"This fit is of your own law {row['name']}, which is not in the file. Give it again: load_fits(path, law=...)."
+            f"This fit is of your own law {row['name']}, which is not in the file. "
+            "Give it again: load_fits(path, law=...), or --law."
         )
     found = law_of(law, row["range"]) if row["own"] else from_json(row["law"], resolve)
     if not isinstance(found, Law) or set(found.names) != set(row["samples"]):

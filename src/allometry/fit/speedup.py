@@ -58,8 +58,14 @@ def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: f
         at = f"at {compute:.3g} FLOPs"
     else:
         target = np.full(len(one.samples["A"]), float(loss))
-        drawn = _compute(one, target) / _compute(other, target)
+        with np.errstate(invalid="ignore"):
+            drawn = _compute(one, target) / _compute(other, target)
         at = f"at a loss of {loss:g}"
+    if loss is not None and not np.isfinite(_compute(other, target)[0]):
+        raise Refusal(
+            f"A loss of {loss:g} is at or below the floor of {b}: no compute reaches it, so there is no speedup. "
+            "Ask for a higher loss, or at a compute."
+        )
     drawn = np.where(np.isnan(drawn), np.inf, drawn)
     low, high = interval(drawn[1:], one.level)
     exponents = _equal(one, other, "alpha")

@@ -24,7 +24,7 @@ def check_reach(asked: float, largest: float, reach: float) -> None:
     if asked > reach * largest * (1 + 1e-9):
         raise TooFar(
             f"{asked:.3g} FLOPs is {asked / largest:.3g} times the largest budget; this fit answers up to {reach:g} times. "
-            "Add larger runs, or pass reach= to accept the risk."
+            "Add larger runs, or accept the risk with reach= (--reach)."
         )
 
 

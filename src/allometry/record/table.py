@@ -101,7 +101,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read anybody's table of runs: CSV, Parquet or JSON lines."""
     if not path.is_file():
-        raise Refusal(f"There is no file {path}.")
+        raise Refusal(f"{path} is a folder, not a table." if path.is_dir() else f"There is no file {path}.")
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)

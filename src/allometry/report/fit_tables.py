@@ -91,7 +91,7 @@ def regions_table(content: dict[str, Any]) -> Grid:
         Column(name="its share", tip="of draws in which it has the lowest loss"),
         *(Column(name=name, unit="share", page_only=True) for name in names),
     )
-    return Grid(title="Who wins where", columns=columns, rows=tuple(cells))
+    return Grid(title="Who wins where, if the law holds (`decide` weighs laws too)", columns=columns, rows=tuple(cells))
 
 
 def crossings_table(content: dict[str, Any]) -> Grid:

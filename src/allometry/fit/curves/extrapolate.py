@@ -61,17 +61,24 @@ def extrapolate(
         raise Refusal("at= needs at least one finite x above 0, in the unit of the curve's x.")
     if not 0 < level < 1 or reach < 1:
         raise Refusal(f"level={level}, reach={reach}: use 0 < level < 1 and reach of 1 or more.")
-    if asked.min() < size[0]:
-        raise Refusal(f"at={asked.min():.4g} lies before the first row ({size[0]:.4g}). Ask for x behind it.")
+    if asked.min() < size[-1]:
+        raise Refusal(
+            f"at={asked.min():.4g} lies before the last row ({size[-1]:.4g}), which is measured. Ask for x behind it."
+        )
     if asked.max() > reach * size[-1] * (1 + 1e-9):
         raise TooFar(
             f"x={asked.max():.4g} is {asked.max() / size[-1]:.3g} times the last row; this answers up to {reach:g} times. "
-            "Train further, or pass reach= to accept the risk."
+            "Train further, or accept the risk with reach= (--reach)."
         )
     place, height = np.log(size), np.log(value)
     ahead = np.log(asked) - place[-1]
-    wandering, recent, mean, variance = _both(place, height, ahead)
-    wrong = _earlier(place, height, max(float(ahead.max()), np.log(1.25)))
+    try:
+        wandering, recent, mean, variance = _both(place, height, ahead)
+        wrong = _earlier(place, height, max(float(ahead.max()), np.log(1.25)))
+    except np.linalg.LinAlgError as error:
+        raise Refusal(
+            f"This curve cannot be continued ({error}). Its losses span {value.min():.3g} to {value.max():.3g}: leave out rows."
+        ) from error
     factor = float(np.sqrt(max(1.0, (TRUST + wrong.sum()) / (TRUST + len(wrong)))))
     half = stats.t.ppf((1 + level) / 2, TRUST + len(wrong) + len(place) - LEAST) * factor * np.sqrt(variance)
     parameters, diagnosis = _describe(wandering, size[-1], level)

@@ -51,7 +51,7 @@ def profiles(
     allowed = float(stats.f.ppf(level, 1, spare)) * spread / 2
     low, high = model.bounds
     errors = np.sqrt(np.maximum(np.diag(covariance(posed, loss, found, spread)), 0))
-    wanted = [i for i, name in enumerate(posed.names) if i not in posed.fixed and (i >= model.terms or name in ("E", "a"))]
+    wanted = [i for i, name in enumerate(posed.names) if i not in posed.fixed and (i >= model.terms or name == "E")]
     result = {}
     for i in wanted:
         wide = errors[i] if np.isfinite(errors[i]) and errors[i] > 0 else abs(found.values[i]) + 0.1
