@@ -325,7 +325,7 @@ def _interval(
     """Ends of the mixture over laws, with equal probability beyond each."""
     far = 1e-6 + max(np.abs(gap).max() + 10 * grown[name].scales.max() for name, gap in gaps.items())
     low, high = (
-        brentq(lambda end, share=share: _mixture(gaps, grown, weights, end) - share, -far, far, xtol=1e-9, maxiter=1000)
+        brentq(lambda end, share=share: _mixture(gaps, grown, weights, end) - share, -far, far, xtol=1e-7, maxiter=1000)
         for share in ((1 - level) / 2, (1 + level) / 2)
     )
     return low, high
