@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 from allometry.fit.ask.decide import Decisions, _drawn, decide
 from allometry.fit.ask.hindsight import Miss, growth, paired
+from allometry.fit.criterion import LN
 from allometry.fit.refusals import CannotTell, TooFewPoints
 from allometry.flow import Refusal, TooFar
 
@@ -159,21 +160,21 @@ def noise_in_runs(generator: np.random.Generator, lengths: Sequence[int]) -> tup
     return run, 0.002 * (generator.standard_normal(len(run)) + generator.standard_normal(len(lengths))[run])
 
 
-@pytest.mark.parametrize(("runs", "rows"), [(5, 1), (8, 1), (10, 1), (12, 1), (20, 1), (4, 3), (8, 3)])
+@pytest.mark.parametrize(("runs", "rows"), [(8, 1), (10, 1), (12, 1), (4, 3), (8, 3)])
 def test_draws_of_equal_groups_are_as_wide_as_the_level_says(runs, rows):
-    """Of straight lines, which need no search, so that many can be drawn: 100 studies of 6 groups, judged at the last row."""
+    """Of straight lines, which need no search, so that many can be drawn: 80 studies of 6 groups, judged at the last row."""
     x, generator, called = np.linspace(-1, 0, runs * rows), np.random.default_rng(0), []
-    for study in range(100):
+    for study in range(80):
         ends = []
         for _ in range(6):
             run, loss = noise_in_runs(generator, [rows] * runs)
             fitted = np.polyval(np.polyfit(x, loss, 1), x)
-            drawn, weights = _drawn(np.exp(loss), np.exp(fitted), run, 2, 100, "ln", np.random.default_rng(study))
+            drawn, weights = _drawn(np.exp(loss), np.exp(fitted), run, 2, 100, LN, np.random.default_rng(study))
             assert (weights == 1).all()  # nothing is resampled whole
             ends.append(np.polyfit(x, np.log(drawn).T, 1)[1])
         shares = [np.mean(np.less(a, b)) for a, b in combinations(ends, 2)]
         called += [max(share, 1 - share) > 0.95 for share in shares]
-    assert 0.06 < np.mean(called) < 0.14  # 10 %; the standard error is a good point
+    assert 0.06 < np.mean(called) < 0.14  # 10 %; the standard error is some 1.5 points
 
 
 def test_equal_groups_are_called_no_more_often_than_the_level_allows():

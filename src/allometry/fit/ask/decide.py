@@ -1,6 +1,6 @@
 """decide: which of two groups has the lower loss at a place that was not run, with a probability, or "cannot tell".
 
-The ln difference at the place is a mixture over laws of  d + t z:  d from draws of the parameters (runs resampled), z normal, and
+The ln difference at the place is a mixture over laws of  d + t z:  d from draws of the parameters (`_drawn`), z normal, and
 t the lack of fit that grows with the distance from what was fitted (`hindsight.py`; over its own doubt that is Student's t).
 A law weighs as much as the density that it gave to the runs that came next, size after size, from equal weights.
 
