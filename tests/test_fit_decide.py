@@ -1,16 +1,20 @@
 """decide(): probabilities that mirror, do not depend on units, shrink with distance, and are right as often as they say."""
 
 import json
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from fit_simulation import simulated
+from scipy.stats import t as student
 
-from allometry.fit.ask.decide import Decisions, decide
+from allometry.fit.ask.decide import Decisions, _drawn, decide
 from allometry.fit.ask.hindsight import Miss, growth, paired
+from allometry.fit.criterion import LN
 from allometry.fit.refusals import CannotTell, TooFewPoints
-from allometry.flow import Refusal
+from allometry.flow import Refusal, TooFar
 
 C = np.geomspace(1e15, 1e18, 7)
 
@@ -41,7 +45,7 @@ def test_a_against_b_is_the_mirror_of_b_against_a(table):
     assert (backwards.pairs[0].a, forwards.pairs[0].a) == ("b", "a")
     assert one.probability == pytest.approx(1 - other.probability, abs=1e-9)
     assert one.difference == pytest.approx(-other.difference, abs=1e-9)
-    assert one.low == pytest.approx(-other.high, abs=3e-3)  # the ends are drawn
+    assert one.low == pytest.approx(-other.high, abs=1e-6)
     assert one.verdict == other.verdict
     assert forwards.of("b", "a").probability == 1 - one.probability
     with pytest.raises(Refusal, match=r"no pair of 'a' and 'c'\. Choose two of: a, b"):
@@ -77,7 +81,7 @@ def test_a_study_is_decided_on_its_frontier():
 def test_one_table_twice_is_a_coin(table):
     one = table[table["family"] == "a"]
     found = quick(pd.concat([one, one.assign(family="copy")]), C=4e18).pairs[0]
-    assert found.probability == 0.5
+    assert found.probability == pytest.approx(0.5)
     assert found.simple is None
     assert "cannot tell" in str(found.reason)
 
@@ -150,6 +154,29 @@ def test_a_past_of_large_misses_makes_the_growth_large():
     assert {miss.error for miss in paired(past(0.05), past(0.05))} == {0.0}
 
 
+def noise_in_runs(generator: np.random.Generator, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The run of each row, and noise of the rows together with that of their runs."""
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    return run, 0.002 * (generator.standard_normal(len(run)) + generator.standard_normal(len(lengths))[run])
+
+
+@pytest.mark.parametrize(("runs", "rows"), [(8, 1), (10, 1), (12, 1), (4, 3), (8, 3)])
+def test_draws_of_equal_groups_are_as_wide_as_the_level_says(runs, rows):
+    """Of straight lines, which need no search, so that many can be drawn: 80 studies of 6 groups, judged at the last row."""
+    x, generator, called = np.linspace(-1, 0, runs * rows), np.random.default_rng(0), []
+    for study in range(80):
+        ends = []
+        for _ in range(6):
+            run, loss = noise_in_runs(generator, [rows] * runs)
+            fitted = np.polyval(np.polyfit(x, loss, 1), x)
+            drawn, weights = _drawn(np.exp(loss), np.exp(fitted), run, 2, 100, LN, np.random.default_rng(study))
+            assert (weights == 1).all()  # nothing is resampled whole
+            ends.append(np.polyfit(x, np.log(drawn).T, 1)[1])
+        shares = [np.mean(np.less(a, b)) for a, b in combinations(ends, 2)]
+        called += [max(share, 1 - share) > 0.95 for share in shares]
+    assert 0.06 < np.mean(called) < 0.14  # 10 %; the standard error is some 1.5 points
+
+
 def test_equal_groups_are_called_no_more_often_than_the_level_allows():
     """Within the range, where no growth helps to be careful, by a law that holds."""
     groups = [curve(str(seed), 1.0, floor=0.0, seed=seed) for seed in range(20)]
@@ -158,6 +185,39 @@ def test_equal_groups_are_called_no_more_often_than_the_level_allows():
     # 190 pairs of 20 groups; their standard error is some 2 points. A rule that asked for 90 % on one side would call 20 %.
     assert 0.04 < called < 0.14
     assert 0.4 < np.mean([one.probability for one in found]) < 0.6
+
+
+def with_runs(family: str, lengths: Sequence[int], seed: int) -> pd.DataFrame:
+    run, noise = noise_in_runs(np.random.default_rng(seed), lengths)
+    places = np.geomspace(C[0], C[-1], len(run))
+    loss = (places / C[0]) ** -0.2 * np.exp(noise)
+    return pd.DataFrame({"family": family, "C": places, "loss": loss, "run": [f"{family} {number}" for number in run]})
+
+
+def test_runs_may_differ_in_length_and_have_any_name():
+    table = pd.concat([with_runs("a", [1, 3, 2, 4], 0), with_runs("b", [1, 3, 2, 4], 1)])
+    one, other = (quick(part, laws=("power",), C=C[-1]).pairs for part in (table, table.assign(run=table["run"].str[::-1])))
+    assert one == other
+    assert 0 < one[0].high - one[0].low < 0.1
+
+
+def test_an_interval_without_zero_is_a_verdict():
+    groups = [curve(str(seed), 1.0 + 0.03 * seed, seed=seed) for seed in range(4)]
+    found = quick(pd.concat(groups), laws=("power",), C=1.3e18)
+    assert [one.verdict is not None for one in found] == [one.high < 0 or one.low > 0 for one in found]
+    assert 0 < sum(one.verdict is not None for one in found) < len(found)
+
+
+def test_evidence_is_of_all_cuts_under_one_growth():
+    """Against the integral written out: a law whose misses all ask for the same large growth is not blamed for each anew."""
+    kinds = {"distance": 1.0, "variance": 1e-6, "spare": 5, "residual": (0.001, -0.001)}
+    past = [Miss(cut=float(i), at=float(i + 1), error=0.05, **kinds) for i in range(1, 5)]
+    found = growth(past, -0.1)
+    scale = np.sqrt(1e-6 + found.values**2)
+    density = student.pdf(0.05 / scale, 5) / scale
+    assert found.evidence([1.0, 2.0, 3.0, 4.0]) == pytest.approx(np.log((found.prior * density**4).sum()))
+    assert found.evidence([2.0]) == pytest.approx(np.log((found.prior * density).sum()))
+    assert found.evidence([]) == pytest.approx(0.0)
 
 
 def test_probabilities_are_right_as_often_as_they_say():
@@ -169,8 +229,9 @@ def test_probabilities_are_right_as_often_as_they_say():
         said.append(max(found.probability, 1 - found.probability))
         right.append((found.probability > 0.5) == (a < b))
         inside.append(found.low <= np.log(a / b) <= found.high)
-    # 66 pairs of 12 groups are worth some 30: two standard errors are 0.16. More humble than needed is allowed, a little more.
-    assert np.mean(said) - 0.16 < np.mean(right) < np.mean(said) + 0.26
+    # 66 pairs of 12 groups are worth some 30: two standard errors are 0.16. More humble than needed is allowed.
+    assert np.mean(right) > np.mean(said) - 0.16
+    assert 0.6 < np.mean(said) < 0.95
     assert np.mean(inside) > 0.8
 
 
@@ -187,6 +248,13 @@ def test_what_cannot_be_decided_is_refused_with_the_way_out(table):
         quick(table[table["family"] == "a"], C=4e18)
     with pytest.raises(Refusal, match=r"chinchilla of loss in N, D.*Use 'power'"):
         quick(table, laws=("chinchilla",), C=4e18)
+    twice = ("broken_power", "power", "broken_power(breaks=2)")
+    with pytest.raises(Refusal, match=r"broken_power is there twice\. Give each law once"):
+        quick(table, laws=twice, C=4e18)
+    with pytest.raises(TooFar, match=r"100 times beyond the largest run of a; this decides up to 10 times"):
+        quick(table[table["C"] > C[-2]], C=1e20, reach=10.0)  # before anything is fitted, which could not be
+    with pytest.raises(TooFar, match=r"20 times below the smallest run of a"):
+        quick(table, C=C[0] / 20, reach=10.0)
     with pytest.raises(Refusal, match="0 < level < 1"):
         quick(table, level=1.0, C=4e18)
 

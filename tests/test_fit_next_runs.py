@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
 
-from allometry.fit.ask.beliefs import expected_wrong, winsorised, wrong
-from allometry.fit.ask.next_runs import NextRuns, flops, next_runs
+from allometry.fit.ask.beliefs import Beliefs, expected_wrong, winsorised, wrong
+from allometry.fit.ask.next_runs import NextRuns, _greedy, flops, next_runs
 from allometry.fit.ask.questions import exponent, loss_at, winner
 from allometry.fit.estimate import fit
 from allometry.fit.fits import Fits
@@ -90,6 +91,38 @@ def test_doubt_falls_run_by_run(fits):
         assert 0 <= one.wrong_after <= one.wrong_before + 1e-12 <= 0.5
         assert one.gain_per_cost == pytest.approx((one.doubt_before - one.doubt_after) / one.cost)
     assert found.proposals[0].cost == found.proposals[0].place["C"]
+    # What is expected of one run is what the next one starts from.
+    assert [one.wrong_before for one in found][1:] == pytest.approx([one.wrong_after for one in found][:-1])
+
+
+def test_groups_that_were_fitted_apart_say_nothing_of_each_other(fits):
+    floor = {"E": 0 * fits["a"].samples["A"]}  # what stands still in both is not shared
+
+    def asked(samples, **changed) -> int:
+        one = dataclasses.replace(fits["a"], samples=fits["a"].samples | floor, **changed)
+        other = dataclasses.replace(fits["b"], samples=samples | floor, **changed)
+        places = [{"group": "b", "C": place} for place in np.geomspace(C[0], C[-1], 5)]
+        both = dataclasses.replace(fits, fits={"a": one, "b": other})
+        return len(next_runs(both, exponent("a"), candidates=places, price=same))
+
+    own, theirs = fits["b"].samples, fits["a"].samples
+    assert asked(own) == 0
+    assert asked(own | {"alpha": theirs["alpha"]}) > 0  # one exponent for both, drawn once
+    alike = {name: sample * (1 + 1e-9) for name, sample in theirs.items()}
+    assert asked(alike) == 0
+    assert asked(alike, diagnosis=None) > 0  # a study's draws are of all groups at once
+
+
+def test_lists_are_compared_by_the_challenger_that_is_left():
+    """Among three, the first challenger is settled by its run; what counts then is the other one."""
+    covariance = np.diag([0.0, 1.0, 0.3, 0.0, 1.0, 0.0])
+    covariance[1, 4] = covariance[4, 1] = 1.0
+    start = Beliefs(mean=np.array([0.0, 0.5, 0.5]), covariance=covariance, first=covariance)
+    places = [(name, {"C": 1.0}) for name in "abc"]
+    found, left = _greedy(start, "winner", places, np.ones(3), np.full(3, 1e-3), None, 5, 0.005, 0.0)
+    assert [one.group for one in found] == ["b"]
+    assert found[0].wrong_after < 0.001
+    assert left == pytest.approx(wrong(0.5, np.sqrt(0.3)))
 
 
 def test_the_order_of_the_two_does_not_matter(fits):
@@ -140,10 +173,17 @@ def test_chances_of_a_wrong_call():
     assert wrong(0.0, 1.0) == 0.5
     assert wrong(1.0, 0.0) == 0.0
     assert expected_wrong(0.3, 1.0, 1.0) == pytest.approx(wrong(0.3, 1.0))
-    generator = np.random.default_rng(0)
-    means = 0.3 + np.sqrt(1 - 0.4**2) * generator.standard_normal(5_000)
-    simulated = np.mean([wrong(mean, 0.4) for mean in means])
-    assert expected_wrong(0.3, 1.0, 0.4) == pytest.approx(simulated, abs=0.01)
+    assert expected_wrong(0.3, 1.0, 0.0) == expected_wrong(0.3, 0.0, 0.0) == 0.0
+    assert expected_wrong(0.0, 1.0, 0.1) == pytest.approx(np.arctan(0.1 / np.sqrt(0.99)) / np.pi)
+
+
+@pytest.mark.parametrize(("mean", "after"), [(0.3, 0.4), (-0.3, 0.4), (0.0, 0.1), (0.02, 0.003), (1.5, 0.1), (2.0, 1.9)])
+def test_the_expected_chance_of_a_wrong_call_is_the_integral(mean, after):
+    before = 2.0
+    spread = np.sqrt(before**2 - after**2)
+    found = np.linspace(mean - 10 * spread, mean + 10 * spread, 400_001)
+    share = np.exp(-(((found - mean) / spread) ** 2) / 2)
+    assert expected_wrong(mean, before, after) == pytest.approx(ndtr(-np.abs(found) / after) @ share / share.sum(), rel=1e-4)
 
 
 def test_own_candidates_and_laws_of_several_variables():

@@ -6,11 +6,11 @@ past of a group says what t may be (roll-out: Alabdulmohsin et al., 2022; judgin
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
 from allometry.fit.rollout import cuts
 from allometry.fit.solve.pose import Posed
@@ -125,36 +125,41 @@ def paired(one: Sequence[Miss], other: Sequence[Miss]) -> list[Miss]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Growth:
-    """How lack of fit grows: values (ln loss for each factor e) with their probabilities, and the evidence of each cut."""
+    """How lack of fit grows: values (ln loss for each factor e) with their probabilities before and after the misses."""
 
     values: Float[np.ndarray, " growths"]
+    prior: Float[np.ndarray, " growths"]
     probability: Float[np.ndarray, " growths"]
-    evidence: dict[float, float]  # cut -> ln density of what was missed there, over all growths as expected before
+    near: dict[float, Float[np.ndarray, " growths"]]  # cut -> for each growth, ln density of what came up to the next cut
 
     @property
     def middle(self) -> float:
         return float(self.values[np.searchsorted(np.cumsum(self.probability), 0.5)])
 
+    def evidence(self, cuts: Collection[float]) -> float:
+        """ln density of what came after these cuts, one after another, over all growths as expected before any of them."""
+        return float(logsumexp(sum(self.near[cut] for cut in sorted(cuts)) + np.zeros(len(self.prior)), b=self.prior))
+
 
 def growth(history: Sequence[Miss], slope: float) -> Growth:
     """Bayes' rule on a grid. `slope` is that of ln loss in ln x; it says how large a growth is expected.
 
-    The errors of one cut are those of one fit, so all rows of a cut count as one observation. The evidence is of the rows up to
-    the next cut only: then every row is predicted once, and the product over cuts is the density of all that came.
+    The errors of one cut are those of one fit, so all rows of a cut count as one observation, with the mean of their ln
+    densities. The evidence of a law is of the rows up to the next cut only: then every row is predicted once, and the product
+    over cuts, under one growth, is the density of all that came.
     """
     values = GROWTHS * max(BEND * abs(slope), 1e-9)
     # The square of the growth has a scaled inverse chi-squared distribution; the grid is even in its logarithm.
     prior = -FREEDOM * np.log(GROWTHS) - FREEDOM / (2 * GROWTHS**2)
     prior = np.exp(prior - prior.max()) / np.exp(prior - prior.max()).sum()
-    total, evidence = np.zeros(len(values)), {}
+    total, near = np.zeros(len(values)), {}
     order = sorted({miss.cut for miss in history})
     for cut, following in zip(order, [*order, np.inf][1:], strict=True):
         here = [miss for miss in history if miss.cut == cut]
         total += _density(here, values)
-        near = _density([miss for miss in here if miss.at <= following] or here, values)
-        evidence[cut] = float(np.log(np.sum(prior * np.exp(near - near.max()))) + near.max())
+        near[cut] = _density([miss for miss in here if miss.at <= following] or here, values)
     after = prior * np.exp(total - total.max())
-    return Growth(values=values, probability=after / after.sum(), evidence=evidence)
+    return Growth(values=values, prior=prior, probability=after / after.sum(), near=near)
 
 
 def _density(history: Sequence[Miss], values: Float[np.ndarray, " growths"]) -> Float[np.ndarray, " growths"]:

@@ -8,8 +8,12 @@ whatever y turns out to be, if q and y are normal; several runs are chosen one b
 tails, so each quantity is first winsorised at 3 robust standard deviations (1.4826 x median absolute deviation) from its median;
 a doubt is the standard deviation that is left. All of it believes the law: only runs at new places can show that it bends.
 
-With a budget two lists are made, one by gain and one by gain per cost, and the one that leaves less doubt is kept; the better of
-the two is never far from the best (Leskovec et al., KDD 2007). Without one, runs are chosen by gain alone.
+Groups that were fitted apart are independent, whatever a finite number of draws says. Their draws would correlate by about
+1 / sqrt(draws) and promise gains of 1 / draws of the variance, so that smaller gains than this are nowhere believed.
+
+With a budget two lists are made, one by gain and one by gain per cost, and the better one is kept: by doubt, for a winner by the
+chance of a wrong call. Leskovec et al. (KDD 2007) bound how far this can be from the best for gains that only diminish as runs
+are added; those of a standard deviation need not, so here it is a rule of thumb. Without a budget, runs are chosen by gain alone.
 """
 
 import dataclasses
@@ -20,7 +24,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from allometry.fit.ask.beliefs import CLIP, Beliefs, expected_wrong, winsorised, wrong
+from allometry.fit.ask.beliefs import CLIP, Beliefs, winsorised
 from allometry.fit.ask.questions import Question
 from allometry.fit.criterion import LN
 from allometry.fit.fits import Fit, Fits
@@ -40,8 +44,8 @@ class Proposal:
     doubt_before: float  # standard deviation of the answer
     doubt_after: float
     gain_per_cost: float  # doubt that goes away, for each unit of cost
-    wrong_before: float | None  # probability that naming the likelier winner is wrong; None for other questions
-    wrong_after: float | None  # the same after the run, as expected now
+    wrong_before: float | None  # probability that naming the likelier of the two closest is wrong; None for other questions
+    wrong_after: float | None  # the same after the run; both as expected before any run of the list
 
     @property
     def text(self) -> str:
@@ -128,10 +132,12 @@ def next_runs(
             "Raise budget=, or give cheaper candidates=."
         )
     joint = winsorised(np.concatenate([answers[1:], losses[1:]], axis=1))
-    start = Beliefs(mean=answers[0], covariance=np.atleast_2d(np.cov(joint.T)))
-    settings = (start, question.kind, places, costs, shakes, budget, count)
+    groups = [fits[name] for name in (*question.among(fits), *(group for group, _ in places))]
+    covariance = np.atleast_2d(np.cov(joint.T)) * _together(groups)
+    start = Beliefs(mean=answers[0], covariance=covariance, first=covariance)
+    settings = (start, question.kind, places, costs, shakes, budget, count, 1 / len(joint))
     lists = [_greedy(*settings, 0.0), *([_greedy(*settings, 1.0)] if budget is not None else [])]
-    chosen = min(lists, key=lambda found: found[-1].doubt_after if found else np.inf)
+    chosen, _ = min(lists, key=lambda found: found[1])
     return NextRuns(
         question=question,
         proposals=tuple(chosen),
@@ -160,18 +166,23 @@ def _greedy(
     shakes: Float[np.ndarray, " candidates"],
     budget: float | None,
     count: int,
+    least: float,
     thrift: float,
-) -> list[Proposal]:
-    """One run after another, each the best by gain / cost ** thrift of those that the rest of the budget pays for."""
+) -> tuple[list[Proposal], float]:
+    """One run after another, each the best by gain / cost ** thrift of those that the rest of the budget pays for.
+
+    A gain counts from `least` of the variance on. The number is what is left after the list, by which lists are compared.
+    """
     found: list[Proposal] = []
     left = np.inf if budget is None else budget * (1 + 1e-9)
-    while len(found) < count and (costs <= left).any():
-        contrast, mean = beliefs.contrast(kind)
-        gains = np.where(costs <= left, beliefs.gains(contrast, shakes), -np.inf)
-        best = int((gains / costs**thrift).argmax())
-        before = beliefs.doubt(contrast)
-        if gains[best] <= 1e-9 * before:
+    while len(found) < count:
+        contrast = beliefs.contrast(kind)
+        before, wrong_before = beliefs.doubt(contrast), beliefs.wrong(contrast)
+        gains = beliefs.gains(contrast, shakes)
+        worth = (costs <= left) & (gains > before * (1 - np.sqrt(1 - least)))
+        if not worth.any():
             break
+        best = int(np.where(worth, gains / costs**thrift, -np.inf).argmax())
         beliefs, left = beliefs.after(best, shakes[best]), left - costs[best]
         after = beliefs.doubt(contrast)
         group, place = places[best]
@@ -183,11 +194,31 @@ def _greedy(
                 doubt_before=before,
                 doubt_after=after,
                 gain_per_cost=(before - after) / float(costs[best]),
-                wrong_before=wrong(mean, before) if kind == "winner" else None,
-                wrong_after=expected_wrong(mean, before, after) if kind == "winner" else None,
+                wrong_before=wrong_before if kind == "winner" else None,
+                wrong_after=beliefs.wrong(contrast) if kind == "winner" else None,
             )
         )
-    return found
+    # The closest challenger may have changed: doubts about different pairs do not compare, chances of a wrong call do.
+    contrast = beliefs.contrast(kind)
+    return found, beliefs.wrong(contrast) if kind == "winner" else beliefs.doubt(contrast)
+
+
+def _together(fits: Sequence[Fit]) -> Float[np.ndarray, "all all"]:
+    """1 where two columns are of one group, or of groups that were drawn together; 0 where they were fitted apart."""
+    names = list(dict.fromkeys(fit.group for fit in fits))
+    one = {fit.group: fit for fit in fits}
+    among = np.array([[a == b or _drawn_together(one[a], one[b]) for b in names] for a in names], dtype=float)
+    index = [names.index(fit.group) for fit in fits]
+    return among[np.ix_(index, index)]
+
+
+def _drawn_together(a: Fit, b: Fit) -> bool:
+    """Fits that share a parameter have its very draws; fits to a study's frontier follow the study's draws, all at once."""
+    if a.diagnosis is None and b.diagnosis is None:
+        return True
+    shared = [(a.samples[name], b.samples[name]) for name in a.samples if name in b.samples]
+    # What stands still, as a floor at 0, shares nothing.
+    return any(np.array_equal(one, other) and np.ptp(one) > 0 for one, other in shared)
 
 
 def _noise(fit: Fit, place: Mapping[str, float], noise: float | None) -> float:

@@ -17,7 +17,7 @@ from allometry.flow import Refusal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """`ends` are the groups that it is about; no groups means all of them."""
+    """What is asked of some groups; no groups means all of them."""
 
     kind: str  # winner | exponent | loss
     groups: tuple[str, ...]
