@@ -192,7 +192,7 @@ WRONG = {
     "binary fit": (["predict", "runs.parquet", "--at", "1"], "is not a saved fit"),
     "half a fit": (["predict", "half.json", "--at", "1"], "is not a saved fit"),
     "two places": (["decide", "runs.csv", *ROLES, "--at", "1e20,3e20"], "one place takes 1 numbers"),
-    "decided too far": (["decide", "runs.csv", *ROLES, "--at", "1e25"], "beyond the runs"),
+    "decided too far": (["decide", "runs.csv", *ROLES, "--at", "1e25"], "beyond the largest run"),
     "measured already": (["extrapolate", "curves.csv", "--x", "steps", "--at", "20"], "which is measured"),
     "pin": (["fit", "runs.csv", *ROLES, "--pin", "E"], "--pin E is not NAME=VALUE"),
     "pinned number": (["fit", "runs.csv", *ROLES, "--pin", "E=low"], "--pin"),

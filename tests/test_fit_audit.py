@@ -136,13 +136,16 @@ def test_a_planted_run_is_named_as_the_one_that_overturns():
 
 def test_a_run_of_many_rows_is_left_out_whole():
     """Checkpoints with one name go together, and are named once."""
-    table = pair(0.02, noise=0.0005).assign(run=lambda t: t["family"] + " " + (t.index // 3).astype(str))
-    bad = table["run"] == table["run"].iloc[-1]
-    table.loc[bad, "loss"] *= 0.92
+    run = pair(0.02, noise=0.0005).assign(run=lambda t: t["family"] + " " + t.index.astype(str))
+    table = pd.concat([run] * 3, ignore_index=True)
+    table["C"] *= np.repeat([1.0, 1.05, 1.1], len(run))
+    table["loss"] += 1e-5 * np.arange(len(table))
+    last = run["run"].iloc[-1]
+    table.loc[table["run"] == last, "loss"] *= 0.92
     row = of(left_out(judged(table)), "one run left out").iloc[0]
-    assert row["change"].startswith(f"without {table['run'].iloc[-1]} of b")
+    assert row["change"].startswith(f"without {last} of b")
     assert row["overturned"]
-    assert "of 6 runs" in row["note"]
+    assert "of 18 runs" in row["note"]
 
 
 def test_influences_are_those_of_refits():

@@ -131,7 +131,7 @@ def test_too_far_is_refused_and_can_be_accepted():
     assert extrapolate(X, power_floor(X), [2e9], reach=30.0).loss[0] == pytest.approx(
         power_floor(np.array([2e9]))[0], rel=0.02
     )
-    with pytest.raises(Refusal, match="before the first row"):
+    with pytest.raises(Refusal, match="before the last row"):
         extrapolate(X, power_floor(X), [1e5])
 
 

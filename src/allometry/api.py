@@ -82,4 +82,4 @@ def calibrate(out: str | Path, *, quiet: bool = False, **planted: Any) -> pd.Dat
                 raise Refusal(f"{out} holds a calibration of other settings. Choose another folder with --out.")
             rows.append(row)
             told.ended(rows[-1]["verdict"] or "cannot tell")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)  # so that a verdict that is None stays None

@@ -180,7 +180,7 @@ def extrapolate(
 
     screen = console()
     screen.print(predictions_table(plain(rows)))
-    _say(screen, [f"{row['group']}: {flag}." for row in rows[:: max(1, len(places))] for flag in row["flags"]])
+    _say(screen, [f"{row['group']}: {flag.rstrip('.')}." for row in rows[:: max(1, len(places))] for flag in row["flags"]])
 
 
 def _place(text: str, option: str, variables: tuple[str, ...] = ("C",)) -> dict[str, float]:

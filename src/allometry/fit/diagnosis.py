@@ -65,7 +65,7 @@ def findings(
         found.append(
             TooFewPoints(
                 f"only {points} points for {free} parameters: the interval is wide for good reason. "
-                "Add sizes or budgets, or pin the floor with pinned={'E': ...}"
+                f"Add sizes or budgets{', or pin the floor (pinned=, --pin E=...)' if 'E' in law.names else ''}"
             )
         )
     edge = [name for name in edges(law, at) if name not in pinned]
@@ -91,7 +91,7 @@ def findings(
 
 def _cure(what: str) -> str:
     if what == "floor":
-        return "Run larger budgets, where the curve bends, or pin it with pinned={'E': ...}"
+        return "Run larger budgets, where the curve bends, or pin it (pinned=, --pin E=...)"
     return "Vary its variable over a wider range, or use a law without it"
 
 
@@ -160,7 +160,7 @@ def floor(law: Law, at: float, lowest: float, diagnosis: Diagnosis) -> list[Refu
     if low > 0 and lowest > high and lowest - low <= WIDE * (lowest - high):
         return []
     text = f"anything from {low:.3g} to {high:.3g} fits" if low > 0 else f"anything up to {high:.3g} fits, no floor too"
-    return [NotIdentified(f"E is not identified: {text}. {_cure('floor')}, or share it: shared=('E',)")]
+    return [NotIdentified(f"E is not identified: {text}. {_cure('floor')}, or share it (shared=, --share E)")]
 
 
 def _search(diagnosis: Diagnosis) -> list[Refusal]:

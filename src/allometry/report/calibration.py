@@ -82,7 +82,7 @@ def summary_table(rows: Sequence[dict[str, Any]]) -> Grid:
                     *(100 * share for share in (line["right"] / line["studies"], line["right_low"], line["right_high"]))
                 )
             ),
-            cell(f"{line['interval_holds_truth']} of {line['studies']}", f"{line['bounded']} have both ends"),
+            cell(f"{line['interval_holds_truth']} of {line['studies']}", f"({line['bounded']} with both ends)"),
         )
         for line in summary(rows)
     ]

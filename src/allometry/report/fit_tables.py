@@ -21,12 +21,12 @@ def grids(content: dict[str, Any]) -> list[Grid]:
 def lines(content: dict[str, Any]) -> list[str]:
     """Sentences under the tables: what not to trust, notes, tests, places of files."""
     found = [f"{who}: {text}." for text, who in _merged(content.get("fits") or []).items()]
-    found += [f"Note: {note}." for note in content.get("notes") or []]
+    found += [f"Note: {note.rstrip('.')}." for note in content.get("notes") or []]
     found += [f"Groups are not compared: {content['not_compared']}"] if content.get("not_compared") else []
     for key in ("sharing", "speedup", "rollout"):
         found += [content[key]["text"]] if content.get(key) else []
     for one in content.get("approaches") or []:
-        found += [f"{one['group'] or 'Note'}: {note}." for note in one["notes"]]
+        found += [f"{one['group'] or 'Note'}: {note.rstrip('.')}." for note in one["notes"]]
     found += [f"Saved: {content['saved']}"] if "saved" in content else []
     found += [f"Report: {content['report']}"] if "report" in content else []
     return found

@@ -118,7 +118,7 @@ def _check_reach(x: Float[np.ndarray, " points"], variable: str, value: float, r
         where = "beyond the largest run" if value > x.max() else "below the smallest run"
         raise TooFar(
             f"{variable} = {value:.3g} is {factor:.3g} times {where} of {group}; this decides up to {reach:g} times. "
-            "Run it closer to there, or pass reach= to accept the risk."
+            "Run it closer to there, or accept the risk with reach= (--reach)."
         )
 
 
