@@ -19,6 +19,8 @@ lint: install-dev
 bench: install peers
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/fit_coverage.py
+	$(BIN)/python benchmarks/calibrate.py
 	$(BIN)/python benchmarks/kill.py
 	$(BIN)/python benchmarks/overhead.py
 	.venv-peers/bin/python benchmarks/transformer_speed.py
