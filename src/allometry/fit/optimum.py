@@ -113,7 +113,7 @@ def _balance(at: dict[str, Float[np.ndarray, " sets"]]) -> tuple[Float[np.ndarra
 def _split(fit: Fit, C: Float[np.ndarray, " sets"]) -> Split:
     at = _draws(fit)
     G, power = _balance(at)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         N = G * (C / 6) ** power
         D = C / 6 / N
         loss = at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * D ** -at["beta"]
