@@ -12,6 +12,7 @@ at the smallest budget, bracket at the largest, score at the surface's best rate
 
 import argparse
 import dataclasses
+import datetime
 import json
 import time
 from pathlib import Path
@@ -257,6 +258,8 @@ def _summary(values: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
+    from _result import machine, versions  # here, as tests load this file from elsewhere
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=400)
     parser.add_argument("--draws", type=int, default=400)
@@ -267,6 +270,7 @@ def main() -> None:
     document = {
         "command": f"python benchmarks/coverage.py --studies {asked.studies} --draws {asked.draws} --seed {asked.seed}"
     }
+    document |= {"date": str(datetime.date.today()), "machine": machine(), "versions": versions()}  # type: ignore[dict-item]
     document |= {"seconds": round(time.perf_counter() - start, 1), "level": 0.9, "results": result}  # type: ignore[dict-item]
     path = Path(__file__).parent / "results" / "coverage.json"
     path.parent.mkdir(exist_ok=True)
