@@ -1,9 +1,9 @@
 """Sharing: one floor, or one exponent, for several groups; fitted jointly, and tested against each group having its own.
 
 A short range of compute cannot tell a floor from a slow exponent, group by group. Equal floors or exponents are an assumption
-to be tested: the groups' own estimates are compared in units of their own doubt, which may differ from group to group (Welch's
-test, for several parameters and groups: Johansen 1980), and the difference that such data would show in 80 % of cases is
-stated beside it.
+to be tested: the groups' own estimates are compared in units of their own doubt, which may differ from group to group, and what
+such a distance means is read from draws of each group around its estimate. The difference that such data would show in 80 % of
+cases is stated beside it.
 """
 
 import dataclasses
@@ -21,11 +21,14 @@ from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
 from allometry.fit.refusals import CannotTell, TooFewPoints
-from allometry.fit.solve import descend, profile, project
+from allometry.fit.solve import descend, project
 from allometry.fit.solve.pose import bounds, pose
 from allometry.fit.solve.project import Problem
-from allometry.fit.solve.search import SAME, Found, search
+from allometry.fit.solve.resample import resample
+from allometry.fit.solve.search import SAME, Found, again, search
 from allometry.flow import Refusal
+
+DRAWS = 500  # of each group's own fit, in the test of sharing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,8 +167,7 @@ class Sharing:
     shared: tuple[str, ...]
     together: float  # criterion with shared parameters
     apart: float  # criterion with separate ones
-    ratio: float  # F
-    degrees: tuple[float, float]
+    ratio: float  # squared distance of the groups from their mean, in units of their doubt, for each degree of freedom
     probability: float  # of such a ratio when the parameters are equal
     level: float
     values: dict[str, dict[str, float]]  # group -> parameter -> its own estimate
@@ -222,68 +224,66 @@ def share(
         raise Refusal(
             f"share() compares two groups or more; {by} has one, {read.groups[0]}. Choose another column with by=."
         )
-    apart, values, covariances = 0.0, {}, []
-    runs = np.array([len(np.unique(read.run[read.group == index])) for index in range(len(read.groups))])
+    apart, values, strays = 0.0, {}, []
+    generator = np.random.default_rng(0)
     for index, group in enumerate(read.groups):
         here = read.group == index
+        loss, run = read.loss[here], read.run[here]
         posed = pose(chosen, {name: v[here] for name, v in read.columns.items()}, measured, {})
-        loss = read.loss[here]
-        if runs[index] <= posed.free:
+        runs = len(np.unique(run))
+        if runs <= posed.free:
             raise TooFewPoints(
-                f"{group} has {runs[index]} runs for {posed.free} parameters, so its doubt is not known. "
+                f"{group} has {runs} runs for {posed.free} parameters, so its doubt is not known. "
                 "Add runs, or use a law with fewer parameters."
             )
         found = search(posed, loss, np.ones(len(loss)))
         apart += found.objective
         values[group] = {name: float(v[0]) for name, v in posed.named(found.values[None]).items()}
-        residual = measured.residual(loss, posed.model.predicted(found.values[None])[0])
-        spread = profile.scale(measured, residual, len(loss) - posed.free) * len(loss) / runs[index]
-        places = [posed.names.index(name) for name in shared]
-        covariances.append(profile.covariance(posed, loss, found, spread)[np.ix_(places, places)])
+        fitted = posed.model.predicted(found.values[None])[0]
+        drawn, weights, _ = resample(loss, fitted, run, posed.free, DRAWS, measured.of, generator)
+        named = posed.named(again(posed, drawn, weights, found))
+        strays.append(np.stack([named[name] - values[group][name] for name in shared], axis=1))
     together = jointly(chosen, read.columns, read.group, measured, tuple(shared), read.loss).search(read.loss).objective
     own = np.array([[values[group][name] for name in shared] for group in read.groups])
-    spare = runs - len(chosen.parameters)
-    doubt = np.stack(covariances)
-    ratio, degrees = johansen(own, doubt, spare.astype(float))
-    reach = float(stats.t.ppf((1 + level) / 2, spare.sum()) + stats.norm.ppf(0.8))
-    detectable = {name: reach * float(np.sqrt(2 * np.mean(doubt[:, i, i]))) for i, name in enumerate(shared)}
+    stray = np.stack(strays)
+    ratio, probability = far_apart(own, stray)
+    sd = spread(stray)
+    reach = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(0.8))
+    detectable = {name: reach * float(np.sqrt(2 * np.mean(sd[:, i] ** 2))) for i, name in enumerate(shared)}
     return Sharing(
         shared=tuple(shared),
         together=together,
         apart=apart,
         ratio=ratio,
-        degrees=degrees,
-        probability=float(stats.f.sf(ratio, *degrees)),
+        probability=probability,
         level=level,
         values=values,
         detectable=detectable,
     )
 
 
-def johansen(
-    values: Float[np.ndarray, "groups parameters"],
-    covariances: Float[np.ndarray, "groups parameters parameters"],
-    spare: Float[np.ndarray, " groups"],
-) -> tuple[float, tuple[float, float]]:
-    """F and its degrees of freedom for "all groups have the same parameters", with a covariance of each group's own.
+def far_apart(
+    values: Float[np.ndarray, "groups parameters"], strays: Float[np.ndarray, "groups draws parameters"]
+) -> tuple[float, float]:
+    """How far the groups lie from their common mean, and how often draws around one truth lie so far.
 
-    A parameter that stands at a bound in some group has no covariance there; it is given that of the other groups.
+    `strays` are draws minus estimates. What such a distance means is read from the draws themselves, as valleys of floors and
+    exponents are curved and end at bounds, where no normal theory holds.
     """
-    groups, count = values.shape
-    known = np.einsum("gii->gi", covariances) > 0
-    if not known.any(0).all():
-        return 0.0, (float(count * (groups - 1)), float(spare.sum()))
-    filled = covariances.copy()
-    for parameter in range(count):
-        usual = covariances[known[:, parameter], parameter, parameter].mean()
-        filled[~known[:, parameter], parameter, parameter] = usual
-    weights = np.linalg.inv(filled)
-    total = weights.sum(axis=0)
-    mean = np.linalg.solve(total, np.einsum("gij,gj->i", weights, values))
-    distance = float(np.einsum("gi,gij,gj->", values - mean, weights, values - mean))
-    left = np.eye(count) - np.linalg.solve(total, weights)
-    traces = np.einsum("gij,gji->g", left, left) + np.einsum("gii->g", left) ** 2
-    doubt = float((traces / spare).sum() / 2)
-    freedom = count * (groups - 1)
-    scale = freedom + 2 * doubt - 6 * doubt / (freedom + 2)
-    return distance / scale, (float(freedom), freedom * (freedom + 2) / (3 * doubt))
+    scale = np.maximum(spread(strays), 1e-300)
+    groups, _, count = strays.shape
+    weights = scale**-2 / (scale**-2).sum(axis=0)
+
+    def distance(found: Float[np.ndarray, "groups sets parameters"]) -> Float[np.ndarray, " sets"]:
+        mean = (weights[:, None, :] * found).sum(axis=0)
+        return (((found - mean) / scale[:, None, :]) ** 2).sum(axis=(0, 2)) / (count * (groups - 1))
+
+    seen = float(distance(values[:, None, :])[0])
+    chance = (1 + (distance(strays) >= seen).sum()) / (1 + strays.shape[1])
+    return seen, float(chance)
+
+
+def spread(strays: Float[np.ndarray, "groups draws parameters"]) -> Float[np.ndarray, "groups parameters"]:
+    """A standard deviation that heavy tails do not move: of the middle 90 % of the draws."""
+    low, high = np.quantile(strays, (0.05, 0.95), axis=1)
+    return (high - low) / (2 * stats.norm.ppf(0.95))
