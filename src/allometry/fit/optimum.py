@@ -66,19 +66,24 @@ def compute_for(fit: Fit, loss: float) -> Split:
     return found
 
 
+def inverse(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " sets"]:
+    """The FLOPs at which a law L = A C^-alpha, with a floor or without, reaches a loss; infinite at or below its floor."""
+    at = fit.samples
+    above = loss - at.get("E", np.zeros(len(loss)))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
+
+
 def flops_for(fit: Fit, loss: float) -> Three:
     """The FLOPs with which a law of C reaches a loss, L = A C^-alpha with a floor or without. Infinite below a draw's floor."""
     if fit.law.variables != ("C",) or set(fit.law.names) - {"E"} != {"A", "alpha"}:
         raise Refusal(
             f"The compute for a loss is known for power, power_floor and chinchilla; this fit is of {fit.law.name}."
         )
-    at = fit.samples
-    above = loss - at.get("E", np.zeros(len(at["A"])))
-    with np.errstate(divide="ignore", over="ignore"):
-        C = np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
+    C = inverse(fit, np.full(len(fit.samples["A"]), float(loss)))
     if not np.isfinite(C[0]):
         raise Refusal(
-            f"A loss of {loss:g} is at or below the floor E = {at['E'][0]:.4g} of {fit.group}: no compute reaches it. "
+            f"A loss of {loss:g} is at or below the floor E = {fit.samples['E'][0]:.4g} of {fit.group}: no compute reaches it. "
             "Ask for a higher loss, or run larger budgets to know the floor better."
         )
     fit.check_reach("C", float(C[0]))

@@ -12,10 +12,10 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from allometry.fit.differences import interval
 from allometry.fit.fits import Fit, Fits
+from allometry.fit.optimum import inverse
 from allometry.fit.plain import plain
 from allometry.flow import Refusal
 
@@ -54,14 +54,14 @@ def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: f
         assert compute is not None
         other.check_reach("C", compute)
         target = np.asarray(other.at(C=compute))
-        drawn = _compute(one, target) / compute
+        drawn = inverse(one, target) / compute
         at = f"at {compute:.3g} FLOPs"
     else:
         target = np.full(len(one.samples["A"]), float(loss))
         with np.errstate(invalid="ignore"):
-            drawn = _compute(one, target) / _compute(other, target)
+            drawn = inverse(one, target) / inverse(other, target)
         at = f"at a loss of {loss:g}"
-    if loss is not None and not np.isfinite(_compute(other, target)[0]):
+    if loss is not None and not np.isfinite(inverse(other, target)[0]):
         raise Refusal(
             f"A loss of {loss:g} is at or below the floor of {b}: no compute reaches it, so there is no speedup. "
             "Ask for a higher loss, or at a compute."
@@ -83,14 +83,6 @@ def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: f
         verdict=verdict,
         text=_text(a, b, drawn[0], float(low), float(high), at, exponents, one, target[0]),
     )
-
-
-def _compute(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " sets"]:
-    """The FLOPs at which a law reaches a loss; infinite at or below its floor."""
-    at = fit.samples
-    above = loss - at.get("E", np.zeros(len(loss)))
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
 
 
 def _equal(one: Fit, other: Fit, name: str) -> bool | None:
@@ -116,7 +108,7 @@ def _text(
         text += " Their exponents differ, so the number holds at this place only."
     largest = one.range["C"][1]
     with np.errstate(invalid="ignore"):
-        needed = float(_compute(one, np.full(len(one.samples["A"]), target))[0])
+        needed = float(inverse(one, np.full(len(one.samples["A"]), target))[0])
     if np.isfinite(needed) and needed > one.reach * largest:
         text += f" It asks {a} for {needed / largest:.3g} times its largest run, beyond the reach of {one.reach:g}."
     return text
