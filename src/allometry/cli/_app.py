@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,15 @@ def console(stderr: bool = False) -> Any:
     from rich.console import Console
 
     return Console(stderr=stderr, soft_wrap=False)
+
+
+def show(grids: Iterable[Any], lines: Iterable[str]) -> None:
+    """Tables first, then sentences, whole and as they are written."""
+    screen = console()
+    for grid in grids:
+        screen.print(grid)
+    for line in lines:
+        screen.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:

@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from allometry.fit.fits import Fits
+
 Runs = Annotated[Path, typer.Argument(help="A table of runs: .csv, .parquet, .jsonl; or a study's folder.")]
 By = Annotated[str | None, typer.Option(help="The column that tells the groups apart. Default: family, where there is one.")]
 Parameters = Annotated[str | None, typer.Option("--n", help="The column of parameters. Default: N.")]
@@ -17,6 +19,20 @@ Loss = Annotated[str | None, typer.Option(help="The column of the loss. Default:
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="Another column that a law reads, as U=unique_tokens. Repeatable.")
 ]
+
+Saved = Annotated[Path, typer.Argument(help="What `allometry fit --save` wrote.")]
+Reach = Annotated[float | None, typer.Option(help="How many times beyond the runs may be asked; default: as fitted.")]
+OwnLaw = Annotated[
+    str | None, typer.Option("--law", help="Your own law once more, where the fit is of one: path/to/file.py:law.")
+]
+
+
+def load(saved: Path, law: str | None, reach: float | None) -> "Fits":
+    """Saved fits, with another reach where one is asked."""
+    from allometry.fit.saved import load_fits
+
+    fits = load_fits(saved, law)
+    return fits if reach is None else fits.reaching(reach)
 
 
 def read(

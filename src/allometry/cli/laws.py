@@ -5,8 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from allometry.cli._app import Json, app, console, numbers, print_json, words
-from allometry.cli._table import By, Columns, Compute, Loss, Parameters, Runs, Tokens, read, values
+from allometry.cli._app import Json, app, numbers, print_json, show, words
+from allometry.cli._table import (
+    By,
+    Columns,
+    Compute,
+    Loss,
+    OwnLaw,
+    Parameters,
+    Reach,
+    Runs,
+    Saved,
+    Tokens,
+    load,
+    read,
+    values,
+)
 
 At = Annotated[
     list[str] | None,
@@ -89,6 +103,7 @@ def fit(
         seed=seed,
     )
     content: dict[str, Any] = fits.to_json()
+    same = {"columns": columns, "cluster": words(cluster), "mixed": mixed, "level": level}
     if len(fits) > 1 and len(chosen.variables) == 1 and chosen.observed == "loss":
         content |= _winners(fits)
     places = [*(at or ()), *words(predict or "")]
@@ -97,13 +112,11 @@ def fit(
     if shared and group and len(fits) > 1:
         from allometry.fit.sharing import share as test
 
-        same = {"criterion": criterion, "cluster": words(cluster), "mixed": mixed, "level": level}
-        content["sharing"] = test(frame, shared, law=chosen, by=group, columns=columns, **same).to_json()
+        content["sharing"] = test(frame, shared, law=chosen, by=group, criterion=criterion, **same).to_json()
     if approaches:
         from allometry.fit.approaches import approaches as three
 
         parts = [("", frame)] if group is None else frame.groupby(group, sort=False)
-        same = {"columns": columns, "cluster": words(cluster), "mixed": mixed, "level": level}
         content["approaches"] = [{"group": str(name)} | three(part, **same).to_json() for name, part in parts]
     if rollout:
         from allometry.fit.rollout import rollout as roll
@@ -125,7 +138,7 @@ def fit(
 
 @app.command()
 def predict(
-    saved: Annotated[Path, typer.Argument(help="What `allometry fit --save` wrote.")],
+    saved: Saved,
     at: At = None,
     loss: Annotated[float | None, typer.Option(help="The fewest FLOPs that reach this loss, and how to spend them.")] = None,
     compute: Annotated[
@@ -137,21 +150,14 @@ def predict(
     speedup: Annotated[
         str, typer.Option(help="Two groups A,B: how many times the compute of B does A need, at --loss or at --compute?")
     ] = "",
-    reach: Annotated[
-        float | None, typer.Option(help="How many times beyond the runs may be asked; default: as fitted.")
-    ] = None,
-    law: Annotated[
-        str | None, typer.Option(help="Your own law once more, where the fit is of one: path/to/file.py:law.")
-    ] = None,
+    reach: Reach = None,
+    law: OwnLaw = None,
     as_json: Json = False,
 ) -> None:
     """Ask a saved fit: the loss of a new run, the compute for a loss, the best size, the speedup of one group over another."""
-    from allometry.fit.saved import load_fits
     from allometry.flow import Refusal
 
-    fits = load_fits(saved, law)
-    if reach is not None:
-        fits = fits.reaching(reach)
+    fits = load(saved, law, reach)
     content: dict[str, Any] = {}
     if at:
         content["predictions"] = [_predicted(one, place) for one in fits for place in at]
@@ -217,8 +223,4 @@ def _show(content: dict[str, Any]) -> None:
     """Tables first, then what to distrust, then where things are."""
     from allometry.report import fit_tables
 
-    screen = console()
-    for grid in fit_tables.grids(content):
-        screen.print(grid)
-    for line in fit_tables.lines(content):
-        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    show(fit_tables.grids(content), fit_tables.lines(content))

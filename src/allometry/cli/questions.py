@@ -5,8 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from allometry.cli._app import Json, app, console, numbers, print_json, words
-from allometry.cli._table import By, Columns, Compute, Loss, Parameters, Runs, Tokens, read, values
+from allometry.cli._app import Json, app, numbers, print_json, show, words
+from allometry.cli._table import (
+    By,
+    Columns,
+    Compute,
+    Loss,
+    OwnLaw,
+    Parameters,
+    Reach,
+    Runs,
+    Saved,
+    Tokens,
+    load,
+    read,
+    values,
+)
 
 Level = Annotated[float, typer.Option(help="Of the intervals.")]
 Draws = Annotated[int, typer.Option(help="Resamples of runs.")]
@@ -41,9 +55,8 @@ def audit(
         return
     from allometry.report.question_tables import audit_lines, challenges_table
 
-    content, screen = found.to_json(), console()
-    screen.print(challenges_table(content))
-    _say(screen, audit_lines(content))
+    content = found.to_json()
+    show([challenges_table(content)], audit_lines(content))
 
 
 @app.command()
@@ -83,14 +96,12 @@ def decide(
         return
     from allometry.report.question_tables import decisions_table
 
-    screen = console()
-    screen.print(decisions_table(found.to_json()))
-    _say(screen, [f"Note: {note}." for note in found.notes])
+    show([decisions_table(found.to_json())], [f"Note: {note}." for note in found.notes])
 
 
 @app.command("next")
 def next_runs(
-    saved: Annotated[Path, typer.Argument(help="What `allometry fit --save` wrote.")],
+    saved: Saved,
     winner_at: Annotated[str | None, typer.Option(help="Ask which group wins there: 1e21, or N=1e9,D=2e10.")] = None,
     loss_at: Annotated[str | None, typer.Option(help="Ask for the loss of --group there.")] = None,
     parameter: Annotated[str | None, typer.Option(help="Ask for a parameter of --group, such as alpha.")] = None,
@@ -100,23 +111,16 @@ def next_runs(
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of ln loss of a run. Default: the scatter around the fit.")
     ] = None,
-    reach: Annotated[
-        float | None, typer.Option(help="How many times beyond the runs may be asked; default: as fitted.")
-    ] = None,
-    law: Annotated[
-        str | None, typer.Option(help="Your own law once more, where the fit is of one: path/to/file.py:law.")
-    ] = None,
+    reach: Reach = None,
+    law: OwnLaw = None,
     as_json: Json = False,
 ) -> None:
     """What to run next: the runs that most reduce the doubt about a question, with the gain that may be expected."""
     from allometry.fit.ask import questions
     from allometry.fit.ask.next_runs import next_runs as propose
-    from allometry.fit.saved import load_fits
     from allometry.flow import Refusal
 
-    fits = load_fits(saved, law)
-    if reach is not None:
-        fits = fits.reaching(reach)
+    fits = load(saved, law, reach)
     names = words(group) or list(fits.fits)
     if sum(asked is not None for asked in (winner_at, loss_at, parameter)) != 1:
         raise Refusal("next needs one question: --winner-at 1e21, --loss-at 1e21 --group a, or --parameter alpha --group a.")
@@ -135,9 +139,7 @@ def next_runs(
         return
     from allometry.report.question_tables import proposals_table
 
-    screen = console()
-    screen.print(proposals_table(found.to_json()))
-    _say(screen, [f"Note: {note}" for note in found.notes])
+    show([proposals_table(found.to_json())], [f"Note: {note}" for note in found.notes])
 
 
 @app.command()
@@ -178,9 +180,8 @@ def extrapolate(
         return
     from allometry.report.fit_tables import predictions_table
 
-    screen = console()
-    screen.print(predictions_table(plain(rows)))
-    _say(screen, [f"{row['group']}: {flag.rstrip('.')}." for row in rows[:: max(1, len(places))] for flag in row["flags"]])
+    flags = [f"{row['group']}: {flag.rstrip('.')}." for row in rows[:: max(1, len(places))] for flag in row["flags"]]
+    show([predictions_table(plain(rows))], flags)
 
 
 def _place(text: str, option: str, variables: tuple[str, ...] = ("C",)) -> dict[str, float]:
@@ -194,8 +195,3 @@ def _place(text: str, option: str, variables: tuple[str, ...] = ("C",)) -> dict[
         wanted = ",".join(f"{name}=..." for name in variables)
         raise Refusal(f"{option} {text}: one place takes {len(variables)} numbers. Write {wanted}.")
     return dict(zip(variables, found, strict=True))
-
-
-def _say(screen: Any, lines: list[str]) -> None:
-    for line in lines:
-        screen.print(line, highlight=False, markup=False, soft_wrap=True)
