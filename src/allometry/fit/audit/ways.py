@@ -86,7 +86,7 @@ def _chance(judged: Judged, now: Judged) -> float | None:
         return None
     predicted = [part.posed.model.predicted(part.found.values[None])[0] for part in judged.parts]
     residual = case.criterion.residual(np.concatenate([part.data[0] for part in judged.parts]), np.concatenate(predicted))
-    spread = scale(case.criterion, residual, points - free) * points / runs
+    spread = scale(case.criterion, residual, points - free, runs) * points / runs
     ratio = 2 * (now.criterion - judged.criterion) / (free - less) / max(spread, 1e-300)
     return float(stats.f.sf(ratio, free - less, runs - free))
 
