@@ -147,7 +147,7 @@ FORMS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def own_step(model: nn.Module, batch: tuple[Tensor, Tensor], precision: str) -> Callable[[], float]:
+def own_step(model: nn.Module, batch: tuple[tuple[Tensor], Tensor], precision: str) -> Callable[[], float]:
     from allometry.train.allocator import keep_freed_memory
     from allometry.train.loop import Setting, train_step
     from allometry.train.recipe import Recipe
@@ -166,7 +166,7 @@ def stepper(form: str, precision: str, compiled: bool) -> tuple[Callable[[], flo
     tokens = torch.randint(VOCAB, (BATCH, LENGTH + 1), generator=torch.Generator().manual_seed(1))
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     if form == "allometry":
-        return own_step(forward, (inputs, targets), precision), sum(p.numel() for p in parameters)
+        return own_step(forward, ((inputs,), targets), precision), sum(p.numel() for p in parameters)
     optimizer = torch.optim.AdamW(parameters, lr=RATE, fused=True)
     cast = (lambda: torch.autocast("cpu", torch.bfloat16)) if precision == "bf16" else contextlib.nullcontext
 

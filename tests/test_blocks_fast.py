@@ -231,7 +231,7 @@ def test_bf16_trains_as_fp32_does() -> None:
         losses = []
         for _ in range(200):
             rows = walks[torch.randint(64, (8,), generator=generator)]
-            losses.append(train_step(model, optimizer, (rows[:, :-1], rows[:, 1:]), setting=Setting(precision=precision)))
+            losses.append(train_step(model, optimizer, ((rows[:, :-1],), rows[:, 1:]), setting=Setting(precision=precision)))
         return torch.stack(losses)
 
     fp32, bf16, other = curve("fp32", 0), curve("bf16", 0), curve("fp32", 1)

@@ -112,7 +112,7 @@ def test_baselines_score_the_held_out_targets(name: str, corpora: dict[str, Corp
     pieces = [bytes(corpus.decode(row[w > 0].numpy())) for row, w in zip(held.targets, held.weights, strict=True)]
     assert bytes(data[scored]) == b"".join(pieces)
     starts = np.flatnonzero(before == 0)
-    for start, row in zip(starts, held.inputs, strict=True):
+    for start, row in zip(starts, held.inputs[0], strict=True):
         first = bytes(corpus.decode(row[:1].numpy()))
         assert bytes(data[start : start + len(first)]) == first
         assert not scored[start : start + len(first)].any()

@@ -50,16 +50,16 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @given(st.integers(0, 300), st.integers(1, 150), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_an_example_does_not_depend_on_its_batch(counted: Corpus, first: int, count: int, seed: int) -> None:
-    inputs, targets = Text(counted, LENGTH).batch(seed, first, count)
+    (inputs,), targets = Text(counted, LENGTH).batch(seed, first, count)
     fresh = Text(counted, LENGTH)  # as after a restart
     single = [fresh.batch(seed, first + i, 1) for i in range(count)]
-    assert torch.equal(inputs, torch.cat([one[0] for one in single]))
+    assert torch.equal(inputs, torch.cat([one[0][0] for one in single]))
     assert torch.equal(targets, torch.cat([one[1] for one in single]))
     assert inputs.dtype == targets.dtype == torch.int64
 
 
 def test_targets_are_the_next_tokens(counted: Corpus) -> None:
-    inputs, targets = Text(counted, LENGTH).batch(3, 7, 200)
+    (inputs,), targets = Text(counted, LENGTH).batch(3, 7, 200)
     assert torch.equal(targets, inputs + 1)
     assert torch.equal(inputs[:, 1:], targets[:, :-1])
 
@@ -80,20 +80,22 @@ def test_an_epoch_covers_every_stretch_once(counted: Corpus, length: int) -> Non
 def test_seeds_and_epochs_shift_the_grid(counted: Corpus) -> None:
     text = Text(counted, LENGTH)
     shifts = {
-        int(text.batch(seed, epoch * text.epoch_examples, 1)[0][0, 0]) % LENGTH for seed in range(20) for epoch in range(5)
+        int(text.batch(seed, epoch * text.epoch_examples, 1)[0][0][0, 0]) % LENGTH
+        for seed in range(20)
+        for epoch in range(5)
     }
     assert len(shifts) == LENGTH  # 100 draws of 16: one is missed with probability 0.025, and these seeds miss none
 
 
 def test_seeds_differ(counted: Corpus) -> None:
     text = Text(counted, LENGTH)
-    assert not torch.equal(text.batch(0, 0, 30)[0], text.batch(1, 0, 30)[0])
-    assert torch.equal(text.batch(0, 0, 30)[0], text.batch(0, 0, 30)[0])
+    assert not torch.equal(text.batch(0, 0, 30)[1], text.batch(1, 0, 30)[1])
+    assert torch.equal(text.batch(0, 0, 30)[1], text.batch(0, 0, 30)[1])
 
 
 def test_the_order_is_fair(counted: Corpus) -> None:
     text = Text(counted, LENGTH)
-    first = np.array([int(text.batch(seed, 0, 1)[0][0, 0]) // LENGTH for seed in range(1220)])
+    first = np.array([int(text.batch(seed, 0, 1)[0][0][0, 0]) // LENGTH for seed in range(1220)])
     counts = np.bincount(first, minlength=text.epoch_examples)
     statistic = ((counts - 20) ** 2 / 20).sum()  # chi-squared with 60 degrees: mean 60, deviation 11
     assert text.epoch_examples == 61
@@ -106,8 +108,9 @@ def test_the_order_is_fair(counted: Corpus) -> None:
 @pytest.mark.parametrize("sequences", [1, 3, 6, 9, 12, 96])
 def test_held_out_sequences_lie_in_one_document(counted: Corpus, sequences: int) -> None:
     held = Text(counted, LENGTH).held_out(sequences)
-    assert len(held.inputs) == min(sequences, 1 + 1 + 1 + 6 + 2 + 1)  # the whole sequences of each document, or one
-    assert torch.equal(held.inputs[:, 1:] * held.weights[:, 1:], held.targets[:, :-1] * held.weights[:, 1:])
+    (inputs,) = held.inputs
+    assert len(inputs) == min(sequences, 1 + 1 + 1 + 6 + 2 + 1)  # the whole sequences of each document, or one
+    assert torch.equal(inputs[:, 1:] * held.weights[:, 1:], held.targets[:, :-1] * held.weights[:, 1:])
     scored = [row[weights > 0] for row, weights in zip(held.targets, held.weights, strict=True)]
     documents = [set(((row - 1) // 100).tolist()) for row in scored]
     assert all(len(document) == 1 for document in documents)
@@ -115,7 +118,7 @@ def test_held_out_sequences_lie_in_one_document(counted: Corpus, sequences: int)
     assert [sorted(set(owner)).index(d) for d in owner] == held.document.tolist()
     assert len(torch.cat(scored).unique()) == len(torch.cat(scored))  # nothing is scored twice
     # Unless it is the first of its document, a sequence begins with the token before its first target.
-    for row, target in zip(held.inputs[:, 0].tolist(), held.targets[:, 0].tolist(), strict=True):
+    for row, target in zip(inputs[:, 0].tolist(), held.targets[:, 0].tolist(), strict=True):
         assert row == (0 if (target - 1) % 100 == 0 else target - 1)
     assert held.documents == len(set(owner)) == min(sequences, 6)
 
@@ -197,7 +200,7 @@ def test_text_is_a_task_and_its_io_is_true(words: Corpus) -> None:
     assert task.io == Tokens(vocab=256, length=32)
     assert task.fingerprint == words.fingerprint
     held = task.held_out()
-    for inputs, targets in (task.batch(0, 0, 8), (held.inputs, held.targets)):
+    for (inputs,), targets in (task.batch(0, 0, 8), (held.inputs, held.targets)):
         assert inputs.shape[1] == targets.shape[1] == task.io.length
         assert 0 <= int(inputs.min()) <= int(inputs.max()) < task.io.vocab
         assert 0 <= int(targets.min()) <= int(targets.max()) < task.io.vocab

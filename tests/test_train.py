@@ -22,7 +22,7 @@ BUDGET = Budget(flops=1.0, steps=20, batch=4)
 
 def batch_of(first: int, count: int):
     rows = STREAM[first : first + count]
-    return rows[:, :-1], rows[:, 1:]
+    return (rows[:, :-1],), rows[:, 1:]
 
 
 def model(seed: int = 0) -> nn.Module:
@@ -60,7 +60,7 @@ def test_what_is_fetched_ahead_is_what_the_step_would_have_fetched(batch: int, f
     assert len(got) == steps - first
     for step, (inputs, targets) in enumerate(got, first):
         expected = batch_of(step * batch, batch)
-        assert torch.equal(inputs, expected[0])
+        assert torch.equal(inputs[0], expected[0][0])
         assert torch.equal(targets, expected[1])
 
 
@@ -208,12 +208,12 @@ def test_only_matrices_decay() -> None:
 
 
 def test_the_held_out_loss_counts_what_is_weighted_and_nothing_else() -> None:
-    inputs, targets = batch_of(0, 6)
+    (inputs,), targets = batch_of(0, 6)
     weights = torch.ones(6, 12)
     weights[0, 5:] = 0
     document = torch.tensor([0, 0, 1, 1, 2, 2])
     net = model()
-    score = evaluate(net, inputs, targets, weights, document, Setting(), batch=4)
+    score = evaluate(net, (inputs,), targets, weights, document, Setting(), batch=4)
     with torch.no_grad():
         losses = nn.functional.cross_entropy(net(inputs).transpose(1, 2), targets, reduction="none") * weights
     assert score.loss == pytest.approx(float(losses.sum() / weights.sum()), rel=1e-5)

@@ -37,11 +37,34 @@ class Tokens(Spec):
     vocab: int  # symbols
     length: int  # tokens in a sequence
 
+    def longer(self) -> "Tokens":
+        """The same at twice the length."""
+        return self.edit(length=2 * self.length)
 
-IO = Tokens  # a union of Specs; later tasks add grids, graphs and pairs of sequences
 
-# The reference at which sizes are matched: a size is the same model on any data.
+class Pairs(Spec):
+    """A source and the target so far in, one prediction of the next target token at every target position:
+    `(Int[batch source], Int[batch target]) -> Float[batch target vocab]`."""
+
+    vocab: int  # symbols, of both
+    source: int  # tokens
+    target: int  # tokens
+
+    @property
+    def length(self) -> int:
+        """Tokens that a model reads in one example: costs are given per token of these."""
+        return self.source + self.target
+
+    def longer(self) -> "Pairs":
+        """The same at twice the length."""
+        return self.edit(source=2 * self.source, target=2 * self.target)
+
+
+IO = Tokens | Pairs  # later tasks add grids and graphs
+
+# The references at which sizes are matched: a size is the same model on any data.
 REFERENCE = Tokens(vocab=256, length=256)
+REFERENCES: dict[type[Spec], IO] = {Tokens: REFERENCE, Pairs: Pairs(vocab=256, source=256, target=64)}
 
 
 class Budget(Spec):

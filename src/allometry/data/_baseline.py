@@ -140,7 +140,7 @@ def _beginning(corpus: Corpus, count: int) -> UInt8[np.ndarray, " bytes"]:
 def _bytes(corpus: Corpus, held_out: HeldOut) -> tuple[UInt8[np.ndarray, " bytes"], Int[np.ndarray, " bytes"], np.ndarray]:
     """The bytes of all sequences in a row; how many of its own sequence stand before each; which are scored."""
     texts, before, scored = [], [], []
-    for inputs, targets, weights in zip(held_out.inputs, held_out.targets, held_out.weights, strict=True):
+    for inputs, targets, weights in zip(held_out.inputs[0], held_out.targets, held_out.weights, strict=True):
         start = corpus.decode(inputs[:1].numpy())
         text = corpus.decode(targets[weights > 0].numpy())
         texts += [start, text]

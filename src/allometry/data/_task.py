@@ -16,9 +16,9 @@ from allometry.flow import IO
 class HeldOut:
     """What every run of a study is scored on: always the same, whatever the seed of a run."""
 
-    inputs: Int[Tensor, "sequences length"]
-    targets: Int[Tensor, "sequences length"]
-    weights: Float[Tensor, "sequences length"]  # 1 where a target is scored, 0 where a short document is filled up
+    inputs: tuple[Tensor, ...]  # of tokens [sequences length]; or source and target so far
+    targets: Int[Tensor, "sequences targets"]
+    weights: Float[Tensor, "sequences targets"]  # 1 where a target is scored, 0 where a short document is filled up
     document: Int[Tensor, " sequences"]  # which document a sequence is from, 0 to documents - 1
     documents: int
     document_bytes: Float[Tensor, " documents"]  # bytes of text that the scored targets of a document stand for
@@ -41,7 +41,7 @@ class Task(Protocol):
         """Loss of a player that knows nothing, nats per target."""
         ...
 
-    def batch(self, seed: int, first: int, count: int) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
+    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Int[Tensor, "batch targets"]]:
         """Examples `first` to `first + count - 1` of the stream of this seed: inputs and targets.
 
         Example i does not depend on the batch it comes in, so a run resumes from a number.

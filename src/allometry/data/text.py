@@ -56,7 +56,7 @@ class Text:
         """Loss when all tokens are equally likely, nats per token."""
         return math.log(self.io.vocab)
 
-    def batch(self, seed: int, first: int, count: int) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
+    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Int[Tensor, "batch length"]]:
         """Examples `first` to `first + count - 1` of the endless stream of this seed."""
         epoch, place = divmod(first, self.epoch_examples)
         starts = self._order(seed, epoch)[place : place + count]
@@ -65,7 +65,7 @@ class Text:
             starts = np.concatenate([starts, self._order(seed, epoch)[: count - len(starts)]])
         index = starts[:, None] + np.arange(self.io.length + 1)
         tokens = torch.from_numpy(self._stream[index].astype(np.int64))
-        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+        return (tokens[:, :-1].contiguous(),), tokens[:, 1:].contiguous()
 
     def _epoch(self, seed: int, epoch: int) -> Int[np.ndarray, " examples"]:
         """Where the sequences of an epoch start, in their order.
@@ -103,7 +103,7 @@ class Text:
         scored = (self.corpus.token_bytes[stretches[:, 1:]] * weights).sum(axis=1)
         tokens = torch.from_numpy(stretches)
         return HeldOut(
-            inputs=tokens[:, :-1].contiguous(),
+            inputs=(tokens[:, :-1].contiguous(),),
             targets=tokens[:, 1:].contiguous(),
             weights=torch.from_numpy(weights),
             document=torch.from_numpy(document),

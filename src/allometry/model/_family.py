@@ -17,7 +17,7 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import nn
 
-from allometry.flow import IO, REFERENCE, Refusal
+from allometry.flow import IO, REFERENCE, REFERENCES, Pairs, Refusal, Tokens
 from allometry.spec import Spec
 
 SelfFamily = TypeVar("SelfFamily", bound="Family")
@@ -67,17 +67,22 @@ class Family(Spec):
 
     claims: ClassVar[frozenset[str]] = frozenset()
     grain: ClassVar[int] = 1  # widths are multiples of it; 2 where a part needs an even width
+    kinds: ClassVar[tuple[type[IO], ...]] = (
+        Tokens,
+    )  # of IO that it can be built for; the first is matched where none is named
 
     width: int
     depth: int
 
     @classmethod
-    def at(cls: type[SelfFamily], size: int) -> SelfFamily:
+    def at(cls: type[SelfFamily], size: int, kind: type[IO] | None = None) -> SelfFamily:
         """Return this family at a size of the ladder: depth as `depth_at`, width solved to `parameters_at`.
+
+        For `Pairs` the parameters of both stacks count, and each stack has half the depth.
 
         Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
         """
-        return _solved(cls, size)
+        return _solved(cls, size, kind or cls.kinds[0])
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:
@@ -92,24 +97,37 @@ class Family(Spec):
         """What the mathematics says that this costs, or None where the family gives no formula."""
         return None
 
-    def matched_parameters(self) -> int:
-        """Active non-embedding parameters at the reference IO, by the closed form or by counting on the meta device."""
-        form = self.closed_form(REFERENCE)
+    @classmethod
+    def check(cls, io: IO) -> None:
+        """Refuse a kind of IO that this family cannot be built for."""
+        if isinstance(io, cls.kinds):
+            return
+        if isinstance(io, Tokens):
+            raise Refusal(
+                f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."
+            )
+        raise Refusal(f"{cls.__name__} has no encoder and decoder. Use --objective causal.")
+
+    def matched_parameters(self, reference: IO = REFERENCE) -> int:
+        """Active non-embedding parameters at a reference IO, by the closed form or by counting on the meta device."""
+        form = self.closed_form(reference)
         if form is not None:
             return form.non_embedding_parameters
         with torch.device("meta"):
-            return non_embedding_parameters(self.build(REFERENCE), REFERENCE.vocab)
+            return non_embedding_parameters(self.build(reference), reference.vocab)
 
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
-def _solved(cls: type[SelfFamily], size: int) -> SelfFamily:
+def _solved(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
     if not SMALLEST <= size <= LARGEST:
         raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9).")
-    target, depth = parameters_at(size), depth_at(size)
+    reference = REFERENCES[kind]
+    cls.check(reference)
+    target, depth = parameters_at(size), depth_at(size) if kind is not Pairs else max(1, round(depth_at(size) / 2))
     nearest: tuple[float, SelfFamily] | None = None
     for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
-        for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain)):
-            miss = abs(math.log(family.matched_parameters() / target))
+        for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain, reference)):
+            miss = abs(math.log(family.matched_parameters(reference) / target))
             if nearest is None or miss < nearest[0]:
                 nearest = (miss, family)
         assert nearest
@@ -127,25 +145,33 @@ def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:
 
 
 def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
-    """Parameters outside the embedding and the output layer; a weight shared by several modules counts once per module."""
+    """Parameters outside the embedding and the output layer that one token meets.
+
+    A weight shared by several modules counts once per module. A module says with `idle_parameters()` how many of its own and
+    its children's a token does not meet (the other experts of a sparse part).
+    """
     outside = vocabulary_layers(model, vocab)
-    return sum(
-        parameter.numel()
-        for name, module in model.named_modules(remove_duplicate=False)
-        if name not in outside
-        for parameter in module.parameters(recurse=False)
-    )
+    modules = list(model.named_modules(remove_duplicate=False))
+    own = [module for name, module in modules if name not in outside]
+    met = sum(parameter.numel() for module in own for parameter in module.parameters(recurse=False))
+    return met - idle_parameters(model)
 
 
-def _around(cls: type[Family], target: float, depth: int, grain: int) -> list[int]:
+def idle_parameters(model: nn.Module) -> int:
+    """Parameters that one token does not meet, as their modules say."""
+    modules = (module for _, module in model.named_modules(remove_duplicate=False))
+    return sum(module.idle_parameters() for module in modules if hasattr(module, "idle_parameters"))
+
+
+def _around(cls: type[Family], target: float, depth: int, grain: int, reference: IO) -> list[int]:
     """The two multiples of `grain` on either side of the width that has `target` parameters."""
     low, high = 1, 1
-    while cls(**cls.shape(high * grain, depth)).matched_parameters() < target:
+    while cls(**cls.shape(high * grain, depth)).matched_parameters(reference) < target:
         low, high = high, high * 2
         if high * grain > 1 << 16:
             raise Refusal(f"{cls.__name__} has too few parameters at any width: does its build use `width`?")
     while high - low > 1:
         middle = (low + high) // 2
-        below = cls(**cls.shape(middle * grain, depth)).matched_parameters() < target
+        below = cls(**cls.shape(middle * grain, depth)).matched_parameters(reference) < target
         low, high = (middle, high) if below else (low, middle)
     return [low * grain, high * grain]

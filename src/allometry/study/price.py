@@ -44,7 +44,7 @@ class Price:
 
 def counted_price(family: str, size: int, spec: Any, io: Any, counted: Any) -> Price:
     """The price of a family at a size from its count (`train.meter`); nothing is measured yet."""
-    form, longer = spec.closed_form(io), spec.closed_form(io.edit(length=2 * io.length))
+    form, longer = spec.closed_form(io), spec.closed_form(io.longer())
     return Price(
         family=family,
         size=size,

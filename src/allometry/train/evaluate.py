@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from allometry.train.example import Inputs
 from allometry.train.loop import Setting, out_of_memory, token_losses
 
 
@@ -20,9 +21,9 @@ class Score:
 
 def evaluate(
     model: nn.Module,
-    inputs: Int[Tensor, "sequences length"],
-    targets: Int[Tensor, "sequences length"],
-    weights: Float[Tensor, "sequences length"],
+    inputs: Inputs,
+    targets: Int[Tensor, "sequences targets"],
+    weights: Float[Tensor, "sequences targets"],
     document: Int[Tensor, " sequences"],
     setting: Setting,
     batch: int = 16,
@@ -32,10 +33,11 @@ def evaluate(
     with torch.no_grad():
         pieces: list[Tensor] = []
         first = 0
-        while first < len(inputs):
+        while first < len(targets):
             part = slice(first, first + batch)
             try:
-                losses = token_losses(model, inputs[part].to(setting.device), targets[part].to(setting.device), setting)
+                some = tuple(tensor[part].to(setting.device) for tensor in inputs)
+                losses = token_losses(model, some, targets[part].to(setting.device), setting)
             except RuntimeError as error:
                 if not out_of_memory(error) or batch == 1:
                     raise

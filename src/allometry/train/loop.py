@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
 from allometry.train.allocator import keep_freed_memory
+from allometry.train.example import Inputs
 from allometry.train.recipe import Recipe
 
-Batch = tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]
+Batch = tuple[Inputs, Int[Tensor, "batch targets"]]
 POINTS = 50  # training points kept of a run
 FETCHED = 64  # sequences at a time, where batches are smaller: one by one they cost a small model 5 % of its step
 
@@ -51,10 +52,11 @@ def train_step(
     """
     optimizer.zero_grad(set_to_none=True)
     total = torch.zeros((), device=setting.device)
-    for inputs, targets in zip(batch[0].chunk(parts), batch[1].chunk(parts), strict=True):
-        inputs, targets = inputs.to(setting.device, non_blocking=True), targets.to(setting.device, non_blocking=True)
-        loss = token_losses(model, inputs, targets, setting).mean()
-        share = len(inputs) / len(batch[0])
+    for *inputs, targets in zip(*(part.chunk(parts) for part in (*batch[0], batch[1])), strict=True):
+        inputs = [part.to(setting.device, non_blocking=True) for part in inputs]
+        targets = targets.to(setting.device, non_blocking=True)
+        loss = token_losses(model, tuple(inputs), targets, setting).mean()
+        share = len(targets) / len(batch[1])
         objective = loss + auxiliary(model)
         (objective * share if parts > 1 else objective).backward()
         total += loss.detach() * share
@@ -64,11 +66,11 @@ def train_step(
 
 
 def token_losses(
-    model: nn.Module, inputs: Int[Tensor, "batch length"], targets: Int[Tensor, "batch length"], setting: Setting
-) -> Float[Tensor, "batch length"]:
+    model: nn.Module, inputs: Inputs, targets: Int[Tensor, "batch targets"], setting: Setting
+) -> Float[Tensor, "batch targets"]:
     """Cross-entropy of each target in nats, in fp32 whatever the precision of the model."""
     with torch.autocast(setting.device.split(":")[0], torch.bfloat16, enabled=setting.precision == "bf16"):
-        logits = model(inputs)
+        logits = model(*inputs)
     logits = getattr(logits, "logits", logits)
     return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
 
@@ -119,7 +121,7 @@ def train(
             mean = float(window) / since
             if not math.isfinite(mean):
                 raise Diverged(f"the training loss is not finite at step {step} of {budget.steps}")
-            tokens = step * batch[0].numel()
+            tokens = step * tokens_in(batch[0])
             yield Point(
                 step=step,
                 examples=step * budget.batch,
@@ -144,8 +146,14 @@ def _batches(batch_of: Callable[[int, int], Batch], budget: Budget, step: int) -
     while step < budget.steps:
         count = min(together, budget.steps - step)
         inputs, targets = batch_of(step * budget.batch, count * budget.batch)
-        yield from zip(inputs.split(budget.batch), targets.split(budget.batch), strict=True)
+        for *some, of_them in zip(*(part.split(budget.batch) for part in (*inputs, targets)), strict=True):
+            yield tuple(some), of_them
         step += count
+
+
+def tokens_in(inputs: Inputs) -> int:
+    """Tokens that a model reads; which of them are kept is no token."""
+    return sum(part.numel() for part in inputs if part.dtype != torch.bool)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

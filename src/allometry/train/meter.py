@@ -12,8 +12,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from allometry.flow import IO, Refusal, in_words
-from allometry.model._family import Family, non_embedding_parameters, vocabulary_layers
+from allometry.model._family import Family, idle_parameters, non_embedding_parameters, vocabulary_layers
 from allometry.spec import Spec
+from allometry.train.example import Inputs, example
 
 TRAINING = 3.0  # forward, and a backward of twice the forward; the convention of the field (Kaplan et al. 2020)
 
@@ -51,8 +52,8 @@ def count(family: Family, io: IO) -> Count:
     try:
         with torch.device("meta"):
             model = family.build(io)
-            tokens = torch.zeros(1, io.length, dtype=torch.int64)
-        flops = _forward_flops(model, tokens)
+        inputs = tuple(tokens.to("meta") for tokens in example(io, 1)[0])
+        flops = _forward_flops(model.eval(), inputs)
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{family!r} cannot be counted: {in_words(error)}. It must run on the meta device.") from error
     form = family.closed_form(io)
@@ -61,7 +62,7 @@ def count(family: Family, io: IO) -> Count:
     return Count(
         parameters=parameters,
         non_embedding_parameters=non_embedding_parameters(model, io.vocab),
-        active_parameters=parameters,
+        active_parameters=parameters - idle_parameters(model),
         forward_flops_per_token=flops[""] / io.length,
         vocabulary_flops_per_token=vocabulary / io.length,
         state_bytes=None if form is None else 4 * form.state_numbers,
@@ -84,14 +85,14 @@ def check(family: Family, io: IO, counted: Count) -> str:
     return "; ".join(wrong) or "agrees with the count"
 
 
-def _forward_flops(model: nn.Module, tokens: torch.Tensor) -> dict[str, float]:
+def _forward_flops(model: nn.Module, inputs: Inputs) -> dict[str, float]:
     """Forward FLOPs under each module's name; the whole model's name is the empty string."""
     for module in model.modules():
         if isinstance(module, nn.RNNBase) and not module.bidirectional:
             module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
     mode = FlopCounterMode(display=False)
     with mode, torch.no_grad():
-        model(tokens)
+        model(*inputs)
     root = type(model).__name__
     totals = {name: float(sum(by_operation.values())) for name, by_operation in mode.get_flop_counts().items()}
     inside = {name.removeprefix(root).removeprefix("."): cost for name, cost in totals.items() if name != "Global"}
@@ -113,16 +114,30 @@ def _as_products(layer: nn.RNNBase, x: torch.Tensor, state: Any = None) -> tuple
 
 
 def _by_part(model: nn.Module, flops: dict[str, float]) -> dict[str, float]:
-    """FLOPs by the kind of part: the last two names of a layered model (`layers.3.mixer` is `mixer`), else the child."""
+    """FLOPs by the kind of part: what layers are made of (`layers.3.mixer` is `mixer`), else the child of the model.
+
+    Where there are two stacks, those parts carry the name of theirs: `encoder mixer`.
+    """
+    lists = [
+        (name, m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList) and not _inside_a_list(name, model)
+    ]
     parts: dict[str, float] = {}
-    for child_name, child in model.named_children():
-        if isinstance(child, nn.ModuleList):
-            for index, layer in enumerate(child):
-                for part_name, _ in layer.named_children():
-                    cost = flops.get(f"{child_name}.{index}.{part_name}", 0.0)
-                    parts[part_name] = parts.get(part_name, 0.0) + cost
-        else:
-            parts[child_name] = parts.get(child_name, 0.0) + flops.get(child_name, 0.0)
+    for list_name, layers in lists:
+        stack = list_name.split(".")[0] + " " if len(lists) > 1 else ""
+        for index, layer in enumerate(layers):
+            for part_name, _ in layer.named_children():
+                cost = flops.get(f"{list_name}.{index}.{part_name}", 0.0)
+                parts[stack + part_name] = parts.get(stack + part_name, 0.0) + cost
+    listed = {name.split(".")[0] for name, _ in lists}
+    for name, _ in model.named_children():
+        if name not in listed:
+            parts[name] = parts.get(name, 0.0) + flops.get(name, 0.0)
     parts = {name: cost for name, cost in parts.items() if cost > 0}
     rest = flops[""] - sum(parts.values())
     return parts | ({"other": rest} if rest > 1e-6 * flops[""] else {})
+
+
+def _inside_a_list(name: str, model: nn.Module) -> bool:
+    """Whether a module stands inside a list of layers: the experts of a layer are no layers."""
+    parents = [".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
+    return any(isinstance(model.get_submodule(parent), nn.ModuleList) for parent in parents)

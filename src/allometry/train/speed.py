@@ -7,6 +7,7 @@ from torch import nn
 
 from allometry.flow import IO
 from allometry.train.allocator import keep_freed_memory
+from allometry.train.example import example
 from allometry.train.loop import Setting, train_step
 from allometry.train.recipe import Recipe
 
@@ -15,12 +16,12 @@ def seconds_per_step(model: nn.Module, io: IO, batch: int, setting: Setting, at_
     """Median seconds of a training step on random tokens: two steps to warm up, then for `at_most` seconds, three at least."""
     keep_freed_memory()  # as `train` does
     optimizer = Recipe(rate=1e-4).optimizer(model.train())
-    tokens = torch.randint(0, io.vocab, (2, batch, io.length), generator=torch.Generator().manual_seed(0))
+    batch_of_tokens = example(io, batch)
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < 5 or (time.perf_counter() - began < at_most and len(times) < 200):
         start = time.perf_counter()
-        float(train_step(model, optimizer, (tokens[0], tokens[1]), setting=setting))  # float: waits for the device
+        float(train_step(model, optimizer, batch_of_tokens, setting=setting))  # float: waits for the device
         times.append(time.perf_counter() - start)
     return sorted(times[2:])[len(times[2:]) // 2]
 
@@ -28,12 +29,12 @@ def seconds_per_step(model: nn.Module, io: IO, batch: int, setting: Setting, at_
 def latency(model: nn.Module, io: IO, setting: Setting) -> float:
     """Median seconds of a forward pass of one sequence, of ten."""
     model.eval()
-    tokens = torch.randint(0, io.vocab, (1, io.length), generator=torch.Generator().manual_seed(0)).to(setting.device)
+    inputs = tuple(tokens.to(setting.device) for tokens in example(io, 1)[0])
     times = []
     with torch.no_grad():
         for _ in range(12):
             start = time.perf_counter()
-            out = model(tokens)
+            out = model(*inputs)
             float(getattr(out, "logits", out).flatten()[0])
             times.append(time.perf_counter() - start)
     return sorted(times[2:])[5]

@@ -4,19 +4,41 @@ A block is a Spec; `build()` makes the layer. A layer whose fast form is not the
 `reference(layer, x)` in the same file: the equation as a loop, the oracle of its tests.
 """
 
+from typing import ClassVar
+
 from torch import nn
 
 from allometry.spec import Spec
 
+# What a layer may read, and how it is called.
+POSITION = "position"  # layer(x): each position alone
+SEQUENCE = "sequence"  # layer(x) in a causal stack; layer(x, keep) in an encoder, where `keep` is False on padding
+MEMORY = "memory"  # layer(x, memory, keep): what the encoder gave, and which of it is not padding
+
+
+class Cost(Spec):
+    """What a part costs for one sequence, as the mathematics says: the meter must count the same."""
+
+    parameters: int
+    flops: float  # forward, of the whole sequence, 2 per multiply-add; attention dense
+    state: int = 0  # numbers to keep of the past of one sequence while it is generated
+    idle: int = 0  # parameters that a token does not meet (the other experts of a sparse part)
+
 
 class Block(Spec):
-    """One part: what it is in numbers, and `build`."""
+    """One part: what it is in numbers, and `build`. A part of both kinds of stack has a field `causal: bool = True`."""
+
+    reads: ClassVar[str] = POSITION
 
     width: int
 
     def build(self, outputs: int) -> nn.Module:
         """Return the layer. `outputs` is how many parts add to the residual stream: the initial output is scaled by it."""
         raise NotImplementedError
+
+    def cost(self, length: int, memory: int = 0) -> Cost | None:
+        """What it costs on a sequence of `length` (and a memory of so many positions); None: the block gives no formula."""
+        return None
 
 
 def spread(weight: nn.Parameter | None, fan_in: int, outputs: int = 1) -> None:

@@ -1,11 +1,16 @@
-"""Causal softmax attention (Vaswani et al. 2017, arXiv:1706.03762) with rotary positions (Su et al. 2021, arXiv:2104.09864)."""
+"""Softmax attention over the past, or over both sides (Vaswani et al. 2017, arXiv:1706.03762).
+
+With rotary positions (Su et al. 2021, arXiv:2104.09864).
+"""
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._causal import LONGEST, CausalAttention
 from allometry.model.blocks._causal_operation import causal_attention
 from allometry.model.blocks._linear import Linear
@@ -15,10 +20,15 @@ from allometry.model.blocks._rotary import Rotary
 class Attention(Block):
     """out_t = sum_{s <= t} softmax_s(q_t . k_s / sqrt(head)) v_s, with q and k turned by their positions; no biases.
 
+    Not causal: over all s that are kept.
+
     Parameters 4 width^2. FLOPs per token 8 width^2 + 4 length width: the full square is charged, causal or not.
     """
 
+    reads: ClassVar[str] = SEQUENCE
+
     heads: int
+    causal: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,31 +41,41 @@ class Attention(Block):
     def build(self, outputs: int) -> nn.Module:
         return _Attention(self, outputs)
 
+    def cost(self, length: int, memory: int = 0) -> Cost:
+        square = self.width**2
+        state = 2 * length * self.width  # keys and values of the whole past
+        return Cost(parameters=4 * square, flops=8 * square * length + 4 * length**2 * self.width, state=state)
+
 
 class _Attention(nn.Module):
     def __init__(self, spec: Attention, outputs: int) -> None:
         super().__init__()
-        self.heads = spec.heads
+        self.heads, self.causal = spec.heads, spec.causal
         self.query_key_value = Linear(spec.width, 3 * spec.width)
         self.out = Linear(spec.width, spec.width)
         self.rotary = Rotary(spec.width // spec.heads)
         spread(self.query_key_value.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
 
-    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    def forward(
+        self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length width"]:
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
-        if parts.device.type == "cpu" and length <= LONGEST:
+        if self.causal and parts.device.type == "cpu" and length <= LONGEST:
             if torch.compiler.is_compiling():
                 return self.out(causal_attention(parts)[0])
             return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         query, key = self.rotary(query), self.rotary(key)
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mask = None if keep is None else keep[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
-def reference(layer: _Attention, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+def reference(
+    layer: _Attention, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+) -> Float[Tensor, "batch length width"]:
     """The equation of the docstring, one position at a time."""
     batch, length, width = x.shape
     head = width // layer.heads
@@ -69,6 +89,9 @@ def reference(layer: _Attention, x: Float[Tensor, "batch length width"]) -> Floa
     query, key = turned(query), turned(key)
     rows = []
     for t in range(length):
-        scores = torch.einsum("bhd,bshd->bhs", query[:, t], key[:, : t + 1]) / head**0.5
-        rows.append(torch.einsum("bhs,bshd->bhd", scores.softmax(-1), value[:, : t + 1]).reshape(batch, width))
+        seen = slice(t + 1 if layer.causal else length)
+        scores = torch.einsum("bhd,bshd->bhs", query[:, t], key[:, seen]) / head**0.5
+        if keep is not None:
+            scores = scores.masked_fill(~keep[:, None, seen], -torch.inf)
+        rows.append(torch.einsum("bhs,bshd->bhd", scores.softmax(-1), value[:, seen]).reshape(batch, width))
     return torch.stack(rows, dim=1) @ layer.out.weight.T

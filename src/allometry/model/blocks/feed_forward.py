@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import Block, Cost, spread
 from allometry.model.blocks._linear import Linear
 
 
@@ -15,6 +15,10 @@ class FeedForward(Block):
 
     def build(self, outputs: int) -> nn.Module:
         return _FeedForward(self, outputs)
+
+    def cost(self, length: int, memory: int = 0) -> Cost:
+        weights = 2 * self.width * self.hidden
+        return Cost(parameters=weights, flops=2 * weights * length)
 
 
 class _FeedForward(nn.Module):

@@ -1,4 +1,4 @@
-"""Causal FAVOR+ attention (Choromanski et al. 2020, arXiv:2009.14794): softmax attention by positive random features.
+"""FAVOR+ attention, causal or not (Choromanski et al. 2020, arXiv:2009.14794): softmax attention by positive random features.
 
 phi(x) = exp(w . x' - |x'|^2 / 2 - c), x' = x / head^(1/4), for `features` rows w, orthogonal within blocks of `head`, with
 the norms of Gaussian vectors. E[phi(q) . phi(k)] = exp(q . k / sqrt(head)) up to a constant.
@@ -9,13 +9,14 @@ exponent whatever the data are, and nothing is added. The features are drawn onc
 """
 
 import math
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._rotary import Rotary
 
 CHUNK = 64  # positions that are compared pair by pair; the past beyond a chunk is read from a running sum
@@ -33,14 +34,30 @@ def feature_count(head: int) -> int:
 class KernelAttention(Block):
     """out_t = sum_{s <= t} (phi(q_t) . phi(k_s)) v_s / sum_{s <= t} phi(q_t) . phi(k_s), q and k turned by their positions.
 
+    Not causal: over all s that are kept.
+
     Parameters 4 width^2. FLOPs per token, with m features and chunks of c: 8 width^2 for the projections; for each head
-    4 m head to make features, 2 c (m + head + 1) within the chunk, 4 m (head + 1) for the running sum. Linear in the length.
+    4 m head to make features, 2 c (m + head + 1) within the chunk, 4 m (head + 1) for the running sum. Not causal, there are
+    no chunks. Linear in the length.
     """
 
+    reads: ClassVar[str] = SEQUENCE
+
     heads: int
+    causal: bool = True
 
     def build(self, outputs: int) -> nn.Module:
         return _KernelAttention(self, outputs)
+
+    def cost(self, length: int, memory: int = 0) -> Cost:
+        square, head = self.width**2, self.width // self.heads
+        m, chunk = feature_count(head), min(CHUNK, length)
+        flops = 8 * square * length + self.heads * 4 * m * (head * length + (head + 1) * length)
+        if self.causal:
+            padded = length + -length % chunk
+            kernel = 4 * m * head * length + padded * (2 * chunk * (m + head + 1) + 4 * m * (head + 1))
+            flops = 8 * square * length + self.heads * kernel
+        return Cost(parameters=4 * square, flops=flops, state=self.heads * m * (head + 1))
 
 
 class _KernelAttention(nn.Module):
@@ -49,7 +66,7 @@ class _KernelAttention(nn.Module):
     def __init__(self, spec: KernelAttention, outputs: int) -> None:
         super().__init__()
         head = spec.width // spec.heads
-        self.heads = spec.heads
+        self.heads, self.causal = spec.heads, spec.causal
         self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
         self.out = nn.Linear(spec.width, spec.width, bias=False)
         self.rotary = Rotary(head)
@@ -57,12 +74,16 @@ class _KernelAttention(nn.Module):
         spread(self.query_key_value.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
 
-    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    def forward(
+        self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length width"]:
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         query, key = self.features(self.rotary(query), own=True), self.features(self.rotary(key), own=False)
-        mixed = causal_product(query, key, value)
+        if keep is not None:
+            key = key * keep[:, None, :, None]
+        mixed = causal_product(query, key, value) if self.causal else product(query, key, value)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
     def features(self, x: Float[Tensor, "batch heads length head"], own: bool) -> Float[Tensor, "batch heads length m"]:
@@ -94,13 +115,26 @@ def causal_product(
     return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
 
 
+def product(
+    query: Float[Tensor, "batch heads length m"],
+    key: Float[Tensor, "batch heads length m"],
+    value: Float[Tensor, "batch heads length head"],
+) -> Float[Tensor, "batch heads length head"]:
+    """The same over both sides: one sum of phi(k) v^T for all positions."""
+    value = F.pad(value.to(query.dtype), (0, 1), value=1.0)  # the last column becomes the denominator
+    total = query @ (key.transpose(-1, -2) @ value)
+    return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
+
+
 def orthogonal_directions(rows: int, head: int) -> Float[Tensor, "rows head"]:
     """Random rows, orthogonal within blocks of `head`, each as long as a Gaussian vector; from torch's default generator."""
     blocks = [torch.linalg.qr(torch.randn(head, head))[0].T for _ in range(-(-rows // head))]
     return torch.cat(blocks)[:rows] * torch.randn(rows, head).norm(dim=1, keepdim=True)
 
 
-def reference(layer: _KernelAttention, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+def reference(
+    layer: _KernelAttention, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+) -> Float[Tensor, "batch length width"]:
     """The equation of the class, one position at a time, without any constant in the exponents."""
     batch, length, width = x.shape
     head = width // layer.heads
@@ -111,7 +145,9 @@ def reference(layer: _KernelAttention, x: Float[Tensor, "batch length width"]) -
     phi_key = (key @ directions.T - key.square().sum(-1, keepdim=True) / 2).exp()
     rows = []
     for t in range(length):
-        weight = torch.einsum("bhm,bhsm->bhs", phi_query[:, :, t], phi_key[:, :, : t + 1])
-        mixed = torch.einsum("bhs,bhsd->bhd", weight, parts[2][:, :, : t + 1]) / weight.sum(-1, keepdim=True)
+        seen = slice(t + 1 if layer.causal else length)
+        weight = torch.einsum("bhm,bhsm->bhs", phi_query[:, :, t], phi_key[:, :, seen])
+        weight = weight if keep is None else weight * keep[:, None, seen]
+        mixed = torch.einsum("bhs,bhsd->bhd", weight, parts[2][:, :, seen]) / weight.sum(-1, keepdim=True)
         rows.append(mixed.reshape(batch, width))
     return torch.stack(rows, dim=1) @ layer.out.weight.T

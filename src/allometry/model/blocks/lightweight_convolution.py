@@ -1,48 +1,65 @@
-"""Lightweight convolution (Wu et al. 2019, arXiv:1901.10430): a short causal filter, softmax-normalised, shared by head.
+"""Lightweight convolution (Wu et al. 2019, arXiv:1901.10430): a short filter, softmax-normalised, shared by head.
 
 Head of channel c is c // (width / heads), as in fairseq's `LightweightConv1dTBC`. Without its DropConnect and biases.
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 
 
 class LightweightConvolution(Block):
     """y = GLU(x W_in); o_{t,c} = sum_{j < kernel} softmax(w_{head(c)})_j y_{t - kernel + 1 + j, c}; out = o W_out.
 
+    Not causal: the taps lie around t, as many before as after it (kernel is odd), and padding counts as zero.
     Parameters 3 width^2 + heads kernel. FLOPs per token 6 width^2 + 2 kernel width.
     """
 
+    reads: ClassVar[str] = SEQUENCE
+
     heads: int
-    kernel: int  # taps, all of them in the past or at the present
+    kernel: int  # taps
+    causal: bool = True
 
     def build(self, outputs: int) -> nn.Module:
         return _LightweightConvolution(self, outputs)
+
+    def cost(self, length: int, memory: int = 0) -> Cost:
+        square, taps = 3 * self.width**2, self.kernel * self.width
+        state = (self.kernel - 1) * self.width  # the inputs that later outputs still see
+        return Cost(parameters=square + self.heads * self.kernel, flops=2 * (square + taps) * length, state=state)
 
 
 class _LightweightConvolution(nn.Module):
     def __init__(self, spec: LightweightConvolution, outputs: int) -> None:
         super().__init__()
-        self.kernel, self.heads = spec.kernel, spec.heads
+        self.heads = spec.heads
+        self.before, self.after = (spec.kernel - 1, 0) if spec.causal else (spec.kernel // 2, (spec.kernel - 1) // 2)
         self.into = nn.Linear(spec.width, 2 * spec.width, bias=False)
         self.taps = nn.Parameter(torch.randn(spec.heads, spec.kernel))
         self.out = nn.Linear(spec.width, spec.width, bias=False)
         spread(self.into.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
 
-    def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+    def forward(
+        self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+    ) -> Float[Tensor, "batch length width"]:
         width = x.shape[-1]
-        gated = F.glu(self.into(x), dim=-1).transpose(1, 2)
+        gated = F.glu(self.into(x), dim=-1)
+        gated = (gated if keep is None else gated * keep[..., None]).transpose(1, 2)
         taps = self.taps.softmax(-1).repeat_interleave(width // self.heads, dim=0)[:, None]
-        mixed = F.conv1d(F.pad(gated, (self.kernel - 1, 0)), taps.to(gated.dtype), groups=width)
+        mixed = F.conv1d(F.pad(gated, (self.before, self.after)), taps.to(gated.dtype), groups=width)
         return self.out(mixed.transpose(1, 2))
 
 
-def reference(layer: _LightweightConvolution, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+def reference(
+    layer: _LightweightConvolution, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
+) -> Float[Tensor, "batch length width"]:
     """The equation of the class, one position and one tap at a time."""
     signal, gate = (x @ layer.into.weight.T).chunk(2, dim=-1)
     gated = signal * gate.sigmoid()
@@ -51,9 +68,10 @@ def reference(layer: _LightweightConvolution, x: Float[Tensor, "batch length wid
     rows = []
     for t in range(x.shape[1]):
         row = torch.zeros_like(gated[:, 0])
-        for j in range(layer.kernel):
-            source = t - layer.kernel + 1 + j
-            if source >= 0:
-                row = row + torch.cat([taps[h, j].expand(share) for h in range(layer.heads)]) * gated[:, source]
+        for j in range(layer.taps.shape[1]):
+            source = t - layer.before + j
+            if 0 <= source < x.shape[1]:
+                kept = 1.0 if keep is None else keep[:, source, None]
+                row = row + kept * torch.cat([taps[h, j].expand(share) for h in range(layer.heads)]) * gated[:, source]
         rows.append(row)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

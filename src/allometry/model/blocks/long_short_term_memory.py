@@ -4,11 +4,13 @@ The forget gate starts with bias 1 (Jozefowicz et al. 2015). torch.nn.LSTM has t
 zero, as it adds nothing and would double the effective learning rate of the first: it is a buffer, not a parameter.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 
 
 class LongShortTermMemory(Block):
@@ -17,8 +19,14 @@ class LongShortTermMemory(Block):
     Parameters 9 width^2 + 4 width. FLOPs per token 18 width^2.
     """
 
+    reads: ClassVar[str] = SEQUENCE
+
     def build(self, outputs: int) -> nn.Module:
         return _LongShortTermMemory(self, outputs)
+
+    def cost(self, length: int, memory: int = 0) -> Cost:
+        square = self.width**2
+        return Cost(parameters=9 * square + 4 * self.width, flops=18 * square * length, state=2 * self.width)
 
 
 class _LongShortTermMemory(nn.Module):

@@ -7,8 +7,6 @@ for its depth of six; a shallower model takes the longer end of that row, so tha
 
 from typing import ClassVar
 
-from allometry.flow import IO
-from allometry.model._family import ClosedForm, heads_for
 from allometry.model._stack import SequenceFamily
 from allometry.model.blocks._block import Block
 from allometry.model.blocks.lightweight_convolution import LightweightConvolution as Convolution
@@ -32,22 +30,5 @@ class LightweightConvolution(SequenceFamily):
 
     heads: int
 
-    @classmethod
-    def shape(cls, width: int, depth: int) -> dict[str, int]:
-        return {"width": width, "depth": depth, "heads": heads_for(width)}
-
     def mixer(self, layer: int) -> Block:
         return Convolution(width=self.width, heads=self.heads, kernel=kernels(self.depth)[layer])
-
-    def closed_form(self, io: IO) -> ClosedForm:
-        """A layer has 11 width^2 weights, heads * kernel taps and 2 width scales."""
-        layer = 11 * self.width**2
-        taps = sum(kernels(self.depth))
-        non_embedding = self.depth * (layer + 2 * self.width) + self.heads * taps + self.width
-        flops = self.depth * 2 * layer + 2 * taps * self.width
-        return ClosedForm(
-            parameters=non_embedding + 2 * io.vocab * self.width,
-            non_embedding_parameters=non_embedding,
-            forward_flops_per_token=flops + 2 * self.width * io.vocab,
-            state_numbers=(taps - self.depth) * self.width,  # the inputs that later outputs still see
-        )

@@ -7,8 +7,7 @@ a comparison with another family is a comparison of mixers.
 
 from typing import ClassVar
 
-from allometry.flow import IO
-from allometry.model._family import ClosedForm
+from allometry.flow import IO, Tokens
 from allometry.model._stack import SequenceFamily
 from allometry.model.blocks._block import Block
 from allometry.model.blocks.long_short_term_memory import LongShortTermMemory
@@ -18,17 +17,7 @@ class Lstm(SequenceFamily):
     """mixer = LSTM with an output projection; channel = GELU feed-forward."""
 
     claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past", "fixed_state"})
+    kinds: ClassVar[tuple[type[IO], ...]] = (Tokens,)
 
     def mixer(self, layer: int) -> Block:
         return LongShortTermMemory(width=self.width)
-
-    def closed_form(self, io: IO) -> ClosedForm:
-        """A layer has 17 width^2 weights (8 in the gates, 1 out of them, 8 in the feed-forward), 4 width biases, 2 width scales."""
-        layer = 17 * self.width**2
-        non_embedding = self.depth * (layer + 6 * self.width) + self.width
-        return ClosedForm(
-            parameters=non_embedding + 2 * io.vocab * self.width,
-            non_embedding_parameters=non_embedding,
-            forward_flops_per_token=self.depth * 2 * layer + 2 * self.width * io.vocab,
-            state_numbers=self.depth * 2 * self.width,
-        )
