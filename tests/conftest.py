@@ -2,8 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from data_samples import folder_of
 
 
 def pytest_configure() -> None:
@@ -22,3 +25,33 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared/data of published runs (or ALLOMETRY_SHARED), which is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A corpus whose training token at place i is i, so that an example tells where it is from."""
+    from allometry.data._corpus import Corpus  # not above: shapes are checked in what is imported after the configuration
+
+    path = tmp_path_factory.mktemp("counted") / "train"
+    train = np.memmap(path, dtype=np.uint16, mode="w+", shape=(1000,))
+    train[:] = np.arange(1000)
+    lengths = [5, 16, 17, 100, 40, 1]
+    held_out = np.concatenate([1 + 100 * i + np.arange(n) for i, n in enumerate(lengths)]).astype(np.uint16)
+    return Corpus(
+        fingerprint="0" * 16,
+        train=train,
+        held_out=held_out,
+        offsets=np.cumsum([0, *lengths], dtype=np.int64),
+        texts=[b"\0"] + [b"x" * (1 + i % 3) for i in range(1, 1000)],
+        about={},
+        folder=path.parent,
+    )
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A corpus of made-up prose."""
+    from allometry.data._corpus import prepare
+
+    path = tmp_path_factory.mktemp("words")
+    return prepare([str(folder_of(path / "data", 60, 3000))], cache=path / "cache")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data_samples import folder_of, prose
+from data_samples import prose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,31 +17,6 @@ from allometry.data.text import Text, _share_out, _spread
 from allometry.flow import Refusal, Tokens
 
 LENGTH = 16
-
-
-@pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A corpus whose training token at place i is i, so that an example tells where it is from."""
-    path = tmp_path_factory.mktemp("counted") / "train"
-    train = np.memmap(path, dtype=np.uint16, mode="w+", shape=(1000,))
-    train[:] = np.arange(1000)
-    lengths = [5, 16, 17, 100, 40, 1]
-    held_out = np.concatenate([1 + 100 * i + np.arange(n) for i, n in enumerate(lengths)]).astype(np.uint16)
-    return Corpus(
-        fingerprint="0" * 16,
-        train=train,
-        held_out=held_out,
-        offsets=np.cumsum([0, *lengths], dtype=np.int64),
-        texts=[b"\0"] + [b"x" * (1 + i % 3) for i in range(1, 1000)],
-        about={},
-        folder=path.parent,
-    )
-
-
-@pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    path = tmp_path_factory.mktemp("words")
-    return prepare([str(folder_of(path / "data", 60, 3000))], cache=path / "cache")
 
 
 # The stream

@@ -40,21 +40,27 @@ def count(
     size: Annotated[int, typer.Option(help="The size dial: 1 (10^3 parameters) to 19 (10^9), three to a decade.")] = 7,
     length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 256,
     vocab: Annotated[int, typer.Option(help="Symbols.")] = 256,
+    objective: Annotated[str, typer.Option(help="causal: a language model; span: an encoder-decoder.")] = "",
     as_json: Json = False,
 ) -> None:
     """Parameters, FLOPs by part and state of a family at a size, and the check of its formula."""
+    from allometry.find import member
     from allometry.flow import Refusal, Tokens
-    from allometry.study.job import family_at
+    from allometry.study.job import FAMILIES, TASKS, family_at
+    from allometry.study.request import OBJECTIVES
     from allometry.train.meter import check
     from allometry.train.meter import count as count_model
 
     if length < 1 or vocab < 2:
         raise Refusal(f"--length {length} --vocab {vocab}: a sequence has at least 1 token of at least 2 symbols.")
-    spec, io = family_at(family, size), Tokens(vocab=vocab, length=length)
+    if objective not in ("", *OBJECTIVES):
+        raise Refusal(f"--objective {objective} is not known. It is one of: {', '.join(OBJECTIVES)}.")
+    objective = objective or ("causal" if Tokens in member(FAMILIES, family).kinds else "span")
+    io = member(TASKS, OBJECTIVES[objective]).asks(vocab, length)
+    spec = family_at(family, size, io)
     counted = count_model(spec, io)
-    content = (
-        {"family": family, "size": size, "spec": spec.to_json()} | counted.to_table() | {"formula": check(spec, io, counted)}
-    )
+    asked = {"family": family, "size": size, "objective": objective, "spec": spec.to_json()}
+    content = asked | counted.to_table() | {"formula": check(spec, io, counted)}
     if as_json:
         print_json(content)
         return

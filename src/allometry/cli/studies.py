@@ -21,6 +21,9 @@ def compare(
     minutes: Annotated[float | None, typer.Option(help="Wall time for all of it. Default 5.")] = None,
     flops: Annotated[str | None, typer.Option(help="Training FLOPs of each budget instead: 2e10,6e10,2e11,6e11.")] = None,
     protocol: Annotated[str, typer.Option(help="frontier, or fixed-tokens: every size on the same tokens.")] = "frontier",
+    objective: Annotated[
+        str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
+    ] = "causal",
     target: Annotated[
         float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
     ] = None,
@@ -54,6 +57,7 @@ def compare(
         minutes=minutes if minutes is not None or flops else 5.0,
         flops=tuple(numbers(flops, "--flops")),
         protocol=protocol,
+        objective=objective,
         length=length,
         batch=batch,
         seeds=seeds,
@@ -118,6 +122,9 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     out: Annotated[Path | None, typer.Option(help="Where the page goes. Default: report.html in the folder.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write the table of runs too: .csv, .parquet or .jsonl.")] = None,
+    objective: Annotated[
+        str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
+    ] = "causal",
     target: Annotated[
         float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
     ] = None,

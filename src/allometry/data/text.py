@@ -34,7 +34,8 @@ class Text:
         if length < 1:
             raise Refusal(f"A sequence of {length} tokens cannot be predicted. Take a length of at least 1, like 256.")
         self.corpus = corpus
-        self.io = Tokens(vocab=corpus.vocab, length=length)
+        self.length = length
+        self.io = self.asks(corpus.vocab, length)
         # One sequence less than fits, so that every shift of the grid gives as many.
         self.epoch_examples = max(0, len(corpus.train) // length - 1)
         if self.epoch_examples < FEWEST_SEQUENCES or corpus.documents < FEWEST_DOCUMENTS:
@@ -46,6 +47,11 @@ class Text:
         self._stream = np.asarray(corpus.train)  # a plain view of the mapped file: faster to index
         # A batch touches one epoch, or two; more are not kept, as the order of a large corpus is large.
         self._order = lru_cache(maxsize=2)(self._epoch)
+
+    @staticmethod
+    def asks(vocab: int, length: int) -> Tokens:
+        """The IO for a corpus of so many symbols."""
+        return Tokens(vocab=vocab, length=length)
 
     @property
     def fingerprint(self) -> str:

@@ -58,7 +58,7 @@ def _row(store: Folder, run_id: str, end: End) -> dict[str, Any]:
         "rate": run["recipe"]["rate"],
         "batch": run["budget"]["batch"],
         "steps": run["budget"]["steps"],
-        "length": run["io"]["length"],
+        "length": run["io"].get("length") or run["io"]["source"] + run["io"]["target"],
         "loss": math.nan if end.loss is None else end.loss,
         "bpb": math.nan if end.bits_per_byte is None else end.bits_per_byte,
         "seconds": end.seconds,

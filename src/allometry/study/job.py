@@ -4,13 +4,14 @@ import dataclasses
 from typing import Any
 
 from allometry.find import member
-from allometry.flow import Budget, Refusal, Run, Tokens, in_words
+from allometry.flow import IO, REFERENCE, Budget, Refusal, Run, in_words
 from allometry.model._family import Family
 from allometry.study.design import Cell
 from allometry.study.price import Price
 from allometry.train.recipe import Recipe
 
 FAMILIES = "allometry.model.families"
+TASKS = "allometry.data"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,19 +28,25 @@ class Job:
     rate: float
     seed: int
     vocab: int
-    length: int
+    length: int  # tokens of text in an example
     data: str
     precision: str
     labels: dict[str, Any]
     seconds: float  # predicted
+    task: str = "text"
+
+    @property
+    def io(self) -> IO:
+        """What the task asks of a model."""
+        return member(TASKS, self.task).asks(self.vocab, self.length)  # type: ignore[no-any-return]
 
     def run(self) -> Run:
         """The Run that this job carries out; its hash is the id under which it is stored."""
         return Run(
-            family=family_at(self.family, self.size),
+            family=family_at(self.family, self.size, self.io),
             size=self.size,
-            task="text",
-            io=Tokens(vocab=self.vocab, length=self.length),
+            task=self.task,
+            io=self.io,
             data=self.data,
             recipe=Recipe(rate=self.rate),
             budget=Budget(flops=self.flops, steps=self.steps, batch=self.batch),
@@ -69,11 +76,12 @@ def labels(cell: Cell, price: Price, epochs: float) -> dict[str, Any]:
     }
 
 
-def family_at(reference: str, size: int) -> Family:
-    """The family of a reference at a size. Solving the width may build a user's model, so its faults show here first."""
+def family_at(reference: str, size: int, io: IO = REFERENCE) -> Family:
+    """The family of a reference at a size, for a kind of IO. Solving the width may build a user's model: faults show here first."""
     family = member(FAMILIES, reference)
+    family.check(io)
     try:
-        return family.at(size)
+        return family.at(size, type(io))  # type: ignore[no-any-return]
     except Refusal:
         raise
     except Exception as error:

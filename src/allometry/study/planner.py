@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from allometry.data._corpus import Corpus
-from allometry.flow import Refusal, Tokens
+from allometry.find import member
+from allometry.flow import IO, Refusal
 from allometry.model._family import LARGEST, TOLERANCE, parameters_at
 from allometry.study.design import (
     FITTED,
@@ -28,7 +29,7 @@ from allometry.study.design import (
     smallest_budget,
     wall_seconds,
 )
-from allometry.study.job import short_name
+from allometry.study.job import TASKS, short_name
 from allometry.study.plan import Plan
 from allometry.study.pool import Pool
 from allometry.study.request import Request
@@ -66,7 +67,7 @@ def make_plan(
     With an `earlier` plan, extend it; `done` tells how many runs of a cell have ended, which cost nothing more.
     """
     length = earlier.length if earlier else length_for(request)
-    io = Tokens(vocab=corpus.vocab, length=length)
+    io = member(TASKS, request.task).asks(corpus.vocab, length)
     rough = 40 * max(request.flops, default=0.0)
     if request.minutes:
         rough = max(1.0, seconds_left()) * jobs * SPEED[device.split(":")[0]]
@@ -77,13 +78,13 @@ def make_plan(
     if not precision:
         precision = _faster(request, io, pool, prices, rough)
     if request.flops:
-        shape, budgets, cells = _by_flops(request, prices, length)
+        shape, budgets, cells = _by_flops(request, prices, io.length)
         used = sorted({(cell.family, cell.size) for cell in cells})
         prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
-        shape, budgets, cells = _by_flops(request, prices, length)
+        shape, budgets, cells = _by_flops(request, prices, io.length)
         notes, more = _thin(request, budgets) + _unmatched(prices, cells), ""
     else:
-        shape, budgets, cells, notes, more = _by_minutes(request, prices, length, jobs, seconds_left(), earlier, done)
+        shape, budgets, cells, notes, more = _by_minutes(request, prices, io.length, jobs, seconds_left(), earlier, done)
     return Plan(
         request=request,
         data=corpus.fingerprint,
@@ -105,7 +106,7 @@ def make_plan(
     )
 
 
-def _priced(request: Request, io: Tokens, pool: Pool, rough: float, earlier: Plan | None) -> Prices:
+def _priced(request: Request, io: IO, pool: Pool, rough: float, earlier: Plan | None) -> Prices:
     """Count every size that could matter, then time the training steps of those that the time could carry.
 
     Larger sizes are counted too, so that it can be said what more minutes would buy.
@@ -123,7 +124,7 @@ def _priced(request: Request, io: Tokens, pool: Pool, rough: float, earlier: Pla
 
 
 def _timed(
-    prices: Prices, timed: Sequence[tuple[str, int]], batches: tuple[int, ...], seconds: float, io: Tokens, pool: Pool
+    prices: Prices, timed: Sequence[tuple[str, int]], batches: tuple[int, ...], seconds: float, io: IO, pool: Pool
 ) -> Prices:
     """Prices with the steps of some models timed; the others are guessed from the largest timed one of their family."""
     at_most = max(0.02, min(0.3, seconds))
@@ -146,7 +147,7 @@ def _largest_size(flops: float) -> int:
     return max(6, min(LARGEST, round(1 + 3 * (math.log10(max(parameters, 1e3)) - 3)) + 1))
 
 
-def _faster(request: Request, io: Tokens, pool: Pool, prices: Prices, rough: float) -> str:
+def _faster(request: Request, io: IO, pool: Pool, prices: Prices, rough: float) -> str:
     """fp32 or bf16, by what is the faster on this machine at the largest size that the study is likely to train."""
     family = request.families[0]
     size = best_size(prices, family, rough / 40)

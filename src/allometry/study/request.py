@@ -9,6 +9,7 @@ from allometry.study.design import TUNE_SEED
 
 FOUR = ("transformer", "lstm", "performer", "lightweight_convolution")
 PROTOCOLS = ("frontier", "fixed-tokens")
+OBJECTIVES = {"causal": "text", "span": "spans"}  # and the tasks that ask them
 LAST_SEED = TUNE_SEED - 1  # of those that are scored
 
 
@@ -20,6 +21,7 @@ class Request(Spec):
     minutes: float | None = None  # of wall time, from the start of the command to the report
     flops: tuple[float, ...] = ()  # training FLOPs of each budget
     protocol: str = "frontier"  # frontier: the best size at each compute; fixed-tokens: every size on the same tokens
+    objective: str = "causal"  # causal: predict the next token; span: an encoder-decoder fills in what is missing
     length: int = 0  # tokens in a sequence; 0: by the time that is given
     batch: int = 0  # sequences in a step; 0: follows the budget
     seeds: int = 0  # scored seeds of each cell; 0: as many as the time carries
@@ -42,6 +44,8 @@ class Request(Spec):
             raise Refusal("--flops takes different positive numbers, for example --flops 2e10,6e10,2e11,6e11.")
         if self.protocol not in PROTOCOLS:
             raise Refusal(f"--protocol {self.protocol} is not known. It is one of: {', '.join(PROTOCOLS)}.")
+        if self.objective not in OBJECTIVES:
+            raise Refusal(f"--objective {self.objective} is not known. It is one of: {', '.join(OBJECTIVES)}.")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise Refusal(f"--precision {self.precision} is not known. It is one of: auto, fp32, bf16.")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
@@ -56,6 +60,11 @@ class Request(Spec):
             value = getattr(self, name)
             if value and value < lowest:
                 raise Refusal(f"--{name} {value} is too small. The smallest is {lowest}.")
+
+    @property
+    def task(self) -> str:
+        """The task that the objective is asked by: a member of `allometry.data`."""
+        return OBJECTIVES[self.objective]
 
     @property
     def question(self) -> str:
@@ -73,7 +82,18 @@ class Request(Spec):
         """The command line that asks this, with some options changed."""
         asked = self.edit(**changes)
         words = ["allometry", "compare", *([] if asked.sources == ("stdlib",) else [_quoted(s) for s in asked.sources])]
-        for name in ("families", "minutes", "flops", "protocol", "length", "batch", "seeds", "sizes", "tokenizer"):
+        for name in (
+            "families",
+            "minutes",
+            "flops",
+            "protocol",
+            "objective",
+            "length",
+            "batch",
+            "seeds",
+            "sizes",
+            "tokenizer",
+        ):
             words += _option(asked, name)
         for name in ("text_key", "text_column", "precision", "device", "seed"):
             words += _option(asked, name)

@@ -25,7 +25,7 @@ from allometry.spec import type_name
 from allometry.study.clock import Clock
 from allometry.study.design import Cell
 from allometry.study.entry import Place
-from allometry.study.job import FAMILIES, Job, labels, short_name
+from allometry.study.job import FAMILIES, TASKS, Job, labels, short_name
 from allometry.study.plan import Plan, read_plan, write_plan
 from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
@@ -82,7 +82,11 @@ def run_study(
         with Pool(jobs, place) as pool:  # the workers load while the data is prepared
             with clock.part("preparing the data"):
                 corpus = _prepare(request, cache)
-                Text(corpus, earlier.length if earlier else length_for(request))  # refuses a corpus that is too small
+                task = member(TASKS, request.task)(
+                    corpus, earlier.length if earlier else length_for(request)
+                )  # may refuse it
+                for family in request.families:
+                    member(FAMILIES, family).check(task.io)
             if earlier and earlier.data != corpus.fingerprint:
                 raise Refusal(
                     f"{out} holds a study of other data: the files have changed since. Choose another folder with --out."
@@ -190,7 +194,9 @@ class _Study:
         self.clock.save()
 
     def _baselines(self, plan: Plan) -> None:
-        """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan."""
+        """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan. They cannot fill in."""
+        if self.request.objective != "causal":
+            return
         shown = min(
             MOST_BASELINE_BYTES,
             max(cell.D for cell in plan.cells) * self.corpus.about["train_bytes"] / len(self.corpus.train),
@@ -263,10 +269,11 @@ class _Study:
             seed=seed,
             vocab=plan.vocab,
             length=plan.length,
+            task=self.request.task,
             data=plan.data,
             precision=plan.precision,
             seconds=cell.seconds,
-            labels=labels(cell, price, epochs=cell.D / len(self.corpus.train)),
+            labels=labels(cell, price, epochs=cell.batch * cell.steps * plan.length / len(self.corpus.train)),
         )
 
 

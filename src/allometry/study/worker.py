@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 from allometry.data._corpus import load
-from allometry.data.text import Text
-from allometry.flow import End, Refusal, Run, Tokens, in_words
+from allometry.data._task import HeldOut, Task
+from allometry.find import member
+from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.record.store import Folder, explain
 from allometry.study.entry import Place
-from allometry.study.job import Job, family_at
+from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
 from allometry.train import checkpoint
@@ -48,10 +49,10 @@ def serve(connection: Connection, place: Place) -> None:
 
 
 def price(
-    place: Place, connection: Connection, family: str, size: int, io: Tokens, batches: tuple[int, ...], seconds: float
+    place: Place, connection: Connection, family: str, size: int, io: IO, batches: tuple[int, ...], seconds: float
 ) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
-    spec = family_at(family, size)
+    spec = family_at(family, size, io)
     priced = counted_price(family, size, spec, io, count(spec, io))
     if batches:
         with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
@@ -60,19 +61,17 @@ def price(
     return "priced", priced
 
 
-def _timed(
-    spec: Any, io: Tokens, batches: tuple[int, ...], setting: Setting, seconds: float
-) -> tuple[dict[int, float], float]:
+def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, seconds: float) -> tuple[dict[int, float], float]:
     torch.manual_seed(0)
     model = spec.build(io).to(setting.device)
     steps = {batch: seconds_per_step(model, io, batch, setting, seconds) for batch in batches}
     return steps, latency(model, io, setting)
 
 
-def precisions(place: Place, connection: Connection, family: str, size: int, io: Tokens, batch: int) -> Any:
+def precisions(place: Place, connection: Connection, family: str, size: int, io: IO, batch: int) -> Any:
     """Seconds of a training step in fp32 and in bf16, side by side."""
     try:
-        model = family_at(family, size).build(io).to(place.device)
+        model = family_at(family, size, io).build(io).to(place.device)
         kinds = ("fp32", "bf16")
         seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in kinds}
     except Exception:  # as above
@@ -85,7 +84,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     run = job.run()
     store = Folder(place.store)
     folder = store.ask(run, job.labels)
-    task = _task(corpus, job.length)
+    task = _task(corpus, job.task, job.length)
     began = time.perf_counter()
 
     def notify(text: str) -> None:
@@ -102,7 +101,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     facts = _facts(place, run.precision)
     try:
         model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
-        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job.length)
+        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job)
     except Diverged as error:
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
@@ -118,7 +117,7 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
 
 
 def _train(
-    run: Run, flops_per_token: float, task: Text, setting: Setting, store: Folder, connection: Connection
+    run: Run, flops_per_token: float, task: Task, setting: Setting, store: Folder, connection: Connection
 ) -> tuple[nn.Module, float]:
     """Train the run's model, storing its Points; a damaged checkpoint is put away and the run starts again."""
     torch.manual_seed(run.seed)
@@ -150,8 +149,8 @@ def _tell(connection: Connection, message: Any) -> None:
         sys.exit()  # no Exception, so nobody on the way takes it for a fault of a family's code
 
 
-def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], length: int) -> End:
-    held_out = _held_out(corpus, length)
+def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], job: Job) -> End:
+    held_out = _held_out(corpus, job.task, job.length)
     score = evaluate(model, held_out.inputs, held_out.targets, held_out.weights, held_out.document, setting)
     if not math.isfinite(score.loss):
         return End(status="diverged", reason="the held-out loss is not finite", seconds=seconds, facts=facts)
@@ -171,13 +170,13 @@ def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, fac
 
 
 @functools.lru_cache(maxsize=2)
-def _task(corpus: Path, length: int) -> Text:
-    return Text(load(corpus), length)
+def _task(corpus: Path, task: str, length: int) -> Task:
+    return member(TASKS, task)(load(corpus), length)  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=2)
-def _held_out(corpus: Path, length: int) -> Any:
-    return _task(corpus, length).held_out(SEQUENCES)
+def _held_out(corpus: Path, task: str, length: int) -> HeldOut:
+    return _task(corpus, task, length).held_out(SEQUENCES)
 
 
 def _facts(place: Place, precision: str) -> dict[str, Any]:
