@@ -24,6 +24,10 @@ def compare(
     objective: Annotated[
         str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
     ] = "causal",
+    downstream: Annotated[
+        str | None,
+        typer.Option(help="Labelled sets to fine-tune on: files with text and label, stdlib:operands, :arguments, :names."),
+    ] = None,
     target: Annotated[
         float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
     ] = None,
@@ -58,6 +62,7 @@ def compare(
         flops=tuple(numbers(flops, "--flops")),
         protocol=protocol,
         objective=objective,
+        downstream=tuple(words(downstream)) if downstream else (),
         length=length,
         batch=batch,
         seeds=seeds,
@@ -125,6 +130,10 @@ def report(
     objective: Annotated[
         str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
     ] = "causal",
+    downstream: Annotated[
+        str | None,
+        typer.Option(help="Labelled sets to fine-tune on: files with text and label, stdlib:operands, :arguments, :names."),
+    ] = None,
     target: Annotated[
         float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
     ] = None,
@@ -215,10 +224,15 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
 
 def _show_answer(bundle: dict[str, Any], page: Path) -> None:
     from allometry.report.tables import answer_lines, frontier_table, pairs_table, target_table
+    from allometry.report.transfer_tables import alphas_table, downstream_table
 
     screen, answer = console(), bundle["answer"]
     screen.print(frontier_table(answer))
     screen.print(pairs_table(answer))
+    if bundle["downstream"]:
+        screen.print(downstream_table(bundle["downstream"]))
+    if bundle["downstream"] or answer.get("protocol") == "fixed-tokens":
+        screen.print(alphas_table(bundle["alphas"]))
     if answer.get("target"):
         screen.print(target_table(answer))
     typer.echo(f"Report: {page.resolve()}")

@@ -20,7 +20,7 @@ from allometry.data._duplicate import without_duplicates, without_leaks
 from allometry.data._read import Reading, read
 from allometry.data._source import origins
 from allometry.data._split import cut, in_training_order, split
-from allometry.data._tokenizer import Tokenizer, check_name, decode, make, token_bytes, token_type
+from allometry.data._tokenizer import TOKENIZER, Tokenizer, again, check_name, decode, make, token_bytes, token_type
 from allometry.flow import Refusal
 from allometry.spec import content_id
 
@@ -57,6 +57,16 @@ class Corpus:
     def document(self, index: int) -> UInt[np.ndarray, " tokens"]:
         """The tokens of a held-out document, without its end."""
         return self.held_out[self.offsets[index] : self.offsets[index + 1]]
+
+    def encode(self, texts: list[bytes]) -> list[np.ndarray]:
+        """The tokens of other texts, by the same tokenizer."""
+        path = self.folder / TOKENIZER
+        if len(self.texts) > 256 and not path.exists():
+            raise Refusal(
+                f"{self.folder} was prepared by an earlier version and keeps no tokenizer. Delete it and start again."
+            )
+        documents = [Document(name="", group="", text=text) for text in texts]
+        return [tokens.astype(np.int64) for tokens in again(self.texts, path).encode(documents)]
 
     def decode(self, tokens: np.ndarray) -> UInt8[np.ndarray, " bytes"]:
         """The bytes of some tokens; the end of a document is byte 0."""
@@ -134,6 +144,8 @@ def _build(sources: list[str], settings: dict[str, Any], reading: Reading, folde
         about["python"] = platform.python_version()
     with entry(folder) as part:
         about["train_tokens"], about["held_out_tokens"] = _write(part, encoder, train, held_out)
+        if encoder.encoder is not None:
+            encoder.encoder.save(str(part / TOKENIZER))
         write_json(part / "vocabulary.json", [text.decode("latin-1") for text in encoder.texts])
         write_json(part / "files.json", reading.files)
         write_json(part / "about.json", about)

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from allometry.flow import IO
 
+IGNORED = -100  # a target that is not asked; torch's own number for it
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class HeldOut:

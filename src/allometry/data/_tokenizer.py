@@ -6,6 +6,7 @@ per token becomes a loss per byte and tokenizers can be compared.
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from allometry.data._document import Document
 from allometry.flow import Refusal
 
 SAMPLE = 16 << 20  # bytes of training text that a vocabulary is learned from
+TOKENIZER = "tokenizer.json"  # the file of a corpus that holds its merges
 BATCH = 4 << 20  # bytes that are encoded at a time
 
 
@@ -92,6 +94,15 @@ def make(name: str, train: list[Document]) -> Tokenizer:
         raise Refusal(f"{name} cannot be filled: the training text yields {have} tokens. Take {smaller}, or give more text.")
     table = [encoder.id_to_token(token) or "" for token in range(vocab)]
     return Tokenizer(texts=[b"\0"] + [bytes(letters[letter] for letter in text) for text in table[1:]], encoder=encoder)
+
+
+def again(texts: list[bytes], path: Path) -> Tokenizer:
+    """The tokenizer of a vocabulary that was learned before; `path` is where its merges are, if a token is more than a byte."""
+    if len(texts) == 256:
+        return Tokenizer(texts=texts)
+    import tokenizers
+
+    return Tokenizer(texts=texts, encoder=tokenizers.Tokenizer.from_file(str(path)))
 
 
 def _sample(train: list[Document]) -> Iterator[str]:

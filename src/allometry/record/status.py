@@ -15,7 +15,10 @@ def status(folder: Path) -> dict[str, Any]:
     plan, store = read_json(folder / "plan.json"), Folder(folder)
     planned: Counter[tuple[str, str]] = Counter()
     for cell in plan["cells"]:
-        family, stage = cell["family"].rsplit(":", 1)[-1], "score" if cell["stage"] == "score" else "tune"
+        family, stage = (
+            cell["family"].rsplit(":", 1)[-1],
+            cell["stage"] if cell["stage"] in ("score", "transfer") else "tune",
+        )
         planned[family, stage] += cell["rates"] * len(cell["seeds"])
     ended: Counter[tuple[str, str, str]] = Counter()
     for run_id in store.run_ids():

@@ -1,6 +1,7 @@
 """The table of runs: one row a run, for pandas, CSV and Parquet; columns as docs/answer.md has them."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,56 @@ COLUMNS = [
 
 
 def table(store: Folder) -> pd.DataFrame:
-    """One row for each run that ended, in order of stage, budget, family, size, rate and seed."""
-    rows = [_row(store, run_id, end) for run_id in store.run_ids() if (end := store.end(run_id)) is not None]
+    """One row for each run that was trained and ended, in order of stage, budget, family, size, rate and seed."""
+    rows = [
+        _row(asked["run"], asked["labels"], run_id, end) for run_id, asked, end in _ended(store) if not _fine_tuned(asked)
+    ]
     frame = pd.DataFrame(rows, columns=[*COLUMNS])
     return frame.sort_values(["stage", "budget", "family", "size", "rate", "seed", "run"], ignore_index=True)
 
 
-def _row(store: Folder, run_id: str, end: End) -> dict[str, Any]:
-    asked = store.asked(run_id)
-    run, labels, facts = asked["run"], asked["labels"], end.facts
+TRANSFER_COLUMNS = [
+    *("run", "parent", "labelled", "family", "size", "budget", "seed", "share", "rate", "steps", "batch", "C"),
+    *("status", "reason", "loss", "accuracy", "dev_loss", "dev_accuracy", "right", "seconds"),
+]
+
+
+def transfers(store: Folder) -> pd.DataFrame:
+    """One row for each fine-tuned run that ended; `right` has a 1 for each test text that it labelled rightly, else a 0."""
+    rows = []
+    for run_id, asked, end in _ended(store):
+        if _fine_tuned(asked):
+            run, labels, found = asked["run"], asked["labels"], end.facts
+            test, dev = found.get("test", {}), found.get("dev", {})
+            rows.append(
+                {name: labels[name] for name in ("parent", "labelled", "family", "budget", "share", "C")}
+                | {"run": run_id, "size": run["size"], "seed": run["seed"], "rate": run["recipe"]["rate"]}
+                | {"steps": run["budget"]["steps"], "batch": run["budget"]["batch"]}
+                | {"status": end.status, "reason": end.reason, "seconds": end.seconds}
+                | {
+                    "loss": test.get("loss", math.nan),
+                    "accuracy": test.get("accuracy", math.nan),
+                    "right": test.get("right"),
+                }
+                | {"dev_loss": dev.get("loss", math.nan), "dev_accuracy": dev.get("accuracy", math.nan)}
+            )
+    frame = pd.DataFrame(rows, columns=TRANSFER_COLUMNS)
+    return frame.sort_values(["labelled", "budget", "family", "size", "seed", "rate", "run"], ignore_index=True)
+
+
+def _ended(store: Folder) -> Iterator[tuple[str, dict[str, Any], End]]:
+    for run_id in store.run_ids():
+        end = store.end(run_id)
+        if end is not None:
+            yield run_id, store.asked(run_id), end
+
+
+def _fine_tuned(asked: dict[str, Any]) -> bool:
+    return bool(asked["labels"]["stage"] == "transfer")
+
+
+def _row(run: dict[str, Any], labels: dict[str, Any], run_id: str, end: End) -> dict[str, Any]:
+    facts = end.facts
     tokens = labels["D"]
     return {name: labels[name] for name in ("stage", "family", "N", "N_all", "D", "C", "C_non_embedding", "epochs")} | {
         "run": run_id,

@@ -4,12 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from allometry.fit.alphas import alphas
 from allometry.fit.compare import compare
+from allometry.fit.transfer import downstream, to_rows
 from allometry.flow import Refusal
 from allometry.record.store import Folder, read_json
-from allometry.record.table import held_out, table
+from allometry.record.table import held_out, table, transfers
 
 CURVES = 60  # learning curves on the page: the best run of each family and budget first
 
@@ -23,7 +26,12 @@ def bundle(folder: Path, *, target: float | None = None, draws: int = 1000) -> d
     """All that the page shows."""
     store, runs, plan = Folder(folder), _runs(folder), read_json(folder / "plan.json")
     best = _best(runs)
+    protocol = plan["request"].get("protocol", "frontier")
+    sets = _optional(folder / "downstream.json", {})
+    accuracy = downstream(transfers(store), {name: np.asarray(found["groups"]) for name, found in sets.items()})
     return {
+        "downstream": to_rows(accuracy, {name: found["baselines"] for name, found in sets.items()}),
+        "alphas": alphas(runs, accuracy, protocol),
         "answer": _answer(store, runs, plan, target, draws),
         "runs": runs.to_dict("records"),
         "learning_curves": _curves(store, best[:CURVES]),

@@ -22,6 +22,7 @@ from allometry.report.figures import (
 from allometry.report.numbers import duration, number, plain, scientific
 from allometry.report.palette import DARK, LIGHT, Mark, marks
 from allometry.report.strips import strip
+from allometry.report.transfer_tables import alphas_table, downstream_table
 
 _HERE = Path(__file__).parent
 
@@ -29,14 +30,14 @@ _HERE = Path(__file__).parent
 def render(bundle: dict[str, Any]) -> str:
     """Write the report of a study as one HTML text.
 
-    `bundle` has the keys `answer` (docs/answer.md), `runs`, `learning_curves`, `positions`, `costs`, `baselines` and
-    `study`; what is missing or empty is said to be missing on the page. Numbers may be numpy's; NaN and infinity count
-    as missing.
+    `bundle` has the keys `answer` (docs/answer.md), `runs`, `learning_curves`, `positions`, `costs`, `baselines`,
+    `downstream`, `alphas` and `study`; what is missing or empty is said to be missing on the page. Numbers may be numpy's;
+    NaN and infinity count as missing.
     """
     curves = bundle.get("learning_curves") or {}  # large, and only a few are drawn
     bundle = plain({key: value for key, value in bundle.items() if key != "learning_curves"})
     parts = {key: bundle.get(key) or {} for key in ("answer", "positions", "study")} | {"learning_curves": curves}
-    lists = {key: bundle.get(key) or [] for key in ("runs", "costs", "baselines")}
+    lists = {key: bundle.get(key) or [] for key in ("runs", "costs", "baselines", "downstream", "alphas")}
     known = marks(_families(parts, lists))
     figures = _figures(parts, lists, known)
     return draw(
@@ -123,6 +124,8 @@ def _grids(answer: dict[str, Any], study: dict[str, Any], lists: dict[str, Any])
         "target": tables.target_table(answer),
         "costs": study_tables.costs_table(lists["costs"]),
         "baselines": study_tables.baselines_table(lists["baselines"]),
+        "downstream": downstream_table(lists["downstream"]),
+        "alphas": alphas_table(lists["alphas"]),
         "plan": study_tables.plan_table(study.get("plan") or []),
         "overhead": study_tables.overhead_table(study),
         "data": study_tables.facts_table("Data", study.get("data") or {}),

@@ -15,6 +15,7 @@ from allometry.study.price import Price
 
 PER_DECADE = 6
 SMALLEST = 1  # size
+STAGES = ("tune", "bracket", "score", "transfer")
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
 # A run of more steps than twice this takes larger batches: it then costs under 1 % of the loss (docs/log.md), and far less time.
 MANY = 1500
@@ -35,7 +36,7 @@ SCORING, STARTING = (
 class Cell:
     """Runs that differ in rate and seed only."""
 
-    stage: str  # tune | bracket | score
+    stage: str  # tune | bracket | score | transfer
     family: str
     size: int
     budget: float  # the level: training FLOPs, or tokens under fixed-tokens
@@ -47,10 +48,11 @@ class Cell:
     seconds: float  # of one run, predicted
     rates: int  # how many rates are tried; 1: the best, as tuned
     seeds: tuple[int, ...]
+    labelled: str = ""  # the set that runs of the stage transfer are fine-tuned on
 
     @property
     def key(self) -> str:
-        return f"{self.stage}/{self.family}/{self.size}/{self.budget:.6g}"
+        return f"{self.stage}/{self.family}/{self.size}/{self.budget:.6g}" + (f"/{self.labelled}" if self.labelled else "")
 
     @property
     def runs(self) -> int:
@@ -59,7 +61,7 @@ class Cell:
     @property
     def kind(self) -> str:
         """What the record calls its stage: runs that chose rates are `tune`, whether on the grid or in a bracket."""
-        return "score" if self.stage == "score" else "tune"
+        return self.stage if self.stage in ("score", "transfer") else "tune"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -185,7 +187,7 @@ def nothing(cell: Cell) -> int:
 def wall_seconds(cells: Iterable[Cell], jobs: int, done: Callable[[Cell], int] = nothing) -> float:
     """Predicted wall time of what is not `done`: the work shared by the jobs, and in each stage the wait for the longest run."""
     total = 0.0
-    for stage in ("tune", "bracket", "score"):
+    for stage in STAGES:
         runs = [(cell.seconds, cell.runs - done(cell)) for cell in cells if cell.stage == stage]
         runs = [(seconds, count) for seconds, count in runs if count > 0]
         if runs:

@@ -34,6 +34,10 @@ class Job:
     labels: dict[str, Any]
     seconds: float  # predicted
     task: str = "text"
+    keep: bool = False  # the weights, for runs that start from this one
+    parent: str | None = None  # the id of the run that this one starts from
+    labelled: str = ""  # the labelled set that it is fine-tuned on
+    labelled_data: str = ""  # its fingerprint
 
     @property
     def io(self) -> IO:
@@ -45,19 +49,21 @@ class Job:
         return Run(
             family=family_at(self.family, self.size, self.io),
             size=self.size,
-            task=self.task,
+            task=self.labelled or self.task,
             io=self.io,
-            data=self.data,
+            data=self.labelled_data or self.data,
             recipe=Recipe(rate=self.rate),
             budget=Budget(flops=self.flops, steps=self.steps, batch=self.batch),
             seed=self.seed,
             precision=self.precision,
+            parent=self.parent,
         )
 
     @property
     def name(self) -> str:
         """What the progress bar calls it."""
-        return f"{short_name(self.family)} {self.size} · {self.stage} · rate {self.rate:.2g} · seed {self.seed}"
+        on = f" on {self.labelled}" if self.labelled else ""
+        return f"{short_name(self.family)} {self.size} · {self.stage}{on} · rate {self.rate:.2g} · seed {self.seed}"
 
 
 def labels(cell: Cell, price: Price, epochs: float) -> dict[str, Any]:

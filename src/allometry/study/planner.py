@@ -33,6 +33,7 @@ from allometry.study.job import TASKS, short_name
 from allometry.study.plan import Plan
 from allometry.study.pool import Pool
 from allometry.study.request import Request
+from allometry.study.transfer import transfer_cells
 
 USED = 0.92  # share of the time that is left that a plan fills: predictions err
 TIGHT = 1.05  # the same for the smallest design of all, where the choice is that or none; the last runs may be skipped
@@ -82,6 +83,7 @@ def make_plan(
         used = sorted({(cell.family, cell.size) for cell in cells})
         prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
         shape, budgets, cells = _by_flops(request, prices, io.length)
+        cells = [*cells, *transfer_cells(cells, request.downstream, prices, io.length)]
         notes, more = _thin(request, budgets) + _unmatched(prices, cells), ""
     else:
         shape, budgets, cells, notes, more = _by_minutes(request, prices, io.length, jobs, seconds_left(), earlier, done)
@@ -243,6 +245,14 @@ class _Search:
 
     def design(self, shape: Shape, index: int, more: int = 0) -> Design | None:
         """Design number `index` of a shape, with `more` budgets below the usual four; None if it cannot be."""
+        found = self._trained(shape, index, more)
+        if found is None:
+            return None
+        budgets, cells = found
+        trained = [cell for cell in cells if cell.stage != "transfer"]  # those of an earlier plan are made anew
+        return budgets, [*trained, *transfer_cells(trained, self.request.downstream, self.prices, self.length)]
+
+    def _trained(self, shape: Shape, index: int, more: int) -> Design | None:
         if self.fixed:
             return self._fixed_tokens(shape, index)
         if self.earlier:

@@ -22,6 +22,7 @@ class Request(Spec):
     flops: tuple[float, ...] = ()  # training FLOPs of each budget
     protocol: str = "frontier"  # frontier: the best size at each compute; fixed-tokens: every size on the same tokens
     objective: str = "causal"  # causal: predict the next token; span: an encoder-decoder fills in what is missing
+    downstream: tuple[str, ...] = ()  # labelled sets that every scored run is fine-tuned on: files, or stdlib:operands ...
     length: int = 0  # tokens in a sequence; 0: by the time that is given
     batch: int = 0  # sequences in a step; 0: follows the budget
     seeds: int = 0  # scored seeds of each cell; 0: as many as the time carries
@@ -56,6 +57,8 @@ class Request(Spec):
             raise Refusal(
                 f"--seed {self.seed} with {self.seeds or 'the usual'} seeds: scored seeds lie from 0 to {LAST_SEED}."
             )
+        if len(set(self.downstream)) != len(self.downstream):
+            raise Refusal("--downstream takes different files, separated by commas.")
         for name, lowest in (("length", 8), ("batch", 1), ("seeds", 1), ("sizes", 3), ("jobs", 1)):
             value = getattr(self, name)
             if value and value < lowest:
@@ -82,18 +85,8 @@ class Request(Spec):
         """The command line that asks this, with some options changed."""
         asked = self.edit(**changes)
         words = ["allometry", "compare", *([] if asked.sources == ("stdlib",) else [_quoted(s) for s in asked.sources])]
-        for name in (
-            "families",
-            "minutes",
-            "flops",
-            "protocol",
-            "objective",
-            "length",
-            "batch",
-            "seeds",
-            "sizes",
-            "tokenizer",
-        ):
+        first = ("families", "minutes", "flops", "protocol", "objective", "downstream", "length", "batch", "seeds", "sizes")
+        for name in (*first, "tokenizer"):
             words += _option(asked, name)
         for name in ("text_key", "text_column", "precision", "device", "seed"):
             words += _option(asked, name)

@@ -14,7 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from allometry.data._code_edits import labelled
 from allometry.data._corpus import Corpus, prepare
+from allometry.data._labelled import Labelled
 from allometry.data.text import Text
 from allometry.find import member
 from allometry.flow import Refusal
@@ -23,7 +25,7 @@ from allometry.record.store import Folder, guarded, make_folder, read_json, writ
 from allometry.record.table import table
 from allometry.spec import type_name
 from allometry.study.clock import Clock
-from allometry.study.design import Cell
+from allometry.study.design import STAGES, Cell
 from allometry.study.entry import Place
 from allometry.study.job import FAMILIES, TASKS, Job, labels, short_name
 from allometry.study.plan import Plan, read_plan, write_plan
@@ -31,6 +33,7 @@ from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
 from allometry.study.rates import Rates
 from allometry.study.request import Request
+from allometry.study.transfer import SHARES, transfer_job
 from allometry.study.worker import SEQUENCES
 
 RESERVE = 6.0  # seconds kept for the baselines and the report
@@ -87,6 +90,7 @@ def run_study(
                 )  # may refuse it
                 for family in request.families:
                     member(FAMILIES, family).check(task.io)
+                sets = {name: labelled(name, corpus.folder.parent) for name in request.downstream}
             if earlier and earlier.data != corpus.fingerprint:
                 raise Refusal(
                     f"{out} holds a study of other data: the files have changed since. Choose another folder with --out."
@@ -97,7 +101,7 @@ def run_study(
                     f"{out} holds runs of another version of {', '.join(changed)}: the file has changed since. "
                     "Choose another folder with --out."
                 )
-            study = _Study(request, out, corpus, pool, clock, listener)
+            study = _Study(request, out, corpus, pool, clock, listener, sets)
             with clock.part("pricing and planning"):
                 plan = study.plan(jobs, device, earlier, architectures, dry_run)
             listener.planned(plan)
@@ -109,7 +113,17 @@ def run_study(
 class _Study:
     """One start of a study."""
 
-    def __init__(self, request: Request, out: Path, corpus: Corpus, pool: Pool, clock: Clock, listener: Listener) -> None:
+    def __init__(
+        self,
+        request: Request,
+        out: Path,
+        corpus: Corpus,
+        pool: Pool,
+        clock: Clock,
+        listener: Listener,
+        sets: dict[str, Labelled],
+    ) -> None:
+        self.sets = sets
         self.request, self.out, self.corpus, self.pool, self.clock, self.listener = (
             request,
             out,
@@ -155,7 +169,8 @@ class _Study:
             if not ended or self.store.end(run_id) is not None:
                 asked = self.store.asked(run_id)
                 known = asked["labels"]
-                counts[known["stage"], known["family"], asked["run"]["size"], known["budget"]] += 1
+                labelled_set = known.get("labelled", "")
+                counts[known["stage"], known["family"], asked["run"]["size"], known["budget"], labelled_set] += 1
         return counts
 
     def _commands(self) -> None:
@@ -179,8 +194,11 @@ class _Study:
         rates, asked = Rates(self.out), self._counts()
         try:
             with self.clock.part("training stages"):
-                for stage in ("tune", "bracket", "score"):
+                for stage in STAGES:
                     cells = [cell for cell in plan.cells if cell.stage == stage]
+                    if stage == "transfer":
+                        self.skipped += self._transfer(plan, cells, rates)
+                        continue
                     rates.decide(cells, self._tuned(), lambda cell: asked[_recorded(cell)] > 0)
                     skipped = self._do(plan, stage, cells, rates)
                     if stage != "score" and rates.widen(cells, self._tuned()):
@@ -191,7 +209,26 @@ class _Study:
         write_json(self.out / "skipped.json", self.skipped)
         with self.clock.part("baselines"):
             self._baselines(plan)
+            if self.sets and not (self.out / "downstream.json").exists():
+                self._sets()
         self.clock.save()
+
+    def _sets(self) -> None:
+        """What is known of the labelled sets: their baselines, and which test texts belong together."""
+        from allometry.data._label_baselines import label_baselines
+
+        found = {}
+        for name, one in self.sets.items():
+            names = [example.group or example.unit for example in one.parts["test"]]
+            numbers = {name: place for place, name in enumerate(sorted(set(names)))}
+            groups = [numbers[name] for name in names]
+            found[name] = {
+                "about": one.about,
+                "labels": list(one.labels),
+                "groups": groups,
+                "baselines": label_baselines(one),
+            }
+        write_json(self.out / "downstream.json", found)
 
     def _baselines(self, plan: Plan) -> None:
         """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan. They cannot fill in."""
@@ -221,7 +258,25 @@ class _Study:
 
     def _do(self, plan: Plan, stage: str, cells: list[Cell], rates: Rates) -> list[str]:
         """Carry out what has not ended; returns the names of the runs that the time did not carry."""
-        jobs = [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
+        return self._carry(stage, self._jobs(plan, cells, rates))
+
+    def _jobs(self, plan: Plan, cells: list[Cell], rates: Rates) -> list[Job]:
+        return [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
+
+    def _transfer(self, plan: Plan, cells: list[Cell], rates: Rates) -> list[str]:
+        """Fine-tune what was scored. A run without a score is not fine-tuned."""
+        scored = {cell.key: cell for cell in plan.cells if cell.stage == "score"}
+        jobs = []
+        for cell in cells:
+            parents = self._jobs(plan, [scored[dataclasses.replace(cell, stage="score", labelled="").key]], rates)
+            for parent, run in ((job, job.run()) for job in parents):
+                end = self.store.end(run.id)
+                if end is not None and end.status == "done":
+                    data = self.sets[cell.labelled].fingerprint
+                    jobs += [transfer_job(cell, parent, run, share, data) for share in SHARES]
+        return self._carry("transfer", jobs)
+
+    def _carry(self, stage: str, jobs: list[Job]) -> list[str]:
         waiting = [(job, job.run().id) for job in in_order(stage, jobs)]
         todo = [(job, run_id) for job, run_id in waiting if self.store.end(run_id) is None]
         self.listener.stage(stage, [job for job, _ in todo], len(waiting) - len(todo))
@@ -273,6 +328,7 @@ class _Study:
             data=plan.data,
             precision=plan.precision,
             seconds=cell.seconds,
+            keep=cell.stage == "score" and bool(self.request.downstream),
             labels=labels(cell, price, epochs=cell.batch * cell.steps * plan.length / len(self.corpus.train)),
         )
 
@@ -283,14 +339,14 @@ def in_order(stage: str, jobs: list[Job]) -> list[Job]:
     Scored runs: small budgets first, and within a budget every family's first seed before any second. Otherwise, and within
     these, the longest first, so that at the end of a stage no worker waits long for another.
     """
-    if stage == "score":
+    if stage in ("score", "transfer"):
         return sorted(jobs, key=lambda job: (job.budget, job.seed, -job.seconds))
     return sorted(jobs, key=lambda job: -job.seconds)
 
 
-def _recorded(cell: Cell) -> tuple[str, str, int, float]:
+def _recorded(cell: Cell) -> tuple[str, str, int, float, str]:
     """What the record says of the runs of a cell: their labels and size."""
-    return cell.kind, short_name(cell.family), cell.size, cell.budget
+    return cell.kind, short_name(cell.family), cell.size, cell.budget, cell.labelled
 
 
 def _prepare(request: Request, cache: Path) -> Corpus:

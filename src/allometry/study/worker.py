@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from allometry.data._code_edits import labelled
 from allometry.data._corpus import load
 from allometry.data._task import HeldOut, Task
+from allometry.data.labels import Labels
 from allometry.find import member
 from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.record.store import Folder, explain
@@ -25,7 +27,7 @@ from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
 from allometry.train import checkpoint
-from allometry.train.evaluate import evaluate
+from allometry.train.evaluate import answer, evaluate
 from allometry.train.loop import Diverged, Setting, train
 from allometry.train.meter import count
 from allometry.train.speed import latency, seconds_per_step
@@ -84,7 +86,6 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     run = job.run()
     store = Folder(place.store)
     folder = store.ask(run, job.labels)
-    task = _task(corpus, job.task, job.length)
     began = time.perf_counter()
 
     def notify(text: str) -> None:
@@ -100,8 +101,15 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
     memory = Memory(place.device)
     facts = _facts(place, run.precision)
     try:
+        task = _labels(corpus, job) if job.labelled else _task(corpus, job.task, job.length)
         model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
-        end = _score(model, corpus, setting, seconds, facts | {"memory_bytes": memory.peak()}, job)
+        facts |= {"memory_bytes": memory.peak()}
+        if isinstance(task, Labels):
+            end = _judge(model, task, setting, seconds, facts)
+        else:
+            end = _score(model, corpus, setting, seconds, facts, job)
+        if job.keep and end.status == "done":
+            checkpoint.keep(folder, model, {"family": run.family.to_json(), "io": run.io.to_json()})
     except Diverged as error:
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
@@ -117,11 +125,13 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
 
 
 def _train(
-    run: Run, flops_per_token: float, task: Task, setting: Setting, store: Folder, connection: Connection
+    run: Run, flops_per_token: float, task: Task | Labels, setting: Setting, store: Folder, connection: Connection
 ) -> tuple[nn.Module, float]:
     """Train the run's model, storing its Points; a damaged checkpoint is put away and the run starts again."""
     torch.manual_seed(run.seed)
     model: nn.Module = run.family.build(run.io).to(setting.device)  # type: ignore[attr-defined]
+    if run.parent:
+        checkpoint.start_from(store.run_folder(run.parent), model)
     batch_of = functools.partial(task.batch, run.seed)
     points = train(model, batch_of, run.recipe, run.budget, setting, flops_per_token)  # type: ignore[arg-type]
     try:
@@ -149,6 +159,19 @@ def _tell(connection: Connection, message: Any) -> None:
         sys.exit()  # no Exception, so nobody on the way takes it for a fault of a family's code
 
 
+def _judge(model: nn.Module, task: Labels, setting: Setting, seconds: float, facts: dict[str, Any]) -> End:
+    """How often a fine-tuned model names the right label."""
+    said: dict[str, Any] = {}
+    for part in ("dev", "test"):
+        asked = task.parts[part]
+        found = answer(model, asked.inputs, asked.targets, len(task.labelled.labels), setting)
+        right = (found.labels == asked.labels).tolist()
+        if not math.isfinite(found.loss):
+            return End(status="diverged", reason="the held-out loss is not finite", seconds=seconds, facts=facts)
+        said[part] = {"loss": found.loss, "accuracy": sum(right) / len(right), "right": "".join("01"[hit] for hit in right)}
+    return End(status="done", loss=said["test"]["loss"], seconds=seconds, facts=facts | said | {"cut_texts": task.cut})
+
+
 def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, facts: dict[str, Any], job: Job) -> End:
     held_out = _held_out(corpus, job.task, job.length)
     score = evaluate(model, held_out.inputs, held_out.targets, held_out.weights, held_out.document, setting)
@@ -167,6 +190,15 @@ def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, fac
             "position_nats": [None if math.isnan(nats) else round(nats, 5) for nats in score.positions],
         },
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _asked(corpus: Path, name: str, io: IO) -> Labels:
+    return Labels(load(corpus), labelled(name, corpus.parent), io)
+
+
+def _labels(corpus: Path, job: Job) -> Labels:
+    return _asked(corpus, job.labelled, job.io)
 
 
 @functools.lru_cache(maxsize=2)

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 NAME = "checkpoint.safetensors"
+WEIGHTS = "model.safetensors"
 
 
 class Damaged(ValueError):
@@ -68,6 +69,28 @@ def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     return where
+
+
+def keep(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
+    """Write the weights of a finished run for others to start from: `model.safetensors`, with what they are in `config.json`."""
+    tensors = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    half_written = folder / (WEIGHTS + ".part")
+    try:
+        (folder / "config.json").write_text(json.dumps(config))
+        half_written.write_bytes(save(tensors))
+        os.replace(half_written, folder / WEIGHTS)
+    except OSError as error:
+        raise Unwritable(error.errno, error.strerror, str(folder / WEIGHTS)) from error
+
+
+def start_from(folder: Path, model: nn.Module) -> None:
+    """Load what `keep` wrote."""
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (it is no dictionary)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def remove(folder: Path) -> None:

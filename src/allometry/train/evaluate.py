@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from allometry.train.example import Inputs
-from allometry.train.loop import Setting, out_of_memory, token_losses
+from allometry.train.loop import Setting, logits_of, out_of_memory, token_losses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,38 @@ class Score:
     loss: float  # nats per scored token
     documents: list[float]  # nats of each document
     positions: list[float]  # mean nats per token at each position of the sequence; nan where none is scored
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a model says of texts with labels."""
+
+    loss: float  # nats per example, among the labels
+    labels: Int[Tensor, " examples"]  # the likeliest label of each
+
+
+def answer(
+    model: nn.Module,
+    inputs: Inputs,
+    targets: Int[Tensor, "examples targets"],
+    labels: int,
+    setting: Setting,
+    batch: int = 64,
+) -> Answers:
+    """Ask a model for one of `labels` labels (the tokens from 1 on) where a target is asked; the others are negative."""
+    model.eval()
+    place = (targets >= 0).long().argmax(1)
+    found: list[Tensor] = []
+    with torch.no_grad():
+        for first in range(0, len(targets), batch):
+            part = slice(first, first + batch)
+            some = tuple(tensor[part].to(setting.device) for tensor in inputs)
+            logits = logits_of(model, some, setting)
+            rows = torch.arange(len(logits), device=logits.device)
+            found.append(logits[rows, place[part].to(logits.device), 1 : labels + 1].cpu())
+    scores = torch.cat(found).double().log_softmax(-1)
+    asked = targets.gather(1, place[:, None]) - 1
+    return Answers(loss=float(-scores.gather(1, asked).mean()), labels=scores.argmax(1))
 
 
 def evaluate(

@@ -55,7 +55,8 @@ def train_step(
     for *inputs, targets in zip(*(part.chunk(parts) for part in (*batch[0], batch[1])), strict=True):
         inputs = [part.to(setting.device, non_blocking=True) for part in inputs]
         targets = targets.to(setting.device, non_blocking=True)
-        loss = token_losses(model, tuple(inputs), targets, setting).mean()
+        losses, asked = token_losses(model, tuple(inputs), targets, setting), (targets >= 0).sum()
+        loss = losses.mean() * (targets.numel() / asked)  # a target that is not asked has no loss
         share = len(targets) / len(batch[1])
         objective = loss + auxiliary(model)
         (objective * share if parts > 1 else objective).backward()
@@ -68,11 +69,16 @@ def train_step(
 def token_losses(
     model: nn.Module, inputs: Inputs, targets: Int[Tensor, "batch targets"], setting: Setting
 ) -> Float[Tensor, "batch targets"]:
-    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model."""
+    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model; 0 of a target that is negative."""
+    logits = logits_of(model, inputs, setting)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def logits_of(model: nn.Module, inputs: Inputs, setting: Setting) -> Float[Tensor, "batch targets vocab"]:
+    """What the model gives, as fp32."""
     with torch.autocast(setting.device.split(":")[0], torch.bfloat16, enabled=setting.precision == "bf16"):
         logits = model(*inputs)
-    logits = getattr(logits, "logits", logits)
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
+    return getattr(logits, "logits", logits).float()  # type: ignore[no-any-return]
 
 
 def auxiliary(model: nn.Module) -> Tensor | float:
