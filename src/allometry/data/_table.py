@@ -1,6 +1,7 @@
 """The text column of a table: CSV, Parquet, or a data set of the Hugging Face hub."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def column_text(path: Path, column: str | None, required: bool) -> Iterable[str]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _unreadable(path):
         if path.suffix.lower() == ".parquet":
             schema = pq.read_schema(path)
             strings = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
@@ -32,6 +33,31 @@ def column_text(path: Path, column: str | None, required: bool) -> Iterable[str]
         if path.suffix.lower() == ".parquet":
             return [str(value) for value in pq.read_table(path, columns=[chosen])[chosen].to_pylist() if value is not None]
         return pd.read_csv(path, usecols=[chosen], dtype=str, keep_default_na=False)[chosen].tolist()
+
+
+def table_rows(path: Path, needed: list[str], wanted: list[str]) -> list[dict[str, Any]]:
+    """The rows of a table with the columns needed and those of the wanted that it has; all its columns if one is missing."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    with _unreadable(path):
+        parquet = path.suffix.lower() == ".parquet"
+        columns = pq.read_schema(path).names if parquet else [str(name) for name in pd.read_csv(path, nrows=0).columns]
+        chosen = [name for name in columns if name in needed + wanted] if set(needed) <= set(columns) else columns
+        if parquet:
+            return pq.read_table(path, columns=chosen).to_pylist()
+        frame = pd.read_csv(path, usecols=chosen, dtype=str, keep_default_na=False)
+        return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
+
+
+@contextlib.contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Turn the faults of a table into a Refusal."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        yield
     except Refusal:
         raise
     except (pa.ArrowException, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
