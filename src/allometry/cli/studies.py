@@ -24,6 +24,7 @@ def compare(
     objective: Annotated[
         str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
     ] = "causal",
+    scale: Annotated[str, typer.Option(help="What grows with the size: both, width or depth.")] = "both",
     downstream: Annotated[
         str | None,
         typer.Option(help="Labelled sets to fine-tune on: files with text and label, stdlib:operands, :arguments, :names."),
@@ -62,6 +63,7 @@ def compare(
         flops=tuple(numbers(flops, "--flops")),
         protocol=protocol,
         objective=objective,
+        scale=scale,
         downstream=tuple(words(downstream)) if downstream else (),
         length=length,
         batch=batch,
@@ -130,6 +132,7 @@ def report(
     objective: Annotated[
         str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
     ] = "causal",
+    scale: Annotated[str, typer.Option(help="What grows with the size: both, width or depth.")] = "both",
     downstream: Annotated[
         str | None,
         typer.Option(help="Labelled sets to fine-tune on: files with text and label, stdlib:operands, :arguments, :names."),

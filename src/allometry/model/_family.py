@@ -23,6 +23,8 @@ from allometry.spec import Spec
 SelfFamily = TypeVar("SelfFamily", bound="Family")
 
 SMALLEST, LARGEST = 1, 19
+SCALES = ("both", "width", "depth")  # what grows with the size
+BASE = 4  # the size whose depth stays where the width grows alone, and whose width stays where the depth does
 TOLERANCE = 0.10  # a family farther than this from the size's parameters cannot be matched there
 
 
@@ -75,14 +77,15 @@ class Family(Spec):
     depth: int
 
     @classmethod
-    def at(cls: type[SelfFamily], size: int, kind: type[IO] | None = None) -> SelfFamily:
+    def at(cls: type[SelfFamily], size: int, kind: type[IO] | None = None, scale: str = "both") -> SelfFamily:
         """Return this family at a size of the ladder: depth as `depth_at`, width solved to `parameters_at`.
 
-        For `Pairs` the parameters of both stacks count, and each stack has half the depth.
+        For `Pairs` the parameters of both stacks count, and each stack has half the depth. `scale` says what grows: width
+        and depth, or one of them from size BASE on (the protocols of Tay et al. 2022, arXiv:2207.10551).
 
         Widths that are multiples of a large power of two are preferred where they come within 5 %, as hardware likes them.
         """
-        return _solved(cls, size, kind or cls.kinds[0])
+        return _solved(cls, size, kind or cls.kinds[0], scale)
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:
@@ -118,12 +121,17 @@ class Family(Spec):
 
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
-def _solved(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
-    if not SMALLEST <= size <= LARGEST:
-        raise Refusal(f"size {size} is not on the ladder. Sizes go from {SMALLEST} (10^3 parameters) to {LARGEST} (10^9).")
+def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> SelfFamily:
+    least = smallest(scale)
+    if not least <= size <= LARGEST:
+        begin = f"{parameters_at(least):.0e}".replace("e+0", "0^")
+        raise Refusal(f"size {size} is not on the ladder. Sizes go from {least} ({begin} parameters) to {LARGEST} (10^9).")
     reference = REFERENCES[kind]
     cls.check(reference)
-    target, depth = parameters_at(size), depth_at(size) if kind is not Pairs else max(1, round(depth_at(size) / 2))
+    if scale == "depth":
+        return _deepened(cls, size, kind)
+    target, depth = parameters_at(size), depth_at(size if scale == "both" else BASE)
+    depth = depth if kind is not Pairs else max(1, round(depth / 2))
     nearest: tuple[float, SelfFamily] | None = None
     for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
         for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain, reference)):
@@ -135,6 +143,22 @@ def _solved(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
             break
     assert nearest
     return nearest[1]
+
+
+def smallest(scale: str) -> int:
+    """The first size of a ladder on which so grows; a deeper model of size BASE begins there."""
+    if scale not in SCALES:
+        raise Refusal(f"--scale {scale} is not known. It is one of: {', '.join(SCALES)}.")
+    return BASE if scale == "depth" else SMALLEST
+
+
+def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
+    """The width of size BASE, and the depth that comes nearest to the parameters of the size."""
+    base, target, reference = _solved(cls, BASE, kind, "both"), parameters_at(size), REFERENCES[kind]
+    one, two = (cls(**cls.shape(base.width, depth)).matched_parameters(reference) for depth in (1, 2))
+    guess = max(1, round(1 + (target - one) / max(1, two - one)))  # exact where all layers cost the same
+    near = (cls(**cls.shape(base.width, depth)) for depth in range(max(1, guess - 2), guess + 3))
+    return min(near, key=lambda family: abs(math.log(family.matched_parameters(reference) / target)))
 
 
 def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:

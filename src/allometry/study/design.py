@@ -14,7 +14,6 @@ from allometry.flow import Refusal
 from allometry.study.price import Price
 
 PER_DECADE = 6
-SMALLEST = 1  # size
 STAGES = ("tune", "bracket", "score", "transfer")
 TRAINED, FITTED = 100, 300  # fewest steps of a run that is trained, and of one that enters a fit
 # A run of more steps than twice this takes larger batches: it then costs under 1 % of the loss (docs/log.md), and far less time.
@@ -105,7 +104,7 @@ def best_size(prices: Prices, family: str, flops: float) -> int:
 
 def window(prices: Prices, family: str, flops: float, sizes: int, length: int, batch: int) -> list[int]:
     """Neighbouring sizes around the best, moved down until each has FITTED steps; fewer where there are no more."""
-    known = sorted(s for f, s in prices if f == family and s >= SMALLEST)
+    known = sorted(s for f, s in prices if f == family)
     possible = [s for s in known if flops / prices[family, s].flops >= FITTED * length * (batch or 1)]
     first = max(0, best_size(prices, family, flops) - sizes // 2 - known[0])
     first = max(0, min(first, len(possible) - sizes))
@@ -176,7 +175,8 @@ def fixed_token_cells(prices: Prices, sizes: Sequence[int], tokens: float, shape
 def smallest_budget(prices: Prices, families: Iterable[str], sizes: int, length: int, batch: int = 0) -> float:
     """The fewest FLOPs at which so many sizes of every family have FITTED steps."""
     tokens = FITTED * length * (batch or 1)
-    return max(tokens * prices[family, SMALLEST + sizes - 1].flops for family in families)
+    least = {family: min(size for other, size in prices if other == family) for family in families}
+    return max(tokens * prices[family, size + sizes - 1].flops for family, size in least.items())
 
 
 def nothing(cell: Cell) -> int:

@@ -34,6 +34,7 @@ class Job:
     labels: dict[str, Any]
     seconds: float  # predicted
     task: str = "text"
+    scale: str = "both"  # what grows with the size
     keep: bool = False  # the weights, for runs that start from this one
     parent: str | None = None  # the id of the run that this one starts from
     labelled: str = ""  # the labelled set that it is fine-tuned on
@@ -47,7 +48,7 @@ class Job:
     def run(self) -> Run:
         """The Run that this job carries out; its hash is the id under which it is stored."""
         return Run(
-            family=family_at(self.family, self.size, self.io),
+            family=family_at(self.family, self.size, self.io, self.scale),
             size=self.size,
             task=self.labelled or self.task,
             io=self.io,
@@ -82,12 +83,12 @@ def labels(cell: Cell, price: Price, epochs: float) -> dict[str, Any]:
     }
 
 
-def family_at(reference: str, size: int, io: IO = REFERENCE) -> Family:
+def family_at(reference: str, size: int, io: IO = REFERENCE, scale: str = "both") -> Family:
     """The family of a reference at a size, for a kind of IO. Solving the width may build a user's model: faults show here first."""
     family = member(FAMILIES, reference)
     family.check(io)
     try:
-        return family.at(size, type(io))  # type: ignore[no-any-return]
+        return family.at(size, type(io), scale)  # type: ignore[no-any-return]
     except Refusal:
         raise
     except Exception as error:

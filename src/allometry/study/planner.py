@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from allometry.data._corpus import Corpus
 from allometry.find import member
 from allometry.flow import IO, Refusal
-from allometry.model._family import LARGEST, TOLERANCE, parameters_at
+from allometry.model._family import LARGEST, TOLERANCE, parameters_at, smallest
 from allometry.study.design import (
     FITTED,
     HURRIED,
     MANY,
     PER_DECADE,
-    SMALLEST,
     Cell,
     Prices,
     Shape,
@@ -81,7 +80,7 @@ def make_plan(
     if request.flops:
         shape, budgets, cells = _by_flops(request, prices, io.length)
         used = sorted({(cell.family, cell.size) for cell in cells})
-        prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, pool)
+        prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, request.scale, pool)
         shape, budgets, cells = _by_flops(request, prices, io.length)
         cells = [*cells, *transfer_cells(cells, request.downstream, prices, io.length)]
         notes, more = _thin(request, budgets) + _unmatched(prices, cells), ""
@@ -115,22 +114,28 @@ def _priced(request: Request, io: IO, pool: Pool, rough: float, earlier: Plan | 
     """
     known = dict(earlier.prices) if earlier else {}
     top = _largest_size(rough / 20)
-    wanted = [(f, s) for f in request.families for s in range(SMALLEST, min(LARGEST, top + 4) + 1)]
+    wanted = [(f, s) for f in request.families for s in range(smallest(request.scale), min(LARGEST, top + 4) + 1)]
     wanted = [key for key in wanted if key not in known or not known[key].steps]
-    known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, (), 0.0) for f, s in wanted])}
+    known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, request.scale, (), 0.0) for f, s in wanted])}
     if request.flops:
-        return _timed(known, [], BATCHES, 0.0, io, pool)
+        return _timed(known, [], BATCHES, 0.0, io, request.scale, pool)
     assert request.minutes
     timed = [(family, size) for family, size in wanted if size <= top]
-    return _timed(known, timed, BATCHES, 0.6 * request.minutes / max(1, len(timed)), io, pool)
+    return _timed(known, timed, BATCHES, 0.6 * request.minutes / max(1, len(timed)), io, request.scale, pool)
 
 
 def _timed(
-    prices: Prices, timed: Sequence[tuple[str, int]], batches: tuple[int, ...], seconds: float, io: IO, pool: Pool
+    prices: Prices,
+    timed: Sequence[tuple[str, int]],
+    batches: tuple[int, ...],
+    seconds: float,
+    io: IO,
+    scale: str,
+    pool: Pool,
 ) -> Prices:
     """Prices with the steps of some models timed; the others are guessed from the largest timed one of their family."""
     at_most = max(0.02, min(0.3, seconds))
-    measured = pool.ask([("price", family, size, io, batches, at_most) for family, size in timed])
+    measured = pool.ask([("price", family, size, io, scale, batches, at_most) for family, size in timed])
     prices = prices | {(p.family, p.size): p for _, p in measured}
     for family in {f for f, _ in prices}:
         speeds = [
@@ -154,7 +159,7 @@ def _faster(request: Request, io: IO, pool: Pool, prices: Prices, rough: float) 
     family = request.families[0]
     size = best_size(prices, family, rough / 40)
     batch = max(1, 2048 // io.length)
-    (_, seconds), *_ = pool.ask([("precisions", family, size, io, batch)])
+    (_, seconds), *_ = pool.ask([("precisions", family, size, io, request.scale, batch)])
     return "bf16" if seconds["bf16"] < 0.95 * seconds["fp32"] else "fp32"
 
 

@@ -9,6 +9,7 @@ from allometry.study.design import TUNE_SEED
 
 FOUR = ("transformer", "lstm", "performer", "lightweight_convolution")
 PROTOCOLS = ("frontier", "fixed-tokens")
+SCALES = ("both", "width", "depth")
 OBJECTIVES = {"causal": "text", "span": "spans"}  # and the tasks that ask them
 LAST_SEED = TUNE_SEED - 1  # of those that are scored
 
@@ -22,6 +23,7 @@ class Request(Spec):
     flops: tuple[float, ...] = ()  # training FLOPs of each budget
     protocol: str = "frontier"  # frontier: the best size at each compute; fixed-tokens: every size on the same tokens
     objective: str = "causal"  # causal: predict the next token; span: an encoder-decoder fills in what is missing
+    scale: str = "both"  # what grows with the size: both | width | depth
     downstream: tuple[str, ...] = ()  # labelled sets that every scored run is fine-tuned on: files, or stdlib:operands ...
     length: int = 0  # tokens in a sequence; 0: by the time that is given
     batch: int = 0  # sequences in a step; 0: follows the budget
@@ -57,6 +59,8 @@ class Request(Spec):
             raise Refusal(
                 f"--seed {self.seed} with {self.seeds or 'the usual'} seeds: scored seeds lie from 0 to {LAST_SEED}."
             )
+        if self.scale not in SCALES:
+            raise Refusal(f"--scale {self.scale} is not known. It is one of: {', '.join(SCALES)}.")
         if len(set(self.downstream)) != len(self.downstream):
             raise Refusal("--downstream takes different files, separated by commas.")
         for name, lowest in (("length", 8), ("batch", 1), ("seeds", 1), ("sizes", 3), ("jobs", 1)):
@@ -85,7 +89,19 @@ class Request(Spec):
         """The command line that asks this, with some options changed."""
         asked = self.edit(**changes)
         words = ["allometry", "compare", *([] if asked.sources == ("stdlib",) else [_quoted(s) for s in asked.sources])]
-        first = ("families", "minutes", "flops", "protocol", "objective", "downstream", "length", "batch", "seeds", "sizes")
+        first = (
+            "families",
+            "minutes",
+            "flops",
+            "protocol",
+            "objective",
+            "scale",
+            "downstream",
+            "length",
+            "batch",
+            "seeds",
+            "sizes",
+        )
         for name in (*first, "tokenizer"):
             words += _option(asked, name)
         for name in ("text_key", "text_column", "precision", "device", "seed"):

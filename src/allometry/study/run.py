@@ -325,6 +325,7 @@ class _Study:
             vocab=plan.vocab,
             length=plan.length,
             task=self.request.task,
+            scale=self.request.scale,
             data=plan.data,
             precision=plan.precision,
             seconds=cell.seconds,

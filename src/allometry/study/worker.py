@@ -51,10 +51,17 @@ def serve(connection: Connection, place: Place) -> None:
 
 
 def price(
-    place: Place, connection: Connection, family: str, size: int, io: IO, batches: tuple[int, ...], seconds: float
+    place: Place,
+    connection: Connection,
+    family: str,
+    size: int,
+    io: IO,
+    scale: str,
+    batches: tuple[int, ...],
+    seconds: float,
 ) -> Any:
     """Count one model and, for some batches, measure its training step. None of it is a run."""
-    spec = family_at(family, size, io)
+    spec = family_at(family, size, io, scale)
     priced = counted_price(family, size, spec, io, count(spec, io))
     if batches:
         with contextlib.suppress(Exception):  # a fault of the family's own: its runs will end as failed, and say why
@@ -70,10 +77,10 @@ def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, second
     return steps, latency(model, io, setting)
 
 
-def precisions(place: Place, connection: Connection, family: str, size: int, io: IO, batch: int) -> Any:
+def precisions(place: Place, connection: Connection, family: str, size: int, io: IO, scale: str, batch: int) -> Any:
     """Seconds of a training step in fp32 and in bf16, side by side."""
     try:
-        model = family_at(family, size, io).build(io).to(place.device)
+        model = family_at(family, size, io, scale).build(io).to(place.device)
         kinds = ("fp32", "bf16")
         seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in kinds}
     except Exception:  # as above
