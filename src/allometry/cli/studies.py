@@ -84,11 +84,15 @@ def compare(
 
 @app.command()
 def run(
-    study: Annotated[Path, typer.Argument(help="A Python file that sets `study` to an allometry.Request.")],
+    study: Annotated[
+        Path, typer.Argument(help="A Python file that sets `study` to an allometry.Request, or to several by name.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The study's folder. Default: allometry-studies/<name of the file>.")
     ] = None,
+    part: Annotated[str | None, typer.Option(help="Of several studies in the file, this one alone.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Instead of the file's minutes.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Runs at the same time, instead of the file's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; train nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     as_json: Json = False,
@@ -100,12 +104,21 @@ def run(
 
     if not study.is_file():
         raise Refusal(f"There is no file {study}. Give a Python file that sets `study` to an allometry.Request.")
-    request = load_file(study, "study", f"{study}:study")
-    if not isinstance(request, Request):
-        raise Refusal(f"{study} sets `study` to a {type(request).__name__}. It must be an allometry.Request.")
-    if minutes is not None:
-        request = request.edit(minutes=minutes, flops=())
-    _study(request, out or Path("allometry-studies") / study.stem, None, dry_run, quiet, as_json)
+    found, folder = load_file(study, "study", f"{study}:study"), out or Path("allometry-studies") / study.stem
+    if isinstance(found, dict):
+        if part is not None and part not in found:
+            raise Refusal(f"{study} has no part {part}. It has: {', '.join(map(str, found))}.")
+        chosen = {folder / name: one for name, one in found.items() if part in (None, name)}
+    else:
+        chosen = {folder: found}
+    for place, request in chosen.items():
+        if not isinstance(request, Request):
+            raise Refusal(f"{study} sets `study` to a {type(request).__name__}. It must be an allometry.Request.")
+        if minutes is not None:
+            request = request.edit(minutes=minutes, flops=())
+        if jobs is not None:
+            request = request.edit(jobs=jobs)
+        _study(request, place, None, dry_run, quiet, as_json)
 
 
 @app.command()

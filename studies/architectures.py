@@ -1,0 +1,64 @@
+"""Does the winner change with compute? The comparison of Tay et al. 2022 (arXiv:2207.10551), on the embedded corpus.
+
+    allometry run studies/architectures.py                    # all parts; resumes by itself
+    allometry run studies/architectures.py --part causal      # one of them
+    python studies/judge_architectures.py allometry-studies/architectures     # what became of the predictions
+
+The paper trained ten-odd architectures of 15 million to 40 billion parameters on C4 with span corruption and found that the best
+model changes with the compute, that the vanilla Transformer has the best slope, and that upstream loss does not tell
+downstream accuracy. Here: the source of Python's standard library, byte by byte, four orders of magnitude smaller.
+
+Parts
+    causal         the eleven families that can be causal language models, four budgets, three sizes; fine-tuned on telling true
+                   code from code with two operands swapped
+    span           encoder-decoders of all families under the paper's own objective, three budgets, three sizes
+    fixed-tokens   the paper's protocol, every size on the same tokens, four families
+    prose, long    a second corpus, and length 1024, as conditions on a smaller set (prose needs a text by path: PROSE below)
+
+Cost: causal 1.0e15 and span 3.4e14 training FLOPs; about 12 minutes on one H100 with 14 runs at a time, about 10 hours on two cores.
+
+Predictions, signed and with a margin, written down before the first run. "U" is upstream: the negative held-out loss, nats per
+token, by the decade of training FLOPs on the compute-optimal frontier (`alphas`, 95 % intervals). The paper's numbers are second-hand.
+1. Performer's slope is smaller than the transformer's (paper: 0.25 against 0.54). Confirmed if by more than 5 % of the
+   transformer's and the interval of the difference is below 0; refuted if it is above 0; else cannot tell.
+2. The transformer's slope is the largest of all (paper: finding 2). Refuted if one family's is larger by more than 5 % and the
+   interval of that difference is above 0; confirmed if every other family's is smaller so; else cannot tell.
+3. Sharing families (ALBERT, universal) lose more at larger compute (paper: finding 5). The gap of their loss to the transformer's,
+   in percent, grows from the smallest to the largest budget by more than 1 point, the interval of its change above 0.
+4. The best family changes with the region (paper: finding 1): the winner of the smallest budget and of the largest have
+   different names, each with a probability of at least 95 %. Refuted if the same family wins every region so.
+5. Upstream does not tell downstream (paper: finding 6). Over the families at the largest budget, the rank correlation of
+   upstream loss with downstream accuracy is weaker than 0.5 in size; refuted if it is stronger than 0.8.
+"""
+
+import os
+
+from allometry import Request
+
+CAUSAL = (
+    "transformer", "geglu_transformer", "swiglu_transformer", "evolved_transformer", "universal_transformer",
+    "switch_transformer", "performer", "albert", "mixture_of_softmaxes", "lightweight_convolution", "dynamic_convolution",
+    "causal_mlp_mixer",
+)  # fmt: skip
+SPAN = (*CAUSAL[:-1], "adaptive_universal_transformer", "funnel_transformer", "mlp_mixer")
+PROSE = os.environ.get("ALLOMETRY_PROSE")  # a file of prose; the part is left out without one
+
+study = {
+    "causal": Request(
+        families=CAUSAL, flops=(3e11, 1e12, 3e12, 1e13), length=256, seeds=1, sizes=3, precision="fp32",
+        downstream=("stdlib:operands",),
+    ),
+    "span": Request(families=SPAN, objective="span", flops=(3e11, 1e12, 3e12), length=256, seeds=1, sizes=3, precision="fp32"),
+    "fixed-tokens": Request(
+        families=("transformer", "performer", "evolved_transformer", "lightweight_convolution"), protocol="fixed-tokens",
+        flops=(3e11, 1e12, 3e12, 1e13), length=256, seeds=2, precision="fp32",
+    ),
+    "long": Request(
+        families=("transformer", "performer", "lightweight_convolution"), flops=(1e12, 3e12, 1e13), length=1024, seeds=1, sizes=3,
+        precision="fp32",
+    ),
+}  # fmt: skip
+if PROSE:
+    study["prose"] = Request(
+        sources=(PROSE,), families=CAUSAL[:4], flops=(3e11, 1e12, 3e12), length=256, seeds=1, sizes=3, precision="fp32"
+    )
