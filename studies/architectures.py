@@ -17,18 +17,21 @@ Parts
 
 Cost: causal 1.0e15 and span 3.4e14 training FLOPs; about 12 minutes on one H100 with 14 runs at a time, about 10 hours on two cores.
 
-Predictions, signed and with a margin, written down before the first run. "U" is upstream: the negative held-out loss, nats per
-token, by the decade of training FLOPs on the compute-optimal frontier (`alphas`, 95 % intervals). The paper's numbers are second-hand.
-1. Performer's slope is smaller than the transformer's (paper: 0.25 against 0.54). Confirmed if by more than 5 % of the
-   transformer's and the interval of the difference is below 0; refuted if it is above 0; else cannot tell.
+Predictions, signed and with a margin, written down before the first run; judged on `causal` (and, where families are shared, on
+`span`). The paper's numbers are second-hand. "Slope" is -d ln(loss) / d ln(FLOPs) over the range that was run; intervals are the
+report's (90 %); a difference of two slopes or gaps takes theirs as independent.
+1. Performer's slope is smaller than the transformer's (paper: 0.25 against 0.54 in its own unit). Confirmed if by more than
+   5 % of the transformer's and the interval of the difference is below 0; refuted if that interval is above 0.
 2. The transformer's slope is the largest of all (paper: finding 2). Refuted if one family's is larger by more than 5 % and the
-   interval of that difference is above 0; confirmed if every other family's is smaller so; else cannot tell.
-3. Sharing families (ALBERT, universal) lose more at larger compute (paper: finding 5). The gap of their loss to the transformer's,
-   in percent, grows from the smallest to the largest budget by more than 1 point, the interval of its change above 0.
-4. The best family changes with the region (paper: finding 1): the winner of the smallest budget and of the largest have
-   different names, each with a probability of at least 95 %. Refuted if the same family wins every region so.
-5. Upstream does not tell downstream (paper: finding 6). Over the families at the largest budget, the rank correlation of
-   upstream loss with downstream accuracy is weaker than 0.5 in size; refuted if it is stronger than 0.8.
+   interval of that difference is above 0; confirmed if every other family's is smaller so.
+3. Sharing families (ALBERT, universal) lose more at larger compute (paper: finding 5): from the smallest to the largest
+   budget the gap of their loss to the transformer's grows by more than 1 %, for both, with intervals above 0. Refuted if
+   both intervals lie below 0.
+4. The best family changes with the region (paper: finding 1): the report names a winner for the smallest and for the largest
+   region of FLOPs, and they differ. Refuted if it names one and the same.
+5. Upstream does not tell downstream (paper: finding 6): over families at the largest budget, the rank correlation of upstream
+   loss (negative) with downstream accuracy is below 0.5. Refuted if it is above 0.8.
+Whatever is neither confirmed nor refuted is "cannot tell".
 """
 
 import os
