@@ -15,7 +15,7 @@ Parts
     fixed-tokens   the paper's protocol, every size on the same tokens, four families
     prose, long    a second corpus, and length 1024, as conditions on a smaller set (prose needs a text by path: PROSE below)
 
-Cost: causal 1.0e15 and span 3.4e14 training FLOPs; about 12 minutes on one H100 with 14 runs at a time, about 10 hours on two cores.
+Cost: causal 1.0e15 and span 3.4e14 training FLOPs: minutes on one H100 with 14 runs at a time, about 10 hours on two cores.
 
 Predictions, signed and with a margin, written down before the first run; judged on `causal` (and, where families are shared, on
 `span`). The paper's numbers are second-hand. "Slope" is -d ln(loss) / d ln(FLOPs) over the range that was run; intervals are the
