@@ -40,20 +40,6 @@ class Rotary(nn.Module):
         return table[:length]
 
 
-class Unturned(nn.Module):
-    """In the place of `Rotary` where there are to be no positions: every turn is by nothing."""
-
-    def __init__(self, head: int) -> None:
-        super().__init__()
-
-    def forward(self, x: Float[Tensor, "batch heads length head"]) -> Float[Tensor, "batch heads length head"]:
-        return x
-
-    def turns(self, x: Float[Tensor, "*batch length head"]) -> Complex[Tensor, "length pairs"]:
-        dtype = torch.complex128 if x.dtype == torch.float64 else torch.complex64
-        return torch.ones(x.shape[-2], x.shape[-1] // 2, dtype=dtype, device=x.device)
-
-
 def angles(length: int, head: int, like: Tensor) -> Float[Tensor, "length pairs"]:
     """position * 10000^(-2i / head), in radians and fp64, on the device of `like`."""
     pairs = torch.arange(0, head, 2, device=like.device, dtype=torch.float64)
