@@ -1,5 +1,7 @@
 """Adaptive computation time: the fast form is the rule, position by position; the weights are those of its source."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -166,6 +168,14 @@ def test_halting_looks_at_a_position_alone() -> None:
         other = x.clone()
         other[:, 5:] *= scale
         assert (adaptive(x) - adaptive(other))[:, :5].abs().max() < 1e-12
+
+
+def test_a_model_can_be_copied_after_a_pass() -> None:
+    adaptive, x = stack("accumulated", causal=True), torch.randn(1, 9, WIDTH, dtype=torch.float64)
+    y, copied = adaptive(x), copy.deepcopy(adaptive)
+    assert torch.equal(copied(x), y)
+    assert torch.equal(copied.auxiliary_loss(), adaptive.auxiliary_loss())
+    assert len(list(copied.parameters())) == len(list(adaptive.parameters()))  # shared in the copy too
 
 
 def test_an_unknown_rule_is_refused() -> None:

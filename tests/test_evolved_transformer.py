@@ -9,6 +9,7 @@ from allometry.model.blocks._separable import SeparableConvolution
 from allometry.model.blocks.attention import Attention
 from allometry.model.blocks.decoder_branches import DecoderBranches
 from allometry.model.blocks.encoder_branches import EncoderBranches
+from allometry.model.blocks.feed_forward import FeedForward
 from allometry.model.families.evolved_transformer import EvolvedTransformer
 from allometry.train.example import example
 
@@ -127,6 +128,17 @@ def test_doubled_heads_are_narrower_even_and_sixteen_at_most() -> None:
         if width % 64 == 0:
             assert first.heads == max(min(2 * family.heads, 16), family.heads)
         assert first.cost(10).parameters == family.mixer(0).cost(10).parameters
+
+
+@pytest.mark.parametrize(
+    ("activation", "equation"), [("relu", lambda h: h.clamp_min(0)), ("swish", lambda h: h * h.sigmoid())]
+)
+def test_feed_forward_has_the_activation_it_is_given(activation, equation) -> None:
+    torch.manual_seed(0)
+    layer, x = FeedForward(width=8, hidden=32, activation=activation).build(1).double(), torch.randn(2, 5, 8).double()
+    assert (layer(x) - equation(x @ layer.into.weight.T) @ layer.out.weight.T).abs().max() < 1e-12
+    with pytest.raises(ValueError, match="Choose one of gelu, relu, swish"):
+        FeedForward(width=8, hidden=32, activation="tanh")
 
 
 def test_an_odd_width_is_refused() -> None:

@@ -41,9 +41,10 @@ def learn(model: nn.Module, inputs, seed: torch.Tensor) -> torch.Tensor:
 
 @sharing
 @every_io
-def test_a_shared_stack_is_an_ordinary_one_with_equal_weights(family, io) -> None:
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_shared_stack_is_an_ordinary_one_with_equal_weights(family, io, depth) -> None:
     """The same outputs, and the shared gradient is the sum over the layers of the other."""
-    shared, ordinary = built(family, io), built(family, io)
+    shared, ordinary = built(family, io, depth), built(family, io, depth)
     for stack in stacks(ordinary):
         stack.layers = nn.ModuleList([copy.deepcopy(layer) for layer in stack.layers])
     inputs, _ = example(io, 2)
@@ -52,9 +53,9 @@ def test_a_shared_stack_is_an_ordinary_one_with_equal_weights(family, io) -> Non
     for ours, others in zip(stacks(shared), stacks(ordinary), strict=True):
         uses = [layer for layer in ours.layers if list(layer.parameters())]
         copies = [layer for layer in others.layers if list(layer.parameters())]
-        assert len(uses) == len(copies) == 3
+        assert len(uses) == len(copies) == depth
         assert len(set(uses)) == 1
-        assert len(set(copies)) == 3
+        assert len(set(copies)) == depth
         for name, parameter in uses[0].named_parameters():
             total = sum(layer.get_parameter(name).grad for layer in copies)
             assert (parameter.grad - total).abs().max() < 1e-10

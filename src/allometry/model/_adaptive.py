@@ -8,6 +8,7 @@ Whether a position halts depends on its own state alone, so a causal stack stays
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -79,6 +80,10 @@ class Adaptive(nn.Module):
     def auxiliary_loss(self) -> Tensor | float:
         """The ponder cost of the last forward pass."""
         return PONDER * self.ponder
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: the cost of a pass belongs to the graph of that pass, which cannot be copied."""
+        return {**self.__dict__, "ponder": 0.0}
 
 
 class AdaptiveEncoder(nn.Module):

@@ -3,7 +3,8 @@
 Before every step the layer is told where and when it is, by a sinusoid of the position and one of the step that are added to
 the state; attention has no positions besides. Attention moves information between positions, a feed-forward part acts within
 one; an encoder and a decoder have a layer each. Departs from the original in the norm before each part instead of after it,
-as Tensor2Tensor's version has it, in a GELU transition, and in no biases.
+as Tensor2Tensor's version has it, in a GELU transition, in no biases, and in
+signals of half the size, as embeddings have half the size here.
 """
 
 from typing import ClassVar
