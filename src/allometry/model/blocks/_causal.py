@@ -27,11 +27,11 @@ LONGEST = 1024  # positions; here the probabilities of a layer take as much memo
 
 
 class CausalAttention(torch.autograd.Function):
-    """(q k v before they are turned, turns) -> sum over the past of softmax(q . k / sqrt(head)) v, heads side by side."""
+    """(q k v before they are turned, turns or None) -> sum over the past of softmax(q . k / sqrt(head)) v, heads side by side."""
 
     @staticmethod
     def forward(
-        ctx: Any, parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"]
+        ctx: Any, parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"] | None
     ) -> Float[Tensor, "batch length width"]:
         mixed, *saved = mix(parts, turns)
         ctx.save_for_backward(turns, *saved)
@@ -45,7 +45,7 @@ class CausalAttention(torch.autograd.Function):
 
 
 def mix(
-    parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"]
+    parts: Float[Tensor, "batch length 3 heads head"], turns: Complex[Tensor, "length pairs"] | None
 ) -> list[Float[Tensor, "..."]]:
     """The function's value `[batch length width]`, and what its derivative needs: q and k, v, p of each block of queries."""
     batch, length, _, heads, head = parts.shape
@@ -71,7 +71,9 @@ def mix(
 
 
 def unmix(
-    gradient: Float[Tensor, "batch length width"], turns: Complex[Tensor, "length pairs"], saved: list[Float[Tensor, "..."]]
+    gradient: Float[Tensor, "batch length width"],
+    turns: Complex[Tensor, "length pairs"] | None,
+    saved: list[Float[Tensor, "..."]],
 ) -> Float[Tensor, "batch length 3 heads head"]:
     """The gradient with respect to `parts`, from that with respect to the value of `mix`."""
     (query, key), value, *kept = saved
@@ -95,7 +97,7 @@ def unmix(
     of_parts = gradient.new_empty(batch, length, 3, width // head, head)
     by_head = of_parts.permute(2, 0, 3, 1, 4)
     of_both = of_both.to(at_least_fp32(of_both.dtype)).unflatten(1, (batch, -1))
-    by_head[:2] = _turn(of_both, _scaled(turns, head).conj())
+    by_head[:2] = _turn(of_both, _scaled(turns, head), back=True)
     by_head[2] = of_value.unflatten(0, (batch, -1))
     return of_parts
 
@@ -117,9 +119,9 @@ def working_type(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype == torch.bfloat16 and not bf16_kernel_is_fast() else dtype
 
 
-def _scaled(turns: Complex[Tensor, "length pairs"], head: int) -> Complex[Tensor, "2 1 1 length pairs"]:
+def _scaled(turns: Complex[Tensor, "length pairs"] | None, head: int) -> Complex[Tensor, "2 1 1 length pairs"] | None:
     """The turns of queries and of keys; the query's also divides by sqrt(head)."""
-    return torch.stack([turns * head**-0.5, turns])[:, None, None]
+    return None if turns is None else torch.stack([turns * head**-0.5, turns])[:, None, None]
 
 
 def at_least_fp32(dtype: torch.dtype) -> torch.dtype:
@@ -131,7 +133,12 @@ def _dense(x: Float[Tensor, "*axes"], dtype: torch.dtype) -> Float[Tensor, "*axe
     return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
 
 
-def _turn(x: Float[Tensor, "2 batch heads length head"], turns: Tensor) -> Float[Tensor, "2 batch heads length head"]:
-    """x, turned in place."""
-    as_pairs(x).mul_(turns)
+def _turn(
+    x: Float[Tensor, "2 batch heads length head"], turns: Tensor | None, back: bool = False
+) -> Float[Tensor, "2 batch heads length head"]:
+    """x, turned in place; without turns, its queries divided by sqrt(head)."""
+    if turns is None:
+        x[0].mul_(x.shape[-1] ** -0.5)
+    else:
+        as_pairs(x).mul_(turns.conj() if back else turns)
     return x

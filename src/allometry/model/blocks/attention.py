@@ -1,6 +1,6 @@
 """Softmax attention over the past, or over both sides (Vaswani et al. 2017, arXiv:1706.03762).
 
-With rotary positions (Su et al. 2021, arXiv:2104.09864).
+With rotary positions (Su et al. 2021, arXiv:2104.09864), or with none where positions are in x already.
 """
 
 from typing import ClassVar
@@ -16,9 +16,11 @@ from allometry.model.blocks._causal_operation import causal_attention
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
 
+POSITIONS = ("rotary", "none")
+
 
 class Attention(Block):
-    """out_t = sum_{s <= t} softmax_s(q_t . k_s / sqrt(head)) v_s, with q and k turned by their positions; no biases.
+    """out_t = sum_{s <= t} softmax_s(q_t . k_s / sqrt(head)) v_s, with q and k turned by their positions or not; no biases.
 
     Not causal: over all s that are kept.
 
@@ -29,13 +31,17 @@ class Attention(Block):
 
     heads: int
     causal: bool = True
+    positions: str = "rotary"  # rotary | none
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width % (2 * self.heads):
+        if self.positions not in POSITIONS:
+            raise ValueError(f"Attention(positions={self.positions!r}) is not known. Choose one of {', '.join(POSITIONS)}.")
+        even = 2 if self.positions == "rotary" else 1
+        if self.width % (even * self.heads):
             raise ValueError(
-                f"Attention(heads={self.heads}) cannot split width={self.width} into even head widths. "
-                f"Choose a width that is a multiple of {2 * self.heads}."
+                f"Attention(heads={self.heads}) cannot split width={self.width} into {'even ' * (even - 1)}head widths. "
+                f"Choose a width that is a multiple of {even * self.heads}."
             )
 
     def build(self, outputs: int) -> nn.Module:
@@ -53,7 +59,7 @@ class _Attention(nn.Module):
         self.heads, self.causal = spec.heads, spec.causal
         self.query_key_value = Linear(spec.width, 3 * spec.width)
         self.out = Linear(spec.width, spec.width)
-        self.rotary = Rotary(spec.width // spec.heads)
+        self.rotary = Rotary(spec.width // spec.heads) if spec.positions == "rotary" else None
         spread(self.query_key_value.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
 
@@ -63,11 +69,14 @@ class _Attention(nn.Module):
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
         if self.causal and parts.device.type == "cpu" and length <= LONGEST:
-            if torch.compiler.is_compiling():
+            if not torch.compiler.is_compiling():
+                turns = self.rotary.turns(parts[:, :, 0].transpose(1, 2)) if self.rotary else None
+                return self.out(CausalAttention.apply(parts, turns))
+            if self.rotary:
                 return self.out(causal_attention(parts)[0])
-            return self.out(CausalAttention.apply(parts, self.rotary.turns(parts[:, :, 0].transpose(1, 2))))
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
-        query, key = self.rotary(query), self.rotary(key)
+        if self.rotary:
+            query, key = self.rotary(query), self.rotary(key)
         mask = None if keep is None else keep[:, None, None, :]
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
@@ -86,7 +95,8 @@ def reference(
         first, second, cosine, sine = y[..., 0::2], y[..., 1::2], angle.cos()[:, None], angle.sin()[:, None]
         return torch.stack([first * cosine - second * sine, second * cosine + first * sine], dim=-1).flatten(-2)
 
-    query, key = turned(query), turned(key)
+    if layer.rotary:
+        query, key = turned(query), turned(key)
     rows = []
     for t in range(length):
         seen = slice(t + 1 if layer.causal else length)
