@@ -9,7 +9,8 @@ def area(self):
 ```
 The passages are from the source of Python's standard library, one of them with a minimal edit (`_edit.py`). Both orders are in
 the set, so the words of a text say nothing: a bag of words scores 50 % by construction. The test passages are from the packages
-that the corpus of `stdlib` holds out, so no model trained on that corpus has seen them; train and dev are from the others.
+that the corpus of `stdlib` holds out, so no model trained on that corpus has seen them; train and dev are from the others. A
+corpus of `stdlib` and more may hold out other packages: compare `about["test_packages"]` with its `held_out_groups`.
 """
 
 import ast
@@ -105,7 +106,8 @@ def as_labelled(kind: str, parts: dict[str, list[Pair]]) -> Labelled:
         "pairs": {part: len(of) for part, of in parts.items()},
         "packages": {part: len({pair.package for pair in of}) for part, of in parts.items()},
         "test_packages": _counts([pair.package for pair in parts["test"]]),
-        "test_from": "packages that the corpus `stdlib` holds out; no test passage stands in its training part",
+        "split": "by package: the test from those that the corpus of `stdlib` alone holds out, and no passage of it stands in "
+        f"the training part; dev from {DEV:.0%} of the others, by hash",
     }
     if kind == "operands":
         about["test_sorts"] = _counts([pair.sort for pair in parts["test"]])

@@ -41,8 +41,9 @@ def accuracy(right: Sequence[bool] | Bool[np.ndarray, " examples"], units: Seque
     The variance between units against that of independent answers says what the examples are worth: at most their number.
     Where all are right, or all wrong, nothing shows the variance, and a unit is taken for one answer.
 
-    >>> accuracy([True, False] * 50, [str(number) for number in range(100)]).worth
-    100.0
+    >>> pairs = accuracy([True] * 60 + [False] * 40, [str(number // 2) for number in range(100)])
+    >>> pairs.units, round(pairs.worth), round(pairs.low, 2), round(pairs.high, 2)
+    (50, 49, 0.46, 0.73)
     """
     answers = np.asarray(right, dtype=float)
     names, unit = np.unique(np.asarray(units), return_inverse=True)

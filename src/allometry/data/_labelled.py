@@ -84,7 +84,7 @@ def read_labelled(path: Path, text_key: str = "text", label_key: str = "label") 
 
 
 def assemble(name: str, where: str, rows: list[Row], about: dict[str, Any]) -> Labelled:
-    """The set of some rows; `where` is what a refusal names."""
+    """The set of some rows; `where` is what a refusal names, and `about` what is known of them beyond their counts."""
     kept, removed = _unique(rows)
     parts, rule = _split(where, kept)
     labels = tuple(sorted({row.label for row in kept}))
@@ -108,7 +108,7 @@ def assemble(name: str, where: str, rows: list[Row], about: dict[str, Any]) -> L
         fingerprint=content_id([FORMAT, rule, content]),
         labels=labels,
         parts=examples,
-        about={**about, **removed, **counted},
+        about={**removed, **counted, **about},
     )
 
 
