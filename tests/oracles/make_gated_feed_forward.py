@@ -1,6 +1,6 @@
 """Writes gated_feed_forward.npz: transformers' T5DenseGatedActDense, its input, output and gradients, in float64.
 
-    python tests/oracles/make_gated_feed_forward.py      # where transformers 5.24.0 is installed
+python tests/oracles/make_gated_feed_forward.py      # where transformers 5.24.0 is installed
 """
 
 from pathlib import Path
