@@ -1,0 +1,32 @@
+"""Switch transformer (Fedus, Zoph, Shazeer 2021, arXiv:2101.03961): many feed-forward parts, of which a token meets one.
+
+Every second layer is sparse, from the second on, as in the original; the only layer of a model of one is sparse too, or
+there would be no experts at all. Sizes are matched by the parameters that a token meets, so that a switch transformer has
+the FLOPs of a transformer and nearly eight times its feed-forward parameters in half of its layers. Experts: eight, as in the
+published base models' smallest. `blocks/switch.py` says how the routing departs.
+"""
+
+from typing import ClassVar
+
+from allometry.model._stack import SequenceFamily
+from allometry.model.blocks._block import Block
+from allometry.model.blocks.attention import Attention
+from allometry.model.blocks.switch import Switch
+
+
+class SwitchTransformer(SequenceFamily):
+    """mixer = softmax attention; channel = GELU feed-forward and, in turn, one of several experts."""
+
+    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
+    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
+
+    heads: int
+    experts: int = 8
+
+    def mixer(self, layer: int) -> Block:
+        return Attention(width=self.width, heads=self.heads)
+
+    def channel(self, layer: int) -> Block:
+        if layer % 2 == 1 or self.depth == 1:
+            return Switch(width=self.width, hidden=4 * self.width, experts=self.experts)
+        return super().channel(layer)
