@@ -86,7 +86,7 @@ def test_logits_and_gradients_are_those_of_transformers(case) -> None:
     for name, (ours, rows) in places.items():
         gradient = model.get_parameter(ours).grad
         assert gradient is not None
-        assert (gradient[rows] - given[name]).abs().max() < 1e-5 * given[name].abs().max(), name
+        assert (gradient[rows] - given[name]).abs().max() < 1e-5, name
 
 
 def test_buckets_are_those_of_transformers() -> None:

@@ -48,9 +48,9 @@ def main() -> None:
             parameter.data *= 1.5
         parameter.data = parameter.data.float().double()
         kept[f"weight {name}"] = parameter.detach().float()
-    source, target = torch.randint(0, 50, (3, 40)), torch.randint(0, 50, (3, 24))
+    source, target = torch.randint(0, 50, (3, 40)), torch.randint(0, 50, (3, 16))
     keep = torch.arange(40) < torch.tensor([40, 29, 5])[:, None]
-    seed = torch.randn(3, 24, 50).float().double()
+    seed = (0.1 * torch.randn(3, 16, 50)).float().double()
     kept |= {"source": source, "target": target, "keep": keep, "seed": seed.float()}
     for name, mask in (("whole", torch.ones_like(keep)), ("padded", keep)):
         logits = model(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
