@@ -19,25 +19,28 @@ class Rotary(nn.Module):
         self.head = head
         self._table: Tensor | None = None
 
-    def forward(self, x: Float[Tensor, "batch heads length head"]) -> Float[Tensor, "batch heads length head"]:
+    def forward(
+        self, x: Float[Tensor, "batch heads length head"], stride: int = 1
+    ) -> Float[Tensor, "batch heads length head"]:
+        """`stride`: x stands at positions 0, stride, 2 stride, ..."""
         if torch.compiler.is_compiling():  # the compiler fuses real numbers and does not know complex ones
-            angle = angles(x.shape[-2], self.head, x)
+            angle = angles(stride * x.shape[-2], self.head, x)[::stride]
             cosine, sine = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
             real, imaginary = x.unflatten(-1, (-1, 2)).unbind(-1)
             turned = torch.stack([real * cosine - imaginary * sine, imaginary * cosine + real * sine], dim=-1)
             return turned.flatten(-2)
         pairs = as_pairs(x.to(torch.promote_types(x.dtype, torch.float32)))
-        return torch.view_as_real(pairs * self.turns(x)).flatten(-2).to(x.dtype)
+        return torch.view_as_real(pairs * self.turns(x, stride)).flatten(-2).to(x.dtype)
 
-    def turns(self, x: Float[Tensor, "*batch length head"]) -> Complex[Tensor, "length pairs"]:
+    def turns(self, x: Float[Tensor, "*batch length head"], stride: int = 1) -> Complex[Tensor, "length pairs"]:
         """exp(i angle) for the positions of x. The table is made for the length at hand and kept, so any length works."""
-        length, table = x.shape[-2], self._table
+        length, table = stride * x.shape[-2], self._table
         dtype = torch.complex128 if x.dtype == torch.float64 else torch.complex64
         if table is None or table.shape[0] < length or table.device != x.device or table.dtype != dtype:
             with torch.inference_mode(False):  # a table made while evaluating must serve training too
                 angle = angles(length, self.head, x)
                 table = self._table = torch.polar(torch.ones_like(angle), angle).to(dtype)
-        return table[:length]
+        return table[:length:stride]
 
 
 def angles(length: int, head: int, like: Tensor) -> Float[Tensor, "length pairs"]:

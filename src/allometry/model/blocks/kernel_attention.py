@@ -6,6 +6,9 @@ the norms of Gaussian vectors. E[phi(q) . phi(k)] = exp(q . k / sqrt(head)) up t
 Departs from the published code, which subtracts the largest exponent over *all* positions of the keys and adds 1e-4 to each
 feature: together these leak the future into the past. Here the key's constant c is half the largest |w|^2, which bounds the
 exponent whatever the data are, and nothing is added. The features are drawn once, when the layer is built (a buffer).
+
+The paper's other kernel, "generalized attention", is phi(x) = ReLU(w . x') + 1e-3: no estimate of softmax attention, but no
+exponent either, so the published code is followed as it is.
 """
 
 import math
@@ -19,6 +22,8 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._rotary import Rotary
 
+KERNELS = ("softmax", "relu")
+FLOOR = 1e-3  # of a ReLU feature, so that no position has weights that are all zero
 CHUNK = 64  # positions that are compared pair by pair; the past beyond a chunk is read from a running sum
 
 
@@ -45,6 +50,13 @@ class KernelAttention(Block):
 
     heads: int
     causal: bool = True
+    kernel: str = "softmax"  # softmax | relu
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel not in KERNELS:
+            known = ", ".join(KERNELS)
+            raise ValueError(f"KernelAttention(kernel={self.kernel!r}) is not known. Choose one of {known}.")
 
     def build(self, outputs: int) -> nn.Module:
         return _KernelAttention(self, outputs)
@@ -66,7 +78,7 @@ class _KernelAttention(nn.Module):
     def __init__(self, spec: KernelAttention, outputs: int) -> None:
         super().__init__()
         head = spec.width // spec.heads
-        self.heads, self.causal = spec.heads, spec.causal
+        self.heads, self.causal, self.kernel = spec.heads, spec.causal, spec.kernel
         self.query_key_value = nn.Linear(spec.width, 3 * spec.width, bias=False)
         self.out = nn.Linear(spec.width, spec.width, bias=False)
         self.rotary = Rotary(head)
@@ -87,9 +99,11 @@ class _KernelAttention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
     def features(self, x: Float[Tensor, "batch heads length head"], own: bool) -> Float[Tensor, "batch heads length m"]:
-        """phi(x). `own`: subtract each position's own largest exponent, which cancels in the ratio for queries only."""
+        """phi(x). `own`: under exp, subtract each position's own largest exponent, which cancels in the ratio for queries only."""
         x = x.float() if x.dtype == torch.bfloat16 else x  # exponents need the digits
         x = x * x.shape[-1] ** -0.25
+        if self.kernel == "relu":
+            return F.relu(x @ self.directions.T.to(x.dtype)) + FLOOR
         exponent = x @ self.directions.T.to(x.dtype) - 0.5 * x.square().sum(-1, keepdim=True)
         bound = 0.5 * self.directions.square().sum(-1).amax().to(x.dtype)
         return (exponent - (exponent.detach().amax(-1, keepdim=True) if own else bound)).exp()
@@ -141,8 +155,13 @@ def reference(
     parts = (x @ layer.query_key_value.weight.T).view(batch, length, 3, layer.heads, head).permute(2, 0, 3, 1, 4)
     query, key = (layer.rotary(part) * head**-0.25 for part in (parts[0], parts[1]))
     directions = layer.directions.to(x.dtype)
-    phi_query = (query @ directions.T - query.square().sum(-1, keepdim=True) / 2).exp()
-    phi_key = (key @ directions.T - key.square().sum(-1, keepdim=True) / 2).exp()
+
+    def phi(x: Tensor) -> Tensor:
+        projected = x @ directions.T
+        relu = layer.kernel == "relu"
+        return projected.clamp_min(0) + FLOOR if relu else (projected - x.square().sum(-1, keepdim=True) / 2).exp()
+
+    phi_query, phi_key = phi(query), phi(key)
     rows = []
     for t in range(length):
         seen = slice(t + 1 if layer.causal else length)

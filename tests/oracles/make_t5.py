@@ -1,0 +1,72 @@
+"""T5ForConditionalGeneration of transformers 5.24: a small random model, its logits and gradients. Writes t5.npz beside itself.
+
+Run it where `transformers` is installed. Its norm has its variance in fp32, so agreement ends near 1e-6. Also written are its
+buckets for every distance up to 300.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+from transformers.models.t5.modeling_t5 import T5Attention
+
+CONFIG = T5Config(
+    vocab_size=50,
+    d_model=24,
+    d_kv=6,
+    d_ff=40,
+    num_layers=2,
+    num_decoder_layers=2,
+    num_heads=4,
+    dropout_rate=0.0,
+    use_cache=False,
+)
+OF_GRADIENTS = (
+    "shared.weight",
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+    "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+    "encoder.block.1.layer.0.SelfAttention.q.weight",
+    "decoder.block.1.layer.1.EncDecAttention.k.weight",
+    "decoder.block.0.layer.2.DenseReluDense.wi.weight",
+    "encoder.final_layer_norm.weight",
+)
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    model = T5ForConditionalGeneration(CONFIG).double().eval()
+    kept: dict[str, torch.Tensor] = {}
+    for name, parameter in model.named_parameters():
+        if "norm" in name:
+            parameter.data = 1 + 0.3 * torch.randn_like(parameter)
+        elif name == "shared.weight":
+            parameter.data *= 0.5
+        elif "relative" in name:
+            parameter.data = torch.randn_like(parameter)
+        else:
+            parameter.data *= 1.5
+        parameter.data = parameter.data.float().double()
+        kept[f"weight {name}"] = parameter.detach().float()
+    source, target = torch.randint(0, 50, (3, 40)), torch.randint(0, 50, (3, 16))
+    keep = torch.arange(40) < torch.tensor([40, 29, 5])[:, None]
+    seed = (0.1 * torch.randn(3, 16, 50)).float().double()
+    kept |= {"source": source, "target": target, "keep": keep, "seed": seed.float()}
+    for name, mask in (("whole", torch.ones_like(keep)), ("padded", keep)):
+        logits = model(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
+        kept[f"{name} logits"] = logits
+        model.zero_grad()
+        (logits * seed).sum().backward()
+        for parameter in OF_GRADIENTS:
+            gradient = model.get_parameter(parameter).grad
+            assert gradient is not None
+            kept[f"{name} gradient {parameter}"] = gradient.float()
+    distances = torch.arange(-300, 301)
+    for name, both in (("encoder", True), ("decoder", False)):
+        kept[f"buckets {name}"] = T5Attention._relative_position_bucket(distances, bidirectional=both)
+    arrays = {name: tensor.detach().numpy() for name, tensor in kept.items()}
+    np.savez_compressed(Path(__file__).with_name("t5.npz"), **arrays)
+
+
+if __name__ == "__main__":
+    main()
