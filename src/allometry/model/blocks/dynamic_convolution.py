@@ -56,8 +56,8 @@ class _DynamicConvolution(nn.Module):
     ) -> Float[Tensor, "batch length width"]:
         gated = F.glu(self.into(x), dim=-1)
         gated = gated if keep is None else gated * keep[..., None]
-        taps = self.taps(gated).unflatten(-1, (self.heads, self.kernel)).softmax(-1)
-        return self.out(filtered(gated, taps, self.before))
+        logits = self.taps(gated).unflatten(-1, (self.heads, self.kernel))
+        return self.out(filtered(gated, logits, self.before)[0])
 
 
 def reference(

@@ -52,7 +52,7 @@ class _LightweightConvolution(nn.Module):
     ) -> Float[Tensor, "batch length width"]:
         gated = F.glu(self.into(x), dim=-1)
         gated = gated if keep is None else gated * keep[..., None]
-        return self.out(filtered(gated, self.taps.softmax(-1), self.before))
+        return self.out(filtered(gated, self.taps, self.before)[0])
 
 
 def reference(
