@@ -25,40 +25,39 @@ def filtered(x: Tensor, logits: Tensor, before: int) -> tuple[Tensor, Tensor]:
 
     x is [batch length width], h = c // (width / heads); logits are [heads kernel], or [batch length heads kernel].
     """
-    heads, kernel = logits.shape[-2:]
     with torch.autocast(x.device.type, enabled=False):
         taps = _softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)))
-        shared, working = logits.ndim == 2, _working(x)
-        windows = _columns(_windows(x.to(working), heads, kernel, before), shared)
-        mixed = torch.bmm(_band(taps.to(working), x.shape[1]), windows)
-        value = _places(mixed, x, heads, shared).to(x.dtype).flatten(3).flatten(1, 2)[:, : x.shape[1]].contiguous()
-        return value, taps
+        return _mixed(x, taps, _windows(x, taps, before)), taps
 
 
 @filtered.register_fake
 def _(x: Tensor, logits: Tensor, before: int) -> tuple[Tensor, Tensor]:
     taps = torch.empty_like(logits, memory_format=torch.contiguous_format)
-    return torch.empty_like(x, memory_format=torch.contiguous_format), taps.to(torch.promote_types(logits.dtype, torch.float32))
+    return torch.empty_like(x, memory_format=torch.contiguous_format), taps.to(
+        torch.promote_types(logits.dtype, torch.float32)
+    )
 
 
 @torch.library.custom_op("allometry::filtered_backward", mutates_args=())
 def filtered_backward(gradient: Tensor, x: Tensor, taps: Tensor, before: int) -> tuple[Tensor, Tensor]:
     """The gradients with respect to x and to the logits, in fp32 for these."""
-    (heads, kernel), length = taps.shape[-2:], x.shape[1]
+    (heads, kernel), length, shared = taps.shape[-2:], x.shape[1], taps.ndim == 2
     with torch.autocast(x.device.type, enabled=False):
-        shared, working = taps.ndim == 2, _working(x)
-        of_mixed = _columns(_blocks(gradient.to(working)).unflatten(-1, (heads, -1)), shared)
-        of_windows = torch.bmm(_band(taps.to(working), length).mT, of_mixed)
-        of_x = _summed(_places(of_windows, x, heads, shared))[:, before : before + length].flatten(2)
-        windows = _columns(_windows(x.to(working), heads, kernel, before), shared)
-        of_taps = _taps(torch.bmm(of_mixed, windows.mT), kernel)  # ... places kernel
-        if shared:
-            of_taps = of_taps.sum(1)
+        if shared:  # of x it is a filter again: the same taps, seen from the other end
+            windows = _windows(gradient, taps, kernel - 1 - before)
+            of_x = _mixed(gradient, taps.flip(-1), windows)
+            of_band = torch.bmm(_columns(_blocks(x.to(windows.dtype)), heads, shared), windows.mT)
+            of_taps = _taps(of_band, kernel).sum(1).flip(-1)
         else:
-            of_taps = of_taps.unflatten(0, (x.shape[0], -1, heads)).transpose(2, 3).flatten(1, 2)[:, :length]
+            windows = _windows(x, taps, before)
+            of_mixed = _columns(_blocks(gradient.to(windows.dtype)), heads, shared)
+            of_windows = torch.bmm(_band(taps.to(windows.dtype)).mT, of_mixed)
+            of_x = _summed(_places(of_windows, x, heads, shared))[:, before : before + length].flatten(2).to(x.dtype)
+            of_taps = _taps(torch.bmm(of_mixed, windows.mT), kernel).unflatten(0, (x.shape[0], -1, heads))
+            of_taps = of_taps.transpose(2, 3).flatten(1, 2)[:, :length]
         of_logits = taps * of_taps
         of_logits -= taps * of_logits.sum(-1, keepdim=True)
-        return of_x.to(x.dtype).contiguous(), of_logits
+        return of_x.contiguous(), of_logits
 
 
 @filtered_backward.register_fake
@@ -75,9 +74,7 @@ def _keep(
     ctx.mark_non_differentiable(output[1])
 
 
-def _derive(
-    ctx: torch.autograd.function.FunctionCtx, gradient: Tensor, _: Tensor | None
-) -> tuple[Tensor, Tensor, None]:
+def _derive(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor, None]:
     of_x, of_logits = filtered_backward(gradient, *ctx.saved_tensors, ctx.before)  # type: ignore[attr-defined]
     return of_x, of_logits.to(ctx.dtype), None  # type: ignore[attr-defined]
 
@@ -101,16 +98,32 @@ def before(kernel: int, causal: bool) -> int:
     return kernel - 1 if causal else kernel // 2
 
 
-def _working(x: Tensor) -> torch.dtype:
-    """fp32 on CPU for bf16 too: these matrices are too small for a bf16 kernel to be the faster one."""
-    return torch.float32 if x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16) else x.dtype
-
-
 def _softmax(logits: Tensor) -> Tensor:
     if logits.device.type != "cpu" or logits.shape[-1] >= VECTOR:
         return logits.softmax(-1)
     powers = (logits - logits.amax(-1, keepdim=True)).exp_()
     return powers.div_(powers.sum(-1, keepdim=True))
+
+
+def _mixed(x: Tensor, taps: Tensor, windows: Tensor) -> Tensor:
+    """The filters' output, like x, from the windows of `_windows`."""
+    places = _places(torch.bmm(_band(taps.to(windows.dtype)), windows), x, taps.shape[-2], taps.ndim == 2)
+    return places.to(x.dtype).flatten(3).flatten(1, 2)[:, : x.shape[1]].contiguous()
+
+
+def _windows(x: Tensor, taps: Tensor, before: int) -> Tensor:
+    """What each block's outputs see of x, zeros around it, as `_columns`.
+
+    In fp32 on CPU for bf16 too: these matrices are too small for a bf16 kernel to be the faster one.
+    """
+    (batch, length, width), (heads, kernel) = x.shape, taps.shape[-2:]
+    on_cpu = x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16)
+    end = length + -length % BLOCK + kernel - 1
+    padded = x.new_empty(batch, end, width, dtype=torch.float32 if on_cpu else x.dtype)
+    padded[:, :before] = 0
+    padded[:, before : before + length] = x
+    padded[:, before + length :] = 0
+    return _columns(padded.unfold(1, BLOCK + kernel - 1, BLOCK).mT, heads, taps.ndim == 2)
 
 
 def _blocks(x: Tensor) -> Tensor:
@@ -121,22 +134,10 @@ def _blocks(x: Tensor) -> Tensor:
     return x.unflatten(1, (-1, BLOCK))
 
 
-def _windows(x: Tensor, heads: int, kernel: int, before: int) -> Tensor:
-    """[batch blocks window heads channels]: what each block's outputs see of x; a view of x with zeros around it."""
-    batch, length, width = x.shape
-    end = length + -length % BLOCK + kernel - 1
-    padded = x.new_empty(batch, end, width)
-    padded[:, :before] = 0
-    padded[:, before : before + length] = x
-    padded[:, before + length :] = 0
-    return padded.unfold(1, BLOCK + kernel - 1, BLOCK).unflatten(2, (heads, -1)).permute(0, 1, 4, 2, 3)
-
-
-def _columns(x: Tensor, shared: bool) -> Tensor:
-    """[batch blocks rows heads channels] as matrices: of each head, or of each batch, block and head."""
-    if shared:
-        return x.permute(3, 2, 0, 1, 4).flatten(2)  # heads, rows, all else
-    return x.transpose(2, 3).flatten(0, 2)
+def _columns(x: Tensor, heads: int, shared: bool) -> Tensor:
+    """[batch blocks rows width] as matrices of each head, its columns all channels of all blocks; or of each block and head."""
+    x = x.unflatten(3, (heads, -1))
+    return x.permute(3, 2, 0, 1, 4).flatten(2) if shared else x.transpose(2, 3).flatten(0, 2)
 
 
 def _places(columns: Tensor, x: Tensor, heads: int, shared: bool) -> Tensor:
@@ -158,12 +159,9 @@ def _summed(windows: Tensor) -> Tensor:
     return total.flatten(1, 2)
 
 
-def _band(taps: Tensor, length: int) -> Tensor:
+def _band(taps: Tensor) -> Tensor:
     """Matrices [places window] with tap j of place s at column s + j: of each head, or of each batch, block and head."""
-    if taps.ndim == 2:
-        of_places = taps[:, None].expand(-1, BLOCK, -1)
-    else:
-        of_places = _blocks(taps).transpose(2, 3)
+    of_places = taps[:, None].expand(-1, BLOCK, -1) if taps.ndim == 2 else _blocks(taps).transpose(2, 3)
     kernel = taps.shape[-1]
     band = taps.new_zeros(*of_places.shape[:-1], BLOCK + kernel - 1)
     _taps(band, kernel).copy_(of_places)
