@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
+from allometry.model.blocks._filter import before, filtered
+from allometry.model.blocks._linear import Linear
 
 
 class LightweightConvolution(Block):
@@ -38,23 +40,19 @@ class LightweightConvolution(Block):
 class _LightweightConvolution(nn.Module):
     def __init__(self, spec: LightweightConvolution, outputs: int) -> None:
         super().__init__()
-        self.heads = spec.heads
-        self.before, self.after = (spec.kernel - 1, 0) if spec.causal else (spec.kernel // 2, (spec.kernel - 1) // 2)
-        self.into = nn.Linear(spec.width, 2 * spec.width, bias=False)
+        self.before = before(spec.kernel, spec.causal)
+        self.into = Linear(spec.width, 2 * spec.width)
         self.taps = nn.Parameter(torch.randn(spec.heads, spec.kernel))
-        self.out = nn.Linear(spec.width, spec.width, bias=False)
+        self.out = Linear(spec.width, spec.width)
         spread(self.into.weight, spec.width)
         spread(self.out.weight, spec.width, outputs)
 
     def forward(
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
-        width = x.shape[-1]
         gated = F.glu(self.into(x), dim=-1)
-        gated = (gated if keep is None else gated * keep[..., None]).transpose(1, 2)
-        taps = self.taps.softmax(-1).repeat_interleave(width // self.heads, dim=0)[:, None]
-        mixed = F.conv1d(F.pad(gated, (self.before, self.after)), taps.to(gated.dtype), groups=width)
-        return self.out(mixed.transpose(1, 2))
+        gated = gated if keep is None else gated * keep[..., None]
+        return self.out(filtered(gated, self.taps, self.before)[0])
 
 
 def reference(
@@ -64,14 +62,15 @@ def reference(
     signal, gate = (x @ layer.into.weight.T).chunk(2, dim=-1)
     gated = signal * gate.sigmoid()
     taps = layer.taps.softmax(-1)
-    share = x.shape[-1] // layer.heads
+    heads, kernel = taps.shape
+    share = x.shape[-1] // heads
     rows = []
     for t in range(x.shape[1]):
         row = torch.zeros_like(gated[:, 0])
-        for j in range(layer.taps.shape[1]):
+        for j in range(kernel):
             source = t - layer.before + j
             if 0 <= source < x.shape[1]:
                 kept = 1.0 if keep is None else keep[:, source, None]
-                row = row + kept * torch.cat([taps[h, j].expand(share) for h in range(layer.heads)]) * gated[:, source]
+                row = row + kept * torch.cat([taps[h, j].expand(share) for h in range(heads)]) * gated[:, source]
         rows.append(row)
     return torch.stack(rows, dim=1) @ layer.out.weight.T
