@@ -35,7 +35,7 @@ from allometry.flow import Refusal
 from allometry.spec import content_id
 
 # Raised by one whenever the same sources give other pairs.
-FORMAT = 1
+FORMAT = 2
 PREFIX = "stdlib:"
 BETWEEN = b"\n# or #\n"
 MOST_BYTES = 232  # of a text, so that it fits a sequence of 256 with some room
