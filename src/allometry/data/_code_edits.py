@@ -35,13 +35,13 @@ from allometry.flow import Refusal
 from allometry.spec import content_id
 
 # Raised by one whenever the same sources give other pairs.
-FORMAT = 1
+FORMAT = 2
 PREFIX = "stdlib:"
 BETWEEN = b"\n# or #\n"
 MOST_BYTES = 232  # of a text, so that it fits a sequence of 256 with some room
 SIZES = {"train": 2000, "dev": 300, "test": 700}  # pairs of each kind, at most; a pair is two texts
 DEV = 0.15  # share of the packages that are not held out
-ENOUGH = 100_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken
+ENOUGH = 60_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,13 +121,13 @@ def pairs(
     dev = [document for document in train if place(f"dev {document.group}") < DEV]
     rest = [document for document in train if place(f"dev {document.group}") >= DEV]
     sides = {"test": held_out, "dev": dev, "train": rest}
-    learned = b"\n".join(document.text for document in train)
+    learned = _Text(b"\n".join(document.text for document in train))
     result: dict[str, dict[str, list[Pair]]] = {kind: {} for kind in KINDS}
     seen: dict[str, set[bytes]] = {kind: set() for kind in KINDS}
     for part, documents in sides.items():
         packages = _packages(documents, None if part == "test" else ENOUGH)
         for kind in KINDS:
-            known = learned if part == "test" else b""
+            known = learned if part == "test" else _Text(b"")
             result[kind][part] = _chosen(packages, kind, sizes[part], most_bytes, seen[kind], known)
     return result
 
@@ -155,6 +155,17 @@ class _Package:
     text: bytes  # of all files
 
 
+class _Text:
+    """A long text, to be asked quickly whether it holds some lines."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._lines = frozenset(text.split(b"\n"))
+
+    def holds(self, lines: list[bytes]) -> bool:
+        return self._lines.issuperset(lines) and b"\n".join(lines) in self._text
+
+
 def _packages(documents: list[Document], enough: int | None) -> list[_Package]:
     """The packages, in the order of their hashes, with the edits of their files, or of enough of these by their hash."""
     groups: dict[str, list[Document]] = defaultdict(list)
@@ -171,7 +182,7 @@ def _packages(documents: list[Document], enough: int | None) -> list[_Package]:
     return packages
 
 
-def _chosen(packages: list[_Package], kind: str, most: int, most_bytes: int, seen: set[bytes], learned: bytes) -> list[Pair]:
+def _chosen(packages: list[_Package], kind: str, most: int, most_bytes: int, seen: set[bytes], learned: _Text) -> list[Pair]:
     """At most so many pairs, from every package in turn, so that none has more than it must."""
     streams = [_pairs(package, kind, most_bytes, seen, learned) for package in packages]
     chosen: list[Pair] = []
@@ -186,7 +197,7 @@ def _chosen(packages: list[_Package], kind: str, most: int, most_bytes: int, see
     return sorted(chosen, key=lambda pair: place(pair.place))
 
 
-def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], learned: bytes) -> Iterator[Pair]:
+def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], learned: _Text) -> Iterator[Pair]:
     """The good pairs of a package: all sorts of edits in turn, no two passages with a line in common."""
     sorts: dict[str, list[tuple[float, _File, Edit]]] = defaultdict(list)
     for file in package.files:
@@ -208,7 +219,7 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
                 pair = _pair(package, file, edit, passage, at, most_bytes)
                 if pair is None or pair.true in seen or pair.edited in seen:
                     continue
-                if learned and b"\n".join(file.lines[slice(*passage)]) in learned:
+                if learned.holds(file.lines[slice(*passage)]):
                     continue
                 used[file.name].update(range(*passage))
                 seen.update((pair.true, pair.edited))
