@@ -2,6 +2,7 @@
 
 # ruff: noqa: N806 - N, D and C are the letters of the field
 
+import dataclasses
 import json
 
 import numpy as np
@@ -17,7 +18,7 @@ from allometry.fit.optimum import compute_for, split, tokens_for
 from allometry.fit.own import law_of
 from allometry.fit.rollout import rollout
 from allometry.fit.saved import load_fits
-from allometry.fit.sharing import share
+from allometry.fit.sharing import far_apart, share
 from allometry.fit.solve.pose import pose
 from allometry.fit.solve.profile import profiles
 from allometry.fit.solve.search import search
@@ -354,3 +355,45 @@ def test_checkpoints_of_one_run_do_not_tell_equal_groups_apart():
 def test_runs_of_one_name_in_two_groups_are_two_runs():
     table = pd.DataFrame({"family": list("aabb"), "run": ["0", "1"] * 2, "C": [1.0, 2, 1, 2], "loss": [2.0, 1, 2, 1]})
     assert len(np.unique(rows.read(table, ("C",), "family", {}).run)) == 4
+
+
+# Sharing where draws stand still
+
+
+def test_groups_whose_draws_stand_at_one_bound_are_not_told_apart():
+    generator = np.random.default_rng(0)
+    still = np.zeros((2, 400, 1))
+    assert far_apart(np.zeros((2, 1)), still) == (0.0, 1.0)
+    mixed = still.copy()
+    mixed[1, :, 0] = 0.1 * np.abs(generator.standard_normal(400))
+    assert far_apart(np.zeros((2, 1)), mixed)[1] == 1.0
+    assert far_apart(np.array([[0.0], [1.0]]), mixed)[1] < 0.01
+    ratio, chance = far_apart(np.array([[0.0], [1.0]]), still)
+    assert np.isinf(ratio)
+    assert chance < 0.01
+    # A second parameter that is known decides alone.
+    known = np.concatenate([still, 0.1 * generator.standard_normal((2, 400, 1))], axis=2)
+    assert far_apart(np.array([[0.0, 0.3], [0.0, 0.31]]), known)[1] > 0.5
+
+
+def test_floors_at_zero_share_a_floor_and_the_answer_is_json():
+    bent = [
+        pd.DataFrame(
+            {
+                "family": name,
+                "C": C,
+                "loss": np.exp(
+                    1.2
+                    - 0.05 * np.log(C / 1e15)
+                    - 0.006 * np.log(C / 1e15) ** 2
+                    + 0.003 * np.random.default_rng(seed).standard_normal(len(C))
+                ),
+            }
+        )
+        for seed, name in enumerate("ab")
+    ]
+    found = share(pd.concat(bent, ignore_index=True), ("E",))
+    assert {values["E"] for values in found.values.values()} == {0.0}
+    assert not found.distinguishable
+    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(dataclasses.replace(found, ratio=np.inf).to_json(), allow_nan=False)
