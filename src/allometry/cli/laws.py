@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from allometry.cli._app import Json, app, numbers, print_json, show, words
+from allometry.cli._app import Json, app, print_json, show, words
 from allometry.cli._table import (
     By,
     Columns,
@@ -18,6 +18,7 @@ from allometry.cli._table import (
     Saved,
     Tokens,
     load,
+    place,
     read,
     values,
 )
@@ -108,7 +109,7 @@ def fit(
         content |= _winners(fits)
     places = [*(at or ()), *words(predict or "")]
     if places:
-        content["predictions"] = [_predicted(one, place) for one in fits for place in places]
+        content["predictions"] = [_predicted(one, asked) for one in fits for asked in places]
     if shared and group and len(fits) > 1:
         from allometry.fit.sharing import share as test
 
@@ -160,7 +161,7 @@ def predict(
     fits = load(saved, law, reach)
     content: dict[str, Any] = {}
     if at:
-        content["predictions"] = [_predicted(one, place) for one in fits for place in at]
+        content["predictions"] = [_predicted(one, asked) for one in fits for asked in at]
     if speedup:
         from allometry.fit.speedup import speedup as compared
 
@@ -189,15 +190,9 @@ def _winners(fits: Any) -> dict[str, Any]:
         return {"not_compared": str(refusal)}
 
 
-def _predicted(fit: Any, place: str) -> dict[str, Any]:
-    from allometry.flow import Refusal
-
-    named = [word for word in words(place) if "=" in word]
-    if named and len(named) != len(words(place)):
-        raise Refusal(f"--at {place}: name every variable or none. Write --at 1e20, or --at N=1e9,D=2e10.")
-    plain = [] if named else [value for part in place.split(":") for value in numbers(part, "--at")]
-    value, low, high = fit.predict(*plain, **values(named, "--at", "N=1e9,D=2e10"))
-    return {"group": fit.group, "at": place, "value": value, "low": low, "high": high}
+def _predicted(fit: Any, asked: str) -> dict[str, Any]:
+    value, low, high = fit.predict(**place(asked, "--at", fit.law.variables))
+    return {"group": fit.group, "at": asked, "value": value, "low": low, "high": high}
 
 
 def _asked(fit: Any, loss: float | None, compute: float | None, parameters: float | None) -> dict[str, Any]:

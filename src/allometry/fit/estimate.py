@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from allometry.fit import diagnosis, rows, trends
+from allometry.fit.asked import check_asked
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.diagnosis import Diagnosis
@@ -65,11 +66,8 @@ def fit(
         roles = ", ".join((*chosen.variables, chosen.observed))
         raise Refusal(f"columns= names {', '.join(sorted(unknown))}, which {chosen.name} does not read. It reads: {roles}.")
     _check_shared(chosen, shared, held)
-    _check_numbers(chosen, held, noise, seed)
-    if draws < 50 or not 0 < level < 1 or not 1 <= reach < np.inf:
-        raise Refusal(
-            f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more."
-        )
+    _check_numbers(chosen, held, noise)
+    check_asked(level=level, draws=draws, seed=seed, reach=reach)
     plainly = isinstance(chosen, Additive) and not (held or criterion or cluster) and set(shared) <= {"E"}
     if is_study(table) and plainly and chosen.variables == ("C",) and by == "family" and not columns:
         return _frontier(table, chosen, bool(shared), draws, seed, reach, level)
@@ -104,11 +102,9 @@ def fit(
     return Fits(fits=fits, unit=unit, notes=read.notes, source=table)
 
 
-def _check_numbers(law: Law, pinned: Mapping[str, float], noise: float | None, seed: int) -> None:
+def _check_numbers(law: Law, pinned: Mapping[str, float], noise: float | None) -> None:
     if noise is not None and not 0 < noise < np.inf:
         raise Refusal(f"noise={noise:g} is no standard deviation of ln loss. Give a positive number, such as 0.003.")
-    if seed < 0:
-        raise Refusal(f"seed={seed}: give 0 or a positive whole number.")
     for name, value in pinned.items():
         if name not in law.names:
             continue  # pose() names what there is
