@@ -251,17 +251,24 @@ def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Gener
     joint = jointly(law, read.columns, read.group, criterion, shared, read.loss)
     first = joint.search(read.loss)
     fitted = joint.problem.predicted(first.values[None])[0]
-    drawn, weights, method = resample(
-        read.loss, fitted, read.run, len(first.values), settings["draws"], criterion.of, generator
-    )
+    # Each group has the noise of its own runs, and pays for its own parameters and its part of the shared ones.
+    free = len(law.parameters) - len(shared) + len(shared) / len(read.groups)
+    drawn, weights = np.empty((2, settings["draws"], len(read.loss)))
+    methods = []
+    for index in range(len(read.groups)):
+        mine = read.group == index
+        drawn[:, mine], weights[:, mine], method = resample(
+            read.loss[mine], fitted[mine], read.run[mine], free, settings["draws"], criterion.of, generator
+        )
+        methods.append(method)
     values = np.concatenate([first.values[None], joint.again(drawn, weights, first)])
     parts: list[Part] = []
-    for index in range(len(read.groups)):
+    for index, method in enumerate(methods):
         mine = read.group == index
         residual = criterion.residual(read.loss, fitted)[mine]
         samples = joint.named(values, index)
-        runs, free = len(np.unique(read.run[mine])), len(law.parameters) - len(shared)
-        looked = _looked(first, law, samples, max(1, runs - free), _scatter(residual, runs, free), {})
+        runs = len(np.unique(read.run[mine]))
+        looked = _looked(first, law, samples, max(1, int(runs - free)), _scatter(residual, runs, free), {})
         objective = float(criterion.cost(residual).sum())
         parts.append((samples, objective, method, looked))
     return parts
