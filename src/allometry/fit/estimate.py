@@ -172,8 +172,8 @@ def _fit(
     ranges = {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
     problems += diagnosis.leverage(law, ranges, tuple(pinned))
     problems += diagnosis.few_runs(len(np.unique(read.run[here])), len(here), free)
-    if "E" in samples and law.observed == "loss":
-        problems += diagnosis.floor(law, float(samples["E"][0]), float(loss.min()), found)
+    if "E" in samples and "E" not in pinned and law.observed == "loss":
+        problems += diagnosis.floor(samples["E"], float(loss.min()), level, found, "E" in shared)
     if settings["criterion"].of == LN or law.observed == "loss":
         residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
         problems += diagnosis.misfit(columns, residual, free, noise, [read.labels[i] for i in here])
