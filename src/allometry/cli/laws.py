@@ -80,9 +80,12 @@ def fit(
     from allometry.fit.criterion import Criterion
     from allometry.fit.estimate import fit as fit_law
     from allometry.fit.own import law_of
+    from allometry.fit.plain import plain
+    from allometry.fit.refusals import TooFewPoints
+    from allometry.flow import Refusal
 
     frame, group, columns = read(runs, by, n, d, c, loss, column)
-    chosen = law_of(law, columns)
+    chosen, rolled = law_of(law, columns), [law_of(name, columns) for name in words(rollout)]
     shared = tuple(words(share))
     criterion = None if delta is None else Criterion(delta=delta, of=chosen.of)
     fits = fit_law(
@@ -104,6 +107,8 @@ def fit(
         seed=seed,
     )
     content: dict[str, Any] = fits.to_json()
+    if save:  # first, as what is asked of the fit may be refused
+        content["saved"] = str(fits.save(save).resolve())
     same = {"columns": columns, "cluster": words(cluster), "mixed": mixed, "level": level}
     if len(fits) > 1 and len(chosen.variables) == 1 and chosen.observed == "loss":
         content |= _winners(fits)
@@ -113,26 +118,29 @@ def fit(
     if shared and group and len(fits) > 1:
         from allometry.fit.sharing import share as test
 
-        content["sharing"] = test(frame, shared, law=chosen, by=group, criterion=criterion, **same).to_json()
+        try:
+            content["sharing"] = test(frame, shared, law=chosen, by=group, criterion=criterion, **same).to_json()
+        except Refusal as refusal:
+            content["sharing"] = {"text": f"Whether they may share is not known: {refusal}"}
     if approaches:
         from allometry.fit.approaches import approaches as three
 
         parts = [("", frame)] if group is None else frame.groupby(group, sort=False)
         content["approaches"] = [{"group": str(name)} | three(part, **same).to_json() for name, part in parts]
-    if rollout:
+    if rolled:
         from allometry.fit.rollout import rollout as roll
 
-        content["rollout"] = roll(
-            frame, words(rollout), size=chosen.variables[0], by=group, columns=columns, mixed=mixed
-        ).to_json()
-    if save:
-        content["saved"] = str(fits.save(save).resolve())
+        size = chosen.variables[0]
+        try:
+            content["rollout"] = roll(frame, rolled, size=size, by=group, columns=columns, mixed=mixed).to_json()
+        except TooFewPoints as refusal:
+            content["rollout"] = {"text": f"No roll-out: {refusal}"}
     if report:
         from allometry.report.fits_page import write_fits
 
         content["report"] = str(write_fits(fits, content, report).resolve())
     if as_json:
-        print_json(content)
+        print_json(plain(content))
         return
     _show(content)
 
@@ -156,10 +164,13 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a saved fit: the loss of a new run, the compute for a loss, the best size, the speedup of one group over another."""
+    from allometry.fit.plain import plain
     from allometry.flow import Refusal
 
     fits = load(saved, law, reach)
     content: dict[str, Any] = {}
+    if parameters is not None and (loss is None or speedup):
+        raise Refusal("--parameters goes with --loss alone: the tokens with which so many parameters reach it.")
     if at:
         content["predictions"] = [_predicted(one, asked) for one in fits for asked in at]
     if speedup:
@@ -174,7 +185,7 @@ def predict(
     if not content:
         raise Refusal("predict needs a question: --at 1e20, --loss 2.1, --compute 1e21, or --speedup a,b with one of these.")
     if as_json:
-        print_json(content)
+        print_json(plain(content))
         return
     _show(content)
 
