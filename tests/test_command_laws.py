@@ -104,6 +104,36 @@ def test_what_stands_beside_a_fit_has_its_options(command, folder):
     assert {"sharing", "rollout"} <= set(read(done))
 
 
+def test_an_end_without_bound_is_null(command, folder):
+    """Few noisy runs: some draws have their floor above the loss that is asked for."""
+    C = np.geomspace(1e17, 1e19, 6)
+    loss = (1.7 + 30.0 * C**-0.08) * np.exp(0.01 * np.random.default_rng(3).standard_normal(6))
+    fits = fit(pd.DataFrame({"C": C, "loss": loss}), by=None, draws=100)
+    fits.save(folder / "wide.json")
+    floors = fits["all"].samples["E"]
+    loss = (max(floors[0], float(np.quantile(floors, 0.9))) + fits["all"].at(C=1e19)[0]) / 2
+    done = command("predict", "wide.json", "--loss", str(loss), "--reach", "1e30", "--json")
+    assert read(done)["splits"][0]["C"][2] is None
+    assert "unbounded" in command("predict", "wide.json", "--loss", str(loss), "--reach", "1e30").stdout
+
+
+def test_what_cannot_be_tested_does_not_lose_the_fit(command, folder):
+    """Three runs for each group fit a law with a shared floor; each group's own doubt, or a roll-out, needs more."""
+    table = pd.read_csv(folder / "runs.csv").groupby("arch").head(3)
+    table.to_csv(folder / "few.csv", index=False)
+    asked = ["fit", "few.csv", *ROLES, "--share", "E", "--rollout", "power_floor", "--save", "few.json"]
+    content = read(command(*asked, "--json"))
+    assert "has 3 runs for 3 parameters" in content["sharing"]["text"]
+    assert "more points than parameters" in content["rollout"]["text"]
+    assert len(content["fits"]) == 2
+    shown = command(*asked, "--report", "few.html")
+    assert shown.returncode == 0, shown.stderr
+    assert "has 3 runs for 3 parameters" in shown.stdout
+    (folder / "few.json").unlink()
+    assert command(*asked, "--at", "1e30").returncode == 2
+    assert (folder / "few.json").exists()
+
+
 def test_the_best_size_and_back(command):
     read(command("fit", "sizes.csv", "--law", "chinchilla", "--n", "params", "--d", "tokens", "--loss", "final",
                  "--save", "sizes.json", "--approaches", "--json"))  # fmt: skip
@@ -183,6 +213,20 @@ WRONG = {
     "noise": (["fit", "runs.csv", *ROLES, "--noise", "-1"], "noise=-1"),
     "reach": (["fit", "runs.csv", *ROLES, "--reach", "nan"], "reach=nan"),
     "seed": (["fit", "runs.csv", *ROLES, "--seed", "-1"], "seed=-1"),
+    "seed of decide": (["decide", "runs.csv", *ROLES, "--at", "1e20", "--seed", "-1"], "seed=-1"),
+    "seed of audit": (["audit", "runs.csv", *ROLES, "--seed", "-1"], "seed=-1"),
+    "reach of decide": (["decide", "runs.csv", *ROLES, "--at", "1e20", "--reach", "0"], "reach=0"),
+    "reach of predict": (["predict", "fit.json", "--at", "1e20", "--reach", "0"], "reach=0"),
+    "reach of next": (["next", "fit.json", "--winner-at", "1e20", "--reach", "0"], "reach=0"),
+    "reach of a curve": (["extrapolate", "curves.csv", "--x", "steps", "--at", "3000", "--reach", "nan"], "reach=nan"),
+    "place twice": (["next", "fit.json", "--winner-at", "C=1e21,C=1e20"], "gives C twice"),
+    "predicted twice": (["predict", "fit.json", "--at", "C=1e20,C=3e20"], "gives C twice"),
+    "half a place": (["next", "fit.json", "--winner-at", "C=1e20,3"], "name every variable or none"),
+    "no loss": (["predict", "fit.json", "--loss", "0"], "loss = 0 is no loss"),
+    "tokens of a law of C": (["predict", "fit.json", "--loss", "2.4", "--parameters", "1e8"], "Fit law='chinchilla'"),
+    "parameters for nothing": (["predict", "fit.json", "--at", "1e20", "--parameters", "1e8"], "goes with --loss"),
+    "no loss of a speedup": (["predict", "fit.json", "--speedup", "worse,better", "--loss", "nan"], "loss = nan is no loss"),
+    "roll-out of no law": (["fit", "runs.csv", *ROLES, "--rollout", "powr"], "Did you mean 'power'"),
     "no delta": (["fit", "runs.csv", *ROLES, "--delta", "nan"], "delta=nan"),
     "a law that fails": (["fit", "runs.csv", "--law", "mine.py:bad", "--by", "arch", "--loss", "final"], "boom"),
     "folder": (["fit", "."], "is a folder without a study"),

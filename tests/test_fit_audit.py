@@ -23,6 +23,7 @@ from allometry.fit.estimate import fit
 from allometry.fit.optimum import split
 from allometry.fit.rows import read
 from allometry.flow import Refusal, TooFar
+from allometry.report.question_tables import audit_lines
 
 C = np.geomspace(1e15, 1e19, 9)
 COLUMNS = ["challenge", "change", "of", "value", "low", "high", "verdict", "overturned", "note"]
@@ -336,6 +337,27 @@ def test_five_points_of_chinchilla_move_the_exponent(shared_data):
     assert far["value"] == pytest.approx(0.3671724 / (0.3671724 + 0.3473105), abs=0.01)
     squares = of(other_criteria(one), "another criterion").iloc[0]
     assert squares["value"] > one.verdict.value + 0.04  # squares give the five still more weight
+
+
+def test_the_terminal_says_why_another_verdict_overturns_nothing():
+    """A row that names another group, or none, and yet "holds" has its reason in words; the others need none."""
+    rows = [
+        {"challenge": "another law", "change": "no floor", "of": "lead", "verdict": "b", "overturned": False,
+         "note": "but the data refuse this law"},
+        {"challenge": "counting", "change": "C is other", "of": "lead", "verdict": "b", "overturned": False, "note": ""},
+        {"challenge": "another criterion", "change": "squares", "of": "lead", "verdict": "a", "overturned": False,
+         "note": "as before"},
+        {"challenge": "learning rates", "change": "rates", "of": "penalty", "verdict": "b", "overturned": False,
+         "note": "large"},
+    ]  # fmt: skip
+    content = {"summary": "", "exclusions": [], "assumptions": [], "findings": [], "challenges": rows}
+    said = [line for line in audit_lines(content | {"verdict": {"winner": "a"}}) if line.startswith("Holds")]
+    assert said == [
+        "Holds, though then b: another law, no floor: but the data refuse this law",
+        "Holds, though then b: counting, C is other: but not surely enough among so many changes",
+    ]
+    alone = audit_lines(content | {"verdict": {"winner": None}, "challenges": [row | {"of": "exponent"} for row in rows]})
+    assert not [line for line in alone if line.startswith("Holds")]
 
 
 def test_the_criteria_have_words():

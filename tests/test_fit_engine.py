@@ -2,6 +2,7 @@
 
 # ruff: noqa: N806 - N, D and C are the letters of the field
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,17 +14,17 @@ from allometry.fit import rows
 from allometry.fit.approaches import approaches
 from allometry.fit.criterion import Criterion
 from allometry.fit.estimate import fit
-from allometry.fit.optimum import compute_for, split, tokens_for
+from allometry.fit.optimum import compute_for, flops_for, split, tokens_for
 from allometry.fit.own import law_of
 from allometry.fit.rollout import rollout
 from allometry.fit.saved import load_fits
-from allometry.fit.sharing import share
+from allometry.fit.sharing import far_apart, share
 from allometry.fit.solve.pose import pose
 from allometry.fit.solve.profile import profiles
 from allometry.fit.solve.search import search
 from allometry.fit.speedup import speedup
 from allometry.fit.two_step import two_step
-from allometry.flow import Refusal
+from allometry.flow import Refusal, TooFar
 
 C = np.geomspace(1e15, 1e19, 9)
 
@@ -245,6 +246,31 @@ def test_inverse_queries_invert(chinchilla_fit):
         split(fit(curve("a"), by=None, draws=50)["all"], 1e19)
 
 
+def test_tokens_are_refused_where_none_suffice_and_beyond_the_reach(chinchilla_fit):
+    N = chinchilla_fit.range["N"][1]
+    bare = chinchilla_fit.at(N=N, D=1e300)[0]
+    with pytest.raises(Refusal, match="with any number of tokens"):
+        tokens_for(chinchilla_fit, N, bare * 0.999)
+    with pytest.raises(TooFar, match="D = "):
+        tokens_for(chinchilla_fit, N, bare * 1.001)
+    with pytest.raises(Refusal, match="law='chinchilla'"):
+        tokens_for(fit(curve("a"), by=None, draws=50)["all"], 1e8, 2.0)
+
+
+@pytest.mark.parametrize("loss", [0.0, -1.0, np.nan, np.inf])
+def test_what_is_no_loss_is_refused_everywhere(loss, chinchilla_fit):
+    power = fit(pair(), law="power", draws=50)
+    asked = [
+        lambda: compute_for(chinchilla_fit, loss),
+        lambda: tokens_for(chinchilla_fit, 1e8, loss),
+        lambda: flops_for(power["a"], loss),
+        lambda: speedup(power, "a", "b", loss=loss),
+    ]
+    for ask in asked:
+        with pytest.raises(Refusal, match="is no loss"):
+            ask()
+
+
 def test_three_approaches_agree_on_a_clean_study():
     """Training curves of sizes at every budget, from a law with alpha = 0.33, beta = 0.29: N* grows as C^0.468."""
     law, rows = law_named("chinchilla"), []
@@ -304,6 +330,52 @@ def test_a_speedup_beyond_the_floor_is_unbounded():
         speedup(found, "a", "b")
 
 
+def rolled(fits, name, other):
+    """The group `name` twice, its draws in another order the second time: two groups that are equal in law."""
+    one = fits[name]
+    samples = {key: np.concatenate([value[:1], np.roll(value[1:], 7)]) for key, value in one.samples.items()}
+    return dataclasses.replace(fits, fits={name: one, other: dataclasses.replace(one, group=other, samples=samples)})
+
+
+def test_no_order_of_names_makes_a_winner():
+    """Near a floor that half of the draws lie above, neither of two equal groups is the better one, whoever is named first."""
+    noisy = fit(pair(noise=0.01), draws=300, reach=1e6)
+    twins = rolled(noisy, "a", "twin")
+    floors = np.sort(twins["a"].samples["E"][1:])
+    unreached = 0
+    for share_below in (0.05, 0.2, 0.35):
+        loss = float(np.quantile(floors, 1 - share_below))
+        if loss <= twins["a"].samples["E"][0]:
+            continue
+        one, back = (speedup(twins, *names, loss=loss) for names in (("a", "twin"), ("twin", "a")))
+        both = (twins["a"].samples["E"] >= loss) & (twins["twin"].samples["E"] >= loss)
+        unreached += int(both.sum())
+        assert one.verdict is None
+        assert back.verdict is None
+        assert one.low == pytest.approx(1 / back.high if np.isfinite(back.high) else 0, abs=1e-12)
+        assert back.low == pytest.approx(1 / one.high if np.isfinite(one.high) else 0, abs=1e-12)
+    assert unreached  # draws in which neither gets there, for which there is no number
+
+
+def test_a_speedup_keeps_to_the_reach():
+    found = fit(pair(scale=0.8), draws=100)
+    with pytest.raises(TooFar, match="answers up to 10 times"):
+        speedup(found, "a", "b", loss=float(found["b"].at(C=1e21)[0]))
+    with pytest.raises(TooFar, match="below the smallest"):
+        speedup(found, "a", "b", loss=float(found["b"].at(C=1e13)[0]))
+    far = speedup(found, "a", "b", loss=float(found["b"].at(C=8e19)[0]))
+    assert "It asks a for" in far.text
+    assert "times its largest run, beyond the reach of 10" in far.text
+
+
+def test_a_small_speedup_is_written_with_its_digits():
+    found = fit(pair(scale=4.0, noise=0.0005), shared=("E", "alpha"), draws=100)
+    one = speedup(found, "a", "b", compute=1e17)
+    assert one.value < 0.005
+    assert f"needs {one.value:.3g} times" in one.text
+    assert " 0.00 " not in one.text
+
+
 # Roll-outs and two steps
 
 
@@ -354,3 +426,45 @@ def test_checkpoints_of_one_run_do_not_tell_equal_groups_apart():
 def test_runs_of_one_name_in_two_groups_are_two_runs():
     table = pd.DataFrame({"family": list("aabb"), "run": ["0", "1"] * 2, "C": [1.0, 2, 1, 2], "loss": [2.0, 1, 2, 1]})
     assert len(np.unique(rows.read(table, ("C",), "family", {}).run)) == 4
+
+
+# Sharing where draws stand still
+
+
+def test_groups_whose_draws_stand_at_one_bound_are_not_told_apart():
+    generator = np.random.default_rng(0)
+    still = np.zeros((2, 400, 1))
+    assert far_apart(np.zeros((2, 1)), still) == (0.0, 1.0)
+    mixed = still.copy()
+    mixed[1, :, 0] = 0.1 * np.abs(generator.standard_normal(400))
+    assert far_apart(np.zeros((2, 1)), mixed)[1] == 1.0
+    assert far_apart(np.array([[0.0], [1.0]]), mixed)[1] < 0.01
+    ratio, chance = far_apart(np.array([[0.0], [1.0]]), still)
+    assert np.isinf(ratio)
+    assert chance < 0.01
+    # A second parameter that is known decides alone.
+    known = np.concatenate([still, 0.1 * generator.standard_normal((2, 400, 1))], axis=2)
+    assert far_apart(np.array([[0.0, 0.3], [0.0, 0.31]]), known)[1] > 0.5
+
+
+def test_floors_at_zero_share_a_floor_and_the_answer_is_json():
+    bent = [
+        pd.DataFrame(
+            {
+                "family": name,
+                "C": C,
+                "loss": np.exp(
+                    1.2
+                    - 0.05 * np.log(C / 1e15)
+                    - 0.006 * np.log(C / 1e15) ** 2
+                    + 0.003 * np.random.default_rng(seed).standard_normal(len(C))
+                ),
+            }
+        )
+        for seed, name in enumerate("ab")
+    ]
+    found = share(pd.concat(bent, ignore_index=True), ("E",))
+    assert {values["E"] for values in found.values.values()} == {0.0}
+    assert not found.distinguishable
+    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(dataclasses.replace(found, ratio=np.inf).to_json(), allow_nan=False)

@@ -96,6 +96,40 @@ def test_a_shared_floor_is_one_number_and_never_fits_better_than_separate_ones(t
     assert "one E" in together["plain"].equation
 
 
+def test_each_group_of_a_joint_fit_has_the_noise_of_its_own_runs():
+    """Five quiet groups and one with ten times their scatter: its law is known ten times worse, not as well as theirs."""
+    quiet = [curve(f"quiet{i}", 1.5, 1.0, noise=0.001, seed=i) for i in range(5)]
+    found = fit(pd.concat([*quiet, curve("noisy", 1.5, 1.0, noise=0.01, seed=9)]), shared=("E",), draws=400)
+    width = {one.group: np.subtract(*one.curve(1e18)[:0:-1]) for one in found}
+    assert width.pop("noisy") > 4 * np.median(list(width.values()))
+
+
+def test_groups_of_many_runs_are_resampled_within_themselves():
+    many = pd.concat([curve("many", 1.5, 1.0, seed=i) for i in range(7)]).assign(family="many")
+    found = fit(pd.concat([many, curve("few", 1.5, 0.9, seed=50)]), shared=("E",), draws=60)
+    assert found["many"].method == "49 runs resampled whole"
+    assert "4.5 degrees of freedom" in found["few"].method
+
+
+def test_a_shared_floor_that_is_not_known_is_said():
+    """A shared fit has no profile: its floor is judged by its draws, of all groups alike."""
+    short = np.geomspace(1e15, 1e16, 7)
+    tables = []
+    for seed, family in enumerate("ab"):
+        shake = np.exp(0.01 * np.random.default_rng(seed).standard_normal(len(short)))
+        tables.append(pd.DataFrame({"family": family, "C": short, "loss": (1.5 + (short / 1e15) ** -0.2) * shake}))
+    for one in fit(pd.concat(tables), shared=("E",), draws=200):
+        if one.samples["E"][0] > 0:
+            assert "E is not identified" in " ".join(one.flags)
+            assert "--share E" not in " ".join(one.flags)
+        else:
+            assert "E = 0" in " ".join(one.flags)
+
+
+def test_a_shared_floor_that_is_known_is_not_flagged(table):
+    assert "E is not identified" not in " ".join(fit(table, draws=200, shared=("E",))["plain"].flags)
+
+
 def test_whole_runs_are_resampled(table):
     """Copies of a run add no knowledge: the interval stays as wide as with single rows."""
     generator = np.random.default_rng(5)

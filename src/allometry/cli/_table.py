@@ -1,9 +1,12 @@
 """A user's table of runs on the command line: which file, and which of its columns are N, D, C, the loss and the groups."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from allometry.cli._app import numbers, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +73,8 @@ def pairs(given: Any, option: str, example: str) -> dict[str, str]:
         name, mark, value = word.partition("=")
         if not (mark and name.strip() and value.strip()):
             raise Refusal(f"{option} {word} is not NAME=VALUE. Write it like {option} {example}.")
+        if name.strip() in found:
+            raise Refusal(f"{option} gives {name.strip()} twice, {found[name.strip()]} and {value.strip()}. Give it once.")
         found[name.strip()] = value.strip()
     return found
 
@@ -83,3 +88,19 @@ def values(given: Any, option: str, example: str) -> dict[str, float]:
         return {name: float(value) for name, value in written.items()}
     except ValueError as error:
         raise Refusal(f"{option}: {error}. Write it like {option} {example}.") from error
+
+
+def place(text: str, option: str, variables: Sequence[str] = ("C",)) -> dict[str, float]:
+    """`1e21`, or `N=1e9,D=2e10`, or the same in the order of the law, `1e9:2e10`, as a place."""
+    from allometry.flow import Refusal
+
+    given = words(text.replace(":", ","))
+    if any("=" in word for word in given):
+        if not all("=" in word for word in given):
+            raise Refusal(f"{option} {text}: name every variable or none. Write {option} 1e20, or {option} N=1e9,D=2e10.")
+        return values(given, option, "N=1e9,D=2e10")
+    found = numbers(",".join(given), option)
+    if len(found) != len(variables):
+        wanted = ",".join(f"{name}=..." for name in variables)
+        raise Refusal(f"{option} {text}: one place takes {len(variables)} numbers. Write {wanted}.")
+    return dict(zip(variables, found, strict=True))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from allometry.cli._app import Json, app, numbers, print_json, show, words
+from allometry.cli._app import Json, app, print_json, show, words
 from allometry.cli._table import (
     By,
     Columns,
@@ -18,6 +18,7 @@ from allometry.cli._table import (
     Saved,
     Tokens,
     load,
+    place,
     read,
     values,
 )
@@ -79,9 +80,12 @@ def fit(
     from allometry.fit.criterion import Criterion
     from allometry.fit.estimate import fit as fit_law
     from allometry.fit.own import law_of
+    from allometry.fit.plain import plain
+    from allometry.fit.refusals import TooFewPoints
+    from allometry.flow import Refusal
 
     frame, group, columns = read(runs, by, n, d, c, loss, column)
-    chosen = law_of(law, columns)
+    chosen, rolled = law_of(law, columns), [law_of(name, columns) for name in words(rollout)]
     shared = tuple(words(share))
     criterion = None if delta is None else Criterion(delta=delta, of=chosen.of)
     fits = fit_law(
@@ -103,35 +107,40 @@ def fit(
         seed=seed,
     )
     content: dict[str, Any] = fits.to_json()
+    if save:  # first, as what is asked of the fit may be refused
+        content["saved"] = str(fits.save(save).resolve())
     same = {"columns": columns, "cluster": words(cluster), "mixed": mixed, "level": level}
     if len(fits) > 1 and len(chosen.variables) == 1 and chosen.observed == "loss":
         content |= _winners(fits)
     places = [*(at or ()), *words(predict or "")]
     if places:
-        content["predictions"] = [_predicted(one, place) for one in fits for place in places]
+        content["predictions"] = [_predicted(one, asked) for one in fits for asked in places]
     if shared and group and len(fits) > 1:
         from allometry.fit.sharing import share as test
 
-        content["sharing"] = test(frame, shared, law=chosen, by=group, criterion=criterion, **same).to_json()
+        try:
+            content["sharing"] = test(frame, shared, law=chosen, by=group, criterion=criterion, **same).to_json()
+        except Refusal as refusal:
+            content["sharing"] = {"text": f"Whether they may share is not known: {refusal}"}
     if approaches:
         from allometry.fit.approaches import approaches as three
 
         parts = [("", frame)] if group is None else frame.groupby(group, sort=False)
         content["approaches"] = [{"group": str(name)} | three(part, **same).to_json() for name, part in parts]
-    if rollout:
+    if rolled:
         from allometry.fit.rollout import rollout as roll
 
-        content["rollout"] = roll(
-            frame, words(rollout), size=chosen.variables[0], by=group, columns=columns, mixed=mixed
-        ).to_json()
-    if save:
-        content["saved"] = str(fits.save(save).resolve())
+        size = chosen.variables[0]
+        try:
+            content["rollout"] = roll(frame, rolled, size=size, by=group, columns=columns, mixed=mixed).to_json()
+        except TooFewPoints as refusal:
+            content["rollout"] = {"text": f"No roll-out: {refusal}"}
     if report:
         from allometry.report.fits_page import write_fits
 
         content["report"] = str(write_fits(fits, content, report).resolve())
     if as_json:
-        print_json(content)
+        print_json(plain(content))
         return
     _show(content)
 
@@ -155,12 +164,15 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a saved fit: the loss of a new run, the compute for a loss, the best size, the speedup of one group over another."""
+    from allometry.fit.plain import plain
     from allometry.flow import Refusal
 
     fits = load(saved, law, reach)
     content: dict[str, Any] = {}
+    if parameters is not None and (loss is None or speedup):
+        raise Refusal("--parameters goes with --loss alone: the tokens with which so many parameters reach it.")
     if at:
-        content["predictions"] = [_predicted(one, place) for one in fits for place in at]
+        content["predictions"] = [_predicted(one, asked) for one in fits for asked in at]
     if speedup:
         from allometry.fit.speedup import speedup as compared
 
@@ -173,7 +185,7 @@ def predict(
     if not content:
         raise Refusal("predict needs a question: --at 1e20, --loss 2.1, --compute 1e21, or --speedup a,b with one of these.")
     if as_json:
-        print_json(content)
+        print_json(plain(content))
         return
     _show(content)
 
@@ -189,15 +201,9 @@ def _winners(fits: Any) -> dict[str, Any]:
         return {"not_compared": str(refusal)}
 
 
-def _predicted(fit: Any, place: str) -> dict[str, Any]:
-    from allometry.flow import Refusal
-
-    named = [word for word in words(place) if "=" in word]
-    if named and len(named) != len(words(place)):
-        raise Refusal(f"--at {place}: name every variable or none. Write --at 1e20, or --at N=1e9,D=2e10.")
-    plain = [] if named else [value for part in place.split(":") for value in numbers(part, "--at")]
-    value, low, high = fit.predict(*plain, **values(named, "--at", "N=1e9,D=2e10"))
-    return {"group": fit.group, "at": place, "value": value, "low": low, "high": high}
+def _predicted(fit: Any, asked: str) -> dict[str, Any]:
+    value, low, high = fit.predict(**place(asked, "--at", fit.law.variables))
+    return {"group": fit.group, "at": asked, "value": value, "low": low, "high": high}
 
 
 def _asked(fit: Any, loss: float | None, compute: float | None, parameters: float | None) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from allometry.cli._table import (
     Saved,
     Tokens,
     load,
+    place,
     read,
-    values,
 )
 
 Level = Annotated[float, typer.Option(help="Of the intervals.")]
@@ -89,7 +89,7 @@ def decide(
         draws=draws,
         seed=seed,
         reach=reach,
-        **_place(at, "--at"),
+        **place(at, "--at"),
     )
     if as_json:
         print_json(found.to_json())
@@ -128,9 +128,9 @@ def next_runs(
         raise Refusal(f"This question is about one group; name it with --group. There are: {', '.join(fits.fits)}.")
     variables = fits[names[0]].law.variables
     if winner_at is not None:
-        question = questions.winner(*names, **_place(winner_at, "--winner-at", variables))
+        question = questions.winner(*names, **place(winner_at, "--winner-at", variables))
     elif loss_at is not None:
-        question = questions.loss_at(names[0], **_place(loss_at, "--loss-at", variables))
+        question = questions.loss_at(names[0], **place(loss_at, "--loss-at", variables))
     else:
         question = questions.exponent(names[0], str(parameter))
     found = propose(fits, question, budget=budget, count=count, noise=noise)
@@ -171,9 +171,9 @@ def extrapolate(
     rows: list[dict[str, Any]] = []
     for name, part in parts:
         found = ahead(column(part, x), column(part, loss), places, level=level, reach=reach)
-        for place, value, low, high in zip(found.x, found.loss, found.low, found.high, strict=True):
+        for there, value, low, high in zip(found.x, found.loss, found.low, found.high, strict=True):
             rows.append(
-                {"group": name, "at": f"{place:.4g}", "value": value, "low": low, "high": high, "flags": found.flags}
+                {"group": name, "at": f"{there:.4g}", "value": value, "low": low, "high": high, "flags": found.flags}
             )
     if as_json:
         print_json(plain({"level": level, "predictions": rows}))
@@ -182,16 +182,3 @@ def extrapolate(
 
     flags = [f"{row['group']}: {flag.rstrip('.')}." for row in rows[:: max(1, len(places))] for flag in row["flags"]]
     show([predictions_table(plain(rows))], flags)
-
-
-def _place(text: str, option: str, variables: tuple[str, ...] = ("C",)) -> dict[str, float]:
-    """`1e21` or `N=1e9,D=2e10` as a place."""
-    if "=" in text:
-        return values(words(text), option, "N=1e9,D=2e10")
-    found = numbers(text, option)
-    if len(found) != len(variables):
-        from allometry.flow import Refusal
-
-        wanted = ",".join(f"{name}=..." for name in variables)
-        raise Refusal(f"{option} {text}: one place takes {len(variables)} numbers. Write {wanted}.")
-    return dict(zip(variables, found, strict=True))

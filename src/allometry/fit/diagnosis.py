@@ -152,15 +152,21 @@ def few_runs(runs: int, points: int, free: int) -> list[Refusal]:
     ]
 
 
-def floor(law: Law, at: float, lowest: float, diagnosis: Diagnosis) -> list[Refusal]:
-    """Is the floor E known? What is left above it at the best run must be, within a factor of 3."""
-    if "E" not in diagnosis.profile or at <= 0:
+def floor(
+    sample: Float[np.ndarray, " sets"], lowest: float, level: float, diagnosis: Diagnosis, shared: bool
+) -> list[Refusal]:
+    """Is the floor E known? What is left above it at the best run must be, within a factor of 3.
+
+    By its profile; where there is none, as groups share parameters or too few runs are left, by its draws.
+    """
+    if sample[0] <= 0:
         return []
-    low, high = diagnosis.profile["E"]
+    low, high = diagnosis.profile.get("E") or interval(sample[1:], level)
     if low > 0 and lowest > high and lowest - low <= WIDE * (lowest - high):
         return []
     text = f"anything from {low:.3g} to {high:.3g} fits" if low > 0 else f"anything up to {high:.3g} fits, no floor too"
-    return [NotIdentified(f"E is not identified: {text}. {_cure('floor')}, or share it (shared=, --share E)")]
+    more = "" if shared else ", or share it (shared=, --share E)"
+    return [NotIdentified(f"E is not identified: {text}. {_cure('floor')}{more}")]
 
 
 def _search(diagnosis: Diagnosis) -> list[Refusal]:

@@ -74,6 +74,16 @@ def interval(draws: Float[np.ndarray, " draws *many"], level: float) -> Float[np
     return np.sort(draws, axis=0)[ranks]
 
 
+def three(sample: Float[np.ndarray, " sets"], level: float, least: float = -np.inf) -> tuple[float, float, float]:
+    """Value, low and high of a sample whose first column is the estimate.
+
+    A draw without a value speaks for neither side: it is the `least` for the low end, and infinite for the high one.
+    """
+    drawn = sample[1:] if len(sample) > 1 else sample
+    low, high = (interval(np.where(np.isnan(drawn), end, drawn), level)[i] for i, end in enumerate((least, np.inf)))
+    return float(sample[0]), float(low), float(high)
+
+
 def at_budgets(frontier: Frontier, a: int, b: int, level: float) -> list[dict[str, Any]]:
     """The difference and the compute multiplier at each common budget (keys of docs/answer.md)."""
     rows = []

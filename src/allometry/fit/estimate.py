@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from allometry.fit import diagnosis, rows, trends
+from allometry.fit.asked import check_asked
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.diagnosis import Diagnosis
@@ -65,11 +66,8 @@ def fit(
         roles = ", ".join((*chosen.variables, chosen.observed))
         raise Refusal(f"columns= names {', '.join(sorted(unknown))}, which {chosen.name} does not read. It reads: {roles}.")
     _check_shared(chosen, shared, held)
-    _check_numbers(chosen, held, noise, seed)
-    if draws < 50 or not 0 < level < 1 or not 1 <= reach < np.inf:
-        raise Refusal(
-            f"draws={draws}, level={level}, reach={reach}: use at least 50 draws, 0 < level < 1 and reach of 1 or more."
-        )
+    _check_numbers(chosen, held, noise)
+    check_asked(level=level, draws=draws, seed=seed, reach=reach)
     plainly = isinstance(chosen, Additive) and not (held or criterion or cluster) and set(shared) <= {"E"}
     if is_study(table) and plainly and chosen.variables == ("C",) and by == "family" and not columns:
         return _frontier(table, chosen, bool(shared), draws, seed, reach, level)
@@ -104,11 +102,9 @@ def fit(
     return Fits(fits=fits, unit=unit, notes=read.notes, source=table)
 
 
-def _check_numbers(law: Law, pinned: Mapping[str, float], noise: float | None, seed: int) -> None:
+def _check_numbers(law: Law, pinned: Mapping[str, float], noise: float | None) -> None:
     if noise is not None and not 0 < noise < np.inf:
         raise Refusal(f"noise={noise:g} is no standard deviation of ln loss. Give a positive number, such as 0.003.")
-    if seed < 0:
-        raise Refusal(f"seed={seed}: give 0 or a positive whole number.")
     for name, value in pinned.items():
         if name not in law.names:
             continue  # pose() names what there is
@@ -176,8 +172,8 @@ def _fit(
     ranges = {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
     problems += diagnosis.leverage(law, ranges, tuple(pinned))
     problems += diagnosis.few_runs(len(np.unique(read.run[here])), len(here), free)
-    if "E" in samples and law.observed == "loss":
-        problems += diagnosis.floor(law, float(samples["E"][0]), float(loss.min()), found)
+    if "E" in samples and "E" not in pinned and law.observed == "loss":
+        problems += diagnosis.floor(samples["E"], float(loss.min()), level, found, "E" in shared)
     if settings["criterion"].of == LN or law.observed == "loss":
         residual = np.log(loss) - np.log(np.maximum(predicted, 1e-300))
         problems += diagnosis.misfit(columns, residual, free, noise, [read.labels[i] for i in here])
@@ -255,17 +251,24 @@ def _jointly(read: Rows, settings: Mapping[str, Any], generator: np.random.Gener
     joint = jointly(law, read.columns, read.group, criterion, shared, read.loss)
     first = joint.search(read.loss)
     fitted = joint.problem.predicted(first.values[None])[0]
-    drawn, weights, method = resample(
-        read.loss, fitted, read.run, len(first.values), settings["draws"], criterion.of, generator
-    )
+    # Each group has the noise of its own runs, and pays for its own parameters and its part of the shared ones.
+    free = len(law.parameters) - len(shared) + len(shared) / len(read.groups)
+    drawn, weights = np.empty((2, settings["draws"], len(read.loss)))
+    methods = []
+    for index in range(len(read.groups)):
+        mine = read.group == index
+        drawn[:, mine], weights[:, mine], method = resample(
+            read.loss[mine], fitted[mine], read.run[mine], free, settings["draws"], criterion.of, generator
+        )
+        methods.append(method)
     values = np.concatenate([first.values[None], joint.again(drawn, weights, first)])
     parts: list[Part] = []
-    for index in range(len(read.groups)):
+    for index, method in enumerate(methods):
         mine = read.group == index
         residual = criterion.residual(read.loss, fitted)[mine]
         samples = joint.named(values, index)
-        runs, free = len(np.unique(read.run[mine])), len(law.parameters) - len(shared)
-        looked = _looked(first, law, samples, max(1, runs - free), _scatter(residual, runs, free), {})
+        runs = len(np.unique(read.run[mine]))
+        looked = _looked(first, law, samples, max(1, int(runs - free)), _scatter(residual, runs, free), {})
         objective = float(criterion.cost(residual).sum())
         parts.append((samples, objective, method, looked))
     return parts

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from allometry import __version__
+from allometry.fit.asked import check_asked
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN, Criterion
 from allometry.fit.diagnosis import Diagnosis
@@ -165,8 +166,7 @@ class Fits:
 
     def reaching(self, reach: float) -> "Fits":
         """The same fits, that answer up to so many times beyond their runs."""
-        if not 1 <= reach < np.inf:
-            raise Refusal(f"reach={reach:g}: give 1 or more.")
+        check_asked(reach=reach)
         return dataclasses.replace(
             self, fits={name: dataclasses.replace(fit, reach=reach) for name, fit in self.fits.items()}
         )

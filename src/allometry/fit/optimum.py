@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from allometry.fit.differences import interval
+from allometry.fit.differences import three
 from allometry.fit.fits import Fit
 from allometry.fit.plain import plain
 from allometry.flow import Refusal
@@ -48,8 +48,7 @@ def split(fit: Fit, C: float) -> Split:
 def compute_for(fit: Fit, loss: float) -> Split:
     """The fewest FLOPs that reach a loss, and how to split them. Infinite where the floor of a draw lies above the loss."""
     at = _draws(fit)
-    if not (np.isfinite(loss) and loss > 0):
-        raise Refusal(f"loss = {loss:g} is no loss. Ask for a positive number.")
+    check_loss(loss)
     G, power = _balance(at)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = at["A"] * G ** -at["alpha"] + at["B"] * G ** at["beta"]
@@ -66,6 +65,11 @@ def compute_for(fit: Fit, loss: float) -> Split:
     return found
 
 
+def check_loss(loss: float) -> None:
+    if not (np.isfinite(loss) and loss > 0):
+        raise Refusal(f"loss = {loss:g} is no loss. Ask for a positive number.")
+
+
 def inverse(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " sets"]:
     """The FLOPs at which a law L = A C^-alpha, with a floor or without, reaches a loss; infinite at or below its floor."""
     at = fit.samples
@@ -80,24 +84,32 @@ def flops_for(fit: Fit, loss: float) -> Three:
         raise Refusal(
             f"The compute for a loss is known for power, power_floor and chinchilla; this fit is of {fit.law.name}."
         )
+    check_loss(loss)
     C = inverse(fit, np.full(len(fit.samples["A"]), float(loss)))
-    if not np.isfinite(C[0]):
+    if not np.isfinite(C[0]) and "E" in fit.samples:
         raise Refusal(
             f"A loss of {loss:g} is at or below the floor E = {fit.samples['E'][0]:.4g} of {fit.group}: no compute reaches it. "
             "Ask for a higher loss, or run larger budgets to know the floor better."
         )
     fit.check_reach("C", float(C[0]))
-    return _three(C, fit.level)
+    return three(C, fit.level, 0.0)
 
 
 def tokens_for(fit: Fit, N: float, loss: float) -> Three:
-    """The tokens with which N parameters reach a loss. Infinite where no number of tokens does."""
-    fit.check_reach("N", N)
+    """The tokens with which N parameters reach a loss. An end is infinite where no number of tokens does."""
     at = _draws(fit)
+    check_loss(loss)
+    fit.check_reach("N", N)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         left = loss - at["E"] - at["A"] * N ** -at["alpha"]
         D = np.where(left > 0, (at["B"] / np.maximum(left, 1e-300)) ** (1 / at["beta"]), np.inf)
-    return _three(D, fit.level)
+    if not np.isfinite(D[0]):
+        raise Refusal(
+            f"A loss of {loss:g} is at or below what {N:.3g} parameters reach with any number of tokens, "
+            f"{loss - left[0]:.4g}. Ask for a higher loss, or with more parameters."
+        )
+    fit.check_reach("D", float(D[0]))
+    return three(D, fit.level, 0.0)
 
 
 def _draws(fit: Fit) -> dict[str, Float[np.ndarray, " sets"]]:
@@ -124,9 +136,4 @@ def _split(fit: Fit, C: Float[np.ndarray, " sets"]) -> Split:
         loss = at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * D ** -at["beta"]
     parts = (C, N, D, fit.scattered(loss), power)
     names = ("C", "N", "D", "loss", "exponent")
-    return Split(**{name: _three(part, fit.level) for name, part in zip(names, parts, strict=True)})
-
-
-def _three(sample: Float[np.ndarray, " sets"], level: float) -> Three:
-    low, high = interval(np.where(np.isnan(sample[1:]), np.inf, sample[1:]), level)
-    return float(sample[0]), float(low), float(high)
+    return Split(**{name: three(part, fit.level, 0.0) for name, part in zip(names, parts, strict=True)})

@@ -20,6 +20,7 @@ from allometry.fit.criterion import LN, Criterion
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.own import law_of
+from allometry.fit.plain import plain
 from allometry.fit.refusals import CannotTell, TooFewPoints
 from allometry.fit.solve import descend, project
 from allometry.fit.solve.pose import bounds, pose
@@ -195,7 +196,7 @@ class Sharing:
         return max(self.values, key=lambda group: self.values[group][self.shared[0]])
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self) | {"distinguishable": self.distinguishable, "text": self.text}
+        return plain(dataclasses.asdict(self) | {"distinguishable": self.distinguishable, "text": self.text})
 
 
 def share(
@@ -268,9 +269,16 @@ def far_apart(
     """How far the groups lie from their common mean, and how often draws around one truth lie so far.
 
     `strays` are draws minus estimates. What such a distance means is read from the draws themselves, as valleys of floors and
-    exponents are curved and end at bounds, where no normal theory holds.
+    exponents are curved and end at bounds, where no normal theory holds. A parameter that stands still in the draws of every
+    group, as at a bound, tells nothing where its values are equal, and everything where they are not.
     """
-    scale = np.maximum(spread(strays), 1e-300)
+    scale = spread(strays)
+    known = (scale > 0).all(axis=0)
+    if np.ptp(values[:, ~known], axis=0).any():
+        return float("inf"), 1 / (1 + strays.shape[1])
+    if not known.any():
+        return 0.0, 1.0
+    values, strays, scale = values[:, known], strays[:, :, known], scale[:, known]
     groups, _, count = strays.shape
     weights = scale**-2 / (scale**-2).sum(axis=0)
 
@@ -284,6 +292,11 @@ def far_apart(
 
 
 def spread(strays: Float[np.ndarray, "groups draws parameters"]) -> Float[np.ndarray, "groups parameters"]:
-    """A standard deviation that heavy tails do not move: of the middle 90 % of the draws."""
+    """A standard deviation that heavy tails do not move: of the middle 90 % of the draws.
+
+    A group whose draws stand still, as at a bound, has the mean of the others'; 0 is left where those of all groups do.
+    """
     low, high = np.quantile(strays, (0.05, 0.95), axis=1)
-    return (high - low) / (2 * stats.norm.ppf(0.95))
+    found = (high - low) / (2 * stats.norm.ppf(0.95))
+    moving = (found > 0).sum(axis=0)
+    return np.where(found > 0, found, found.sum(axis=0) / np.maximum(moving, 1))

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from allometry.fit.differences import interval
+from allometry.fit.differences import interval, three
 from allometry.fit.fits import Fit, Fits
-from allometry.fit.optimum import inverse
+from allometry.fit.optimum import check_loss, inverse
 from allometry.fit.plain import plain
 from allometry.flow import Refusal
 
@@ -57,31 +57,33 @@ def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: f
         drawn = inverse(one, target) / compute
         at = f"at {compute:.3g} FLOPs"
     else:
+        check_loss(loss)
         target = np.full(len(one.samples["A"]), float(loss))
-        with np.errstate(invalid="ignore"):
-            drawn = inverse(one, target) / inverse(other, target)
+        taken = inverse(other, target)
+        if not np.isfinite(taken[0]):
+            raise Refusal(
+                f"A loss of {loss:g} is at or below the floor of {b}: no compute reaches it, so there is no speedup. "
+                "Ask for a higher loss, or at a compute."
+            )
+        other.check_reach("C", float(taken[0]))
+        with np.errstate(invalid="ignore"):  # where neither gets there
+            drawn = inverse(one, target) / taken
         at = f"at a loss of {loss:g}"
-    if loss is not None and not np.isfinite(inverse(other, target)[0]):
-        raise Refusal(
-            f"A loss of {loss:g} is at or below the floor of {b}: no compute reaches it, so there is no speedup. "
-            "Ask for a higher loss, or at a compute."
-        )
-    drawn = np.where(np.isnan(drawn), np.inf, drawn)
-    low, high = interval(drawn[1:], one.level)
+    value, low, high = three(drawn, one.level, 0.0)
     exponents = _equal(one, other, "alpha")
     floors = _equal(one, other, "E") if "E" in one.law.names and "E" in other.law.names else None
     verdict = b if low > 1 else a if high < 1 else None
     return Speedup(
         a=a,
         b=b,
-        value=float(drawn[0]),
-        low=float(low),
-        high=float(high),
+        value=value,
+        low=low,
+        high=high,
         at=at,
         equal_exponents=exponents,
         equal_floors=floors,
         verdict=verdict,
-        text=_text(a, b, drawn[0], float(low), float(high), at, exponents, one, target[0]),
+        text=_text(a, b, value, low, high, at, exponents, one, target[0]),
     )
 
 
@@ -97,18 +99,21 @@ def _equal(one: Fit, other: Fit, name: str) -> bool | None:
 def _text(
     a: str, b: str, value: float, low: float, high: float, at: str, equal: bool | None, one: Fit, target: float
 ) -> str:
-    top = f"{high:.2f}" if np.isfinite(high) else "unbounded"
-    middle = f"{value:.2f}" if np.isfinite(value) else "unbounded"
-    text = f"{a} needs {middle} times the compute of {b} {at} ({low:.2f} to {top})."
+    middle, bottom, top = (f"{number:.3g}" if np.isfinite(number) else "unbounded" for number in (value, low, high))
+    text = f"{a} needs {middle} times the compute of {b} {at} ({bottom} to {top})."
     if not np.isfinite(high):
         text += (
             f" The loss {target:.4g} is near the floor of {a}: run {a} larger, or pin the floor with pinned={{'E': ...}}."
         )
     if equal is False:
         text += " Their exponents differ, so the number holds at this place only."
-    largest = one.range["C"][1]
-    with np.errstate(invalid="ignore"):
-        needed = float(inverse(one, np.full(len(one.samples["A"]), target))[0])
-    if np.isfinite(needed) and needed > one.reach * largest:
-        text += f" It asks {a} for {needed / largest:.3g} times its largest run, beyond the reach of {one.reach:g}."
+    smallest, largest = one.range["C"]
+    needed = float(inverse(one, np.full(len(one.samples["A"]), target))[0])
+    if np.isfinite(needed) and not smallest / one.reach <= needed <= one.reach * largest:
+        far = (
+            f"{needed / largest:.3g} times its largest"
+            if needed > largest
+            else f"{needed / smallest:.3g} times its smallest"
+        )
+        text += f" It asks {a} for {far} run, beyond the reach of {one.reach:g}."
     return text

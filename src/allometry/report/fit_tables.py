@@ -14,7 +14,7 @@ def grids(content: dict[str, Any]) -> list[Grid]:
     found += [predictions_table(content["predictions"])] if content.get("predictions") else []
     found += [splits_table(content["splits"])] if content.get("splits") else []
     found += [approaches_table(one) for one in content.get("approaches") or []]
-    found += [rollout_table(content["rollout"])] if content.get("rollout") else []
+    found += [rollout_table(content["rollout"])] if content.get("rollout", {}).get("scores") else []
     return found
 
 

@@ -36,6 +36,13 @@ def audit_lines(content: dict[str, Any]) -> list[str]:
     lines = [content["summary"]]
     for title, key in (("Left out", "exclusions"), ("Taken for granted", "assumptions"), ("Finding", "findings")):
         lines += [f"{title}: {sentence.rstrip('.')}." for sentence in content[key]]
+    said = content["verdict"]["winner"] or "cannot tell"
+    unsure = "but not surely enough among so many changes"
+    lines += [
+        f"Holds, though then {row['verdict']}: {row['challenge']}, {row['change']}: {row['note'] or unsure}"
+        for row in content["challenges"]
+        if row["of"] == "lead" and row["overturned"] is False and row["verdict"] not in (said, None)
+    ]
     lines += [
         f"Not made: {row['challenge']}, {row['change']}: {row['note']}"
         for row in content["challenges"]

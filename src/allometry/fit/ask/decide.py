@@ -24,6 +24,7 @@ from allometry.fit import rows
 from allometry.fit.ask import hindsight
 from allometry.fit.ask.decisions import Decision, Decisions
 from allometry.fit.ask.hindsight import Growth, Miss
+from allometry.fit.asked import check_asked
 from allometry.fit.cells import is_study
 from allometry.fit.criterion import LN
 from allometry.fit.laws._law import Law
@@ -74,8 +75,9 @@ def decide(
     Groups that were run at the very same places are judged by the errors of their difference, others by each one's own.
     Raises TooFar where the place is more than `reach` times beyond the runs of a group.
     """
+    check_asked(level=level, draws=draws, seed=seed, reach=reach)
     chosen = [law_of(law, columns or ()) for law in laws]
-    variable, value = _place(place, chosen, level, draws)
+    variable, value = _place(place, chosen)
     if is_study(table) and not columns and variable == "C" and by == "family":
         frontier = measure(table, level=level, count=50, seed=seed).frontier
         family, budget = np.nonzero(frontier.present)
@@ -95,13 +97,11 @@ def decide(
     return Decisions(variable=variable, place=value, level=level, pairs=tuple(pairs), notes=read.notes)
 
 
-def _place(place: Mapping[str, float], laws: Sequence[Law], level: float, draws: int) -> tuple[str, float]:
+def _place(place: Mapping[str, float], laws: Sequence[Law]) -> tuple[str, float]:
     if len(place) != 1 or not all(np.isfinite(value) and value > 0 for value in place.values()):
         raise Refusal(
             f"decide() is asked at one place; got {dict(place)}. Give one positive number, such as C=1e21 or D=1e12."
         )
-    if not 0 < level < 1 or draws < 50:
-        raise Refusal(f"draws={draws}, level={level}: use at least 50 draws and 0 < level < 1.")
     wide = [law for law in laws if len(law.variables) != 1 or law.observed != "loss"]
     if wide or not laws:
         named = ", ".join(f"{law.name} of {law.observed} in {', '.join(law.variables)}" for law in wide) or "none"

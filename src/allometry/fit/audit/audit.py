@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from allometry.fit import rows as tables
+from allometry.fit.asked import check_asked
 from allometry.fit.audit.best_split import grows
 from allometry.fit.audit.challenge import Challenge
 from allometry.fit.audit.ends import ends
@@ -122,8 +123,7 @@ def audit(
     exponent of its law. `columns` maps N, D, C, loss to the names that the table has. The table of a study is audited by
     seeds, sizes and budgets.
     """
-    if draws < 50 or not 0 < level < 1:
-        raise Refusal(f"draws={draws}, level={level}: use at least 50 draws and 0 < level < 1.")
+    check_asked(level=level, draws=draws, seed=seed)
     if C is not None and not (np.isfinite(C) and C > 0):
         raise Refusal(f"C={C} is no place on the law. Give a positive number, such as 1e18.")
     if is_study(table) and by == "family" and not columns:

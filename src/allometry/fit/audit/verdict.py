@@ -14,7 +14,7 @@ from scipy import stats
 
 from allometry.fit.audit.best_split import Samples, best_size, flops_of, splits
 from allometry.fit.criterion import Criterion
-from allometry.fit.differences import interval
+from allometry.fit.differences import three
 from allometry.fit.laws._additive import Additive
 from allometry.fit.laws._law import Law
 from allometry.fit.refusals import TooFewPoints
@@ -188,8 +188,8 @@ def verdict_of(
     """From the draws of every group. A winner beats each of the others at the level."""
     groups, level = case.read.groups, case.level
     if len(groups) == 1:
-        size = _three(np.exp(best_size(case.law, samples[0], case.place)[0]), level) if splits(case.law) else None
-        value, low, high = _three(values[0], level)
+        size = three(np.exp(best_size(case.law, samples[0], case.place)[0]), level) if splits(case.law) else None
+        value, low, high = three(values[0], level)
         return Verdict(value=value, low=low, high=high, N=size)
     best = int(np.argmin([value[0] for value in values]))
     first = best if leader is None else groups.index(leader)
@@ -204,19 +204,9 @@ def nearest(
     values: tuple[Float[np.ndarray, " sets"], ...], leader: int, level: float
 ) -> tuple[int, tuple[float, float, float]]:
     """The rival that is least surely behind, and the lead over it."""
-    leads = {other: _three(values[other] - values[leader], level) for other in range(len(values)) if other != leader}
+    leads = {other: three(values[other] - values[leader], level) for other in range(len(values)) if other != leader}
     rival = min(leads, key=lambda other: leads[other][1])
     return rival, leads[rival]
-
-
-def _three(sample: Float[np.ndarray, " sets"], level: float) -> tuple[float, float, float]:
-    if len(sample) < 2:
-        return (float(sample[0]),) * 3
-    # A draw without a value speaks for neither side.
-    low, high = (
-        interval(np.where(np.isnan(sample[1:]), end, sample[1:]), level)[i] for i, end in enumerate((-np.inf, np.inf))
-    )
-    return float(sample[0]), float(low), float(high)
 
 
 def read_value(case: Case, samples: Samples) -> Float[np.ndarray, " sets"]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from allometry.fit.asked import check_asked
 from allometry.fit.curves.views import RECENT, WANDERING, Posterior, posterior
 from allometry.flow import Refusal, TooFar
 
@@ -59,8 +60,7 @@ def extrapolate(
     asked = np.asarray(at, dtype=float)
     if not len(asked) or not np.isfinite(asked).all() or (asked <= 0).any():
         raise Refusal("at= needs at least one finite x above 0, in the unit of the curve's x.")
-    if not 0 < level < 1 or reach < 1:
-        raise Refusal(f"level={level}, reach={reach}: use 0 < level < 1 and reach of 1 or more.")
+    check_asked(level=level, reach=reach)
     if asked.min() < size[-1]:
         raise Refusal(
             f"at={asked.min():.4g} lies before the last row ({size[-1]:.4g}), which is measured. Ask for x behind it."

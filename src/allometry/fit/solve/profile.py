@@ -76,7 +76,7 @@ def profiles(
     result = {}
     for i in wanted:
         wide = errors[i] if np.isfinite(errors[i]) and errors[i] > 0 else abs(found.values[i]) + 0.1
-        ends = found.values[i] + wide * np.concatenate([-STEPS[::-1], STEPS])
+        ends = found.values[i] + wide * np.concatenate([-STEPS[::-1], [0.0], STEPS])
         places = np.unique(np.clip(ends, low[i], high[i]))
         rise = _held(posed, loss, found.values, places, i) - found.objective
         places, rise = _closer(posed, loss, found, places, rise, i, allowed)
@@ -138,7 +138,10 @@ def _held(
 def covariance(
     posed: Posed, loss: Float[np.ndarray, " points"], found: Found, spread: float
 ) -> Float[np.ndarray, "values values"]:
-    """Of the values, by the Gauss-Newton matrix. `spread` is s of the docstring. Values at a bound count as held there."""
+    """Of the values, by the Gauss-Newton matrix. `spread` is s of the docstring. Values at a bound count as held there.
+
+    Of absolute deviations (delta = 0) the criterion is in units of residuals, and so is s: there s^2 is the variance.
+    """
     predicted, slopes = posed.model.slopes(found.values[None])
     scaled = slopes[0] / predicted[0][:, None] if posed.model.criterion.of == LN else slopes[0]
     low, high = posed.model.bounds
@@ -149,7 +152,7 @@ def covariance(
     size = np.where(size > 0, size, 1.0)
     inverse = np.linalg.pinv((part / size).T @ (part / size), rcond=1e-12, hermitian=True) / size[:, None] / size
     result = np.zeros((len(found.values), len(found.values)))
-    result[np.ix_(inside, inside)] = inverse * spread
+    result[np.ix_(inside, inside)] = inverse * (spread**2 if posed.model.criterion.delta == 0 else spread)
     return result
 
 

@@ -18,7 +18,7 @@ def resample(
     loss: Float[np.ndarray, " rows"],
     fitted: Float[np.ndarray, " rows"],
     run: Int[np.ndarray, " rows"],
-    parameters: int,
+    parameters: float,
     draws: int,
     of: str,
     generator: np.random.Generator,
@@ -44,4 +44,4 @@ def resample(
         shake = shake + around * generator.standard_normal((draws, len(loss)))
     drawn = fitted * np.exp(shake) if of == LN else fitted + shake
     what = f"residuals of {len(names)} runs" if within else "residual scatter"
-    return drawn, np.ones(drawn.shape), f"{what} drawn anew, Student's with {spare} degrees of freedom"
+    return drawn, np.ones(drawn.shape), f"{what} drawn anew, Student's with {spare:.3g} degrees of freedom"
