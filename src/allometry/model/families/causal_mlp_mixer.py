@@ -5,7 +5,7 @@ pair of positions that do not depend on what stands there; a feed-forward part a
 mask, in D_S = length mixtures of positions (one belongs to each, or they would see the future), and in the two matrices of the
 perceptron, which are products of thin ones: with rank width / 4 they have as many parameters as the paper's with D_S = width /
 2. Norms and the feed-forward part are the transformer's, without biases. It has no positions beside these weights, and is built
-for a length: longer sequences are refused. A source of another length is read by `mlp_mixer`, the paper's, as an encoder.
+for a length: longer sequences are refused. The paper's own, which sees both sides, is the encoder of `mlp_mixer`.
 """
 
 from typing import ClassVar
