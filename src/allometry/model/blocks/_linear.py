@@ -34,6 +34,20 @@ def product(x: Float[Tensor, "*batch width"], weight: Float[Tensor, "outputs wid
     return _ThroughFp32.apply(x, weight)  # type: ignore[no-any-return]
 
 
+class BiasedLinear(Linear):
+    """y = x W^T + b, with b = 0 at first."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__(width, outputs)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
+        if x.device.type != "cpu":
+            return F.linear(x, self.weight, self.bias)
+        product = super().forward(x)
+        return product + self.bias.to(product.dtype)
+
+
 def rounds_to_bf16() -> bool:
     """Whether products on CPU are under autocast to bf16."""
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16

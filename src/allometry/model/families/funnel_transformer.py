@@ -93,8 +93,8 @@ class _PoolingLayer(Layer):
         memory: Float[Tensor, "batch source width"] | None = None,
         keep: Bool[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, "batch half width"]:
-        x = pool(x, keep) + self.mixer(self.mixer_norm(x), keep)
-        return x + self.channel(self.channel_norm(x))  # type: ignore[no-any-return]
+        x = pool(x, keep) + self.mixer(self.mixer_norm(x), keep)  # type: ignore[operator]
+        return x + self.channel(self.channel_norm(x))  # type: ignore[no-any-return, operator]
 
 
 class _Funnel(nn.Module):
