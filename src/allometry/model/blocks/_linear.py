@@ -24,14 +24,9 @@ class Linear(nn.Linear):
         super().__init__(width, outputs, bias=False)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
-        return product(x, self.weight)
-
-
-def product(x: Float[Tensor, "*batch width"], weight: Float[Tensor, "outputs width"]) -> Float[Tensor, "*batch outputs"]:
-    """x W^T."""
-    if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
-        return F.linear(x, weight)
-    return _ThroughFp32.apply(x, weight)  # type: ignore[no-any-return]
+        if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
+            return F.linear(x, self.weight)
+        return _ThroughFp32.apply(x, self.weight)
 
 
 class BiasedLinear(Linear):

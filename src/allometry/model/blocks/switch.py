@@ -126,13 +126,18 @@ class _Switch(nn.Module):
         """Mean over the groups, by their tokens."""
         weight = torch.ones_like(chances[:, :1]) if kept is None else kept[:, None].to(chances.dtype)
         choices = F.one_hot(chosen, self.spec.experts).to(chances.dtype)
-        groups = zip(*((part * weight).split(self.spec.group) for part in (choices, chances)), weight.split(self.spec.group))
+        parts = (choices * weight, chances * weight, weight)
+        groups = zip(*(part.split(self.spec.group) for part in parts), strict=True)
         total = weight.sum().clamp_min(1)
         even = sum((f.sum(0) * p.sum(0)).sum() / n.sum().clamp_min(1) for f, p, n in groups) / total
         objective = self.spec.balance * self.spec.experts * even
         if self.spec.z:
             objective = objective + self.spec.z * (logits.logsumexp(-1, keepdim=True).square() * weight).sum() / total
         return objective
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the last forward's graph, which cannot be copied."""
+        return self.__dict__ | {"objective": 0.0}
 
     @torch.no_grad()
     def _places(
@@ -159,8 +164,8 @@ class _Switch(nn.Module):
 class _Experts(torch.autograd.Function):
     """gate * FFN_e(rows) at the places of each expert e, zero elsewhere.
 
-    One pass over the experts each way, into tensors made once: as separate operations, joining slices and gradients and
-    adding to places takes a fifth of the time. `kind` is what products are rounded to; gradients of the weights are not.
+    One pass over the experts each way, into tensors made once, without joining slices and gradients; GELU is made again in
+    the backward pass, in the cache. `kind` is what products are rounded to; gradients of the weights are not.
     """
 
     @staticmethod
@@ -179,11 +184,10 @@ class _Experts(torch.autograd.Function):
         before, answers = given.new_empty(len(places), into.shape[1]), torch.empty_like(given)
         room = given.new_empty(max(counts), into.shape[1])  # of one expert, again and again: it stays in the cache
         with torch.autocast(rows.device.type, enabled=False):
-            weights = zip(into.to(kind).to(ctx.work), out.to(kind).to(ctx.work), strict=True)
-            pieces = zip(*(part.split(counts) for part in (given, before, answers)), strict=True)
-            for (w_into, w_out), (x, pre, y) in zip(weights, pieces, strict=True):
-                _multiply(x, w_into.T, pre)
-                _multiply(torch.ops.aten.gelu.out(pre, out=room[: len(pre)]), w_out.T, y)
+            pieces = zip(*(part.split(counts) for part in (given, before, answers)), into, out, strict=True)
+            for x, pre, y, w_into, w_out in pieces:
+                _multiply(x, w_into.to(kind).to(ctx.work).T, pre)
+                _multiply(torch.ops.aten.gelu.out(pre, out=room[: len(pre)]), w_out.to(kind).to(ctx.work).T, y)
         ctx.save_for_backward(gate, into, out, places, given, before, answers)
         ctx.like = rows.dtype
         return _put(answers * gate[places, None].to(kind), places, len(rows))
@@ -198,16 +202,16 @@ class _Experts(torch.autograd.Function):
         of_given, of_into, of_out = torch.empty_like(given), torch.empty_like(into), torch.empty_like(out)
         rooms = [before.new_empty(max(ctx.counts), before.shape[1]) for _ in range(2)]
         with torch.autocast(given.device.type, enabled=False):
-            weights = zip(into.to(kind).to(ctx.work), out.to(kind).to(ctx.work), of_into, of_out, strict=True)
-            pieces = zip(*(part.split(ctx.counts) for part in (gradient, given, before, of_given)), strict=True)
-            for (w_into, w_out, of_w_into, of_w_out), (g, x, pre, of_x) in zip(weights, pieces, strict=True):
+            slices = (part.split(ctx.counts) for part in (gradient, given, before, of_given))
+            pieces = zip(*slices, into, out, of_into, of_out, strict=True)
+            for g, x, pre, of_x, w_into, w_out, of_w_into, of_w_out in pieces:
                 one, other = (room[: len(g)] for room in rooms)
                 g = g.to(ctx.work)
                 _multiply(g.T, torch.ops.aten.gelu.out(pre, out=one), of_w_out)
-                _multiply(g, w_out, one)
+                _multiply(g, w_out.to(kind).to(ctx.work), one)
                 of_pre = torch.ops.aten.gelu_backward.grad_input(one, pre, grad_input=other).to(ctx.work)
                 _multiply(of_pre.T, x, of_w_into)
-                _multiply(of_pre, w_into, of_x)
+                _multiply(of_pre, w_into.to(kind).to(ctx.work), of_x)
         return _put(of_given.to(ctx.like), places, len(gate)), of_gate, of_into, of_out, None, None, None
 
 

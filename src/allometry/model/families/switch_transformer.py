@@ -2,8 +2,8 @@
 
 Every second layer is sparse, from the second on, as in the original; the only layer of a model of one is sparse too, or
 there would be no experts at all. Sizes are matched by the parameters that a token meets, so that a switch transformer has
-the FLOPs of a transformer and nearly eight times its feed-forward parameters in half of its layers. Experts: eight, as in the
-published base models' smallest. `blocks/switch.py` says how the routing departs.
+the FLOPs of a transformer, and eight times its feed-forward parameters in every second layer. Eight experts, as the smallest
+of the published models have. `blocks/switch.py` says where the routing departs from the original.
 """
 
 from typing import ClassVar
