@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--forms", default="", help="comma-separated; all by default")
     parser.add_argument("--form", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.form:
@@ -74,7 +75,8 @@ def main() -> None:
     known = json.loads(path.read_text())["forms"] if (path := Path(RESULTS / "architecture_speed.json")).exists() else {}
     for precision in ["bf16", "fp32"] if asked.precision == "both" else [asked.precision]:
         flags = ["--family", asked.family, "--precision", precision, "--threads", str(asked.threads)]
-        racers = {form: Racer([*flags, "--form", form]) for form in forms_of(asked.family)}
+        chosen = [f.strip() for f in asked.forms.split(",")] if asked.forms else list(forms_of(asked.family))
+        racers = {form: Racer([*flags, "--form", form]) for form in chosen}
         known[f"{asked.family} {precision}, threads {asked.threads}"] = rows = measure(racers, asked.rounds, asked.steps)
         for form, row in rows.items():
             print(
