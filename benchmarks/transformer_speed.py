@@ -167,6 +167,13 @@ def stepper(form: str, precision: str, compiled: bool) -> tuple[Callable[[], flo
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     if form == "allometry":
         return own_step(forward, ((inputs,), targets), precision), sum(p.numel() for p in parameters)
+    return usual_step(forward, ((inputs,), targets), precision), sum(p.numel() for p in parameters)
+
+
+def usual_step(forward: nn.Module, batch: tuple[tuple[Tensor], Tensor], precision: str) -> Callable[[], float]:
+    """The step that the peers have."""
+    (inputs,), targets = batch
+    parameters = list(forward.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=RATE, fused=True)
     cast = (lambda: torch.autocast("cpu", torch.bfloat16)) if precision == "bf16" else contextlib.nullcontext
 
@@ -180,20 +187,20 @@ def stepper(form: str, precision: str, compiled: bool) -> tuple[Callable[[], flo
         optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
-    return step, sum(p.numel() for p in parameters)
+    return step
 
 
 class Racer:
     """One form in a process of its own, which does nothing until it is told to run some steps."""
 
-    def __init__(self, form: str, precision: str, compiled: bool, keep_memory: bool) -> None:
-        arguments = ["--form", form, "--precision", precision, *["--compile"] * compiled, *["--keep-memory"] * keep_memory]
-        command = [sys.executable, __file__, *arguments]
+    def __init__(self, arguments: list[str]) -> None:
+        """`arguments` of the script that is running, with which it calls `race`."""
+        command = [sys.executable, sys.argv[0], *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.parameters = int(self.run(WARM)["parameters"])
 
     def run(self, steps: int) -> dict[str, float]:
-        """Seconds and loss of the last step, and the number of parameters."""
+        """Seconds, seconds of processor, loss of the last step, and the number of parameters."""
         assert self.process.stdin
         assert self.process.stdout
         print(steps, file=self.process.stdin, flush=True)
@@ -205,46 +212,44 @@ class Racer:
         self.process.wait()
 
 
-def race(form: str, precision: str, compiled: bool, keep_memory: bool) -> None:
+def race(step: Callable[[], float], parameters: int) -> None:
     """The other side of a Racer."""
-    torch.set_num_threads(THREADS)
-    if keep_memory:
-        from allometry.train.allocator import keep_freed_memory
-
-        keep_freed_memory()
-    step, parameters = stepper(form, precision, compiled)
     for line in sys.stdin:
-        start = time.perf_counter()
+        start, processor = time.perf_counter(), time.process_time()
         for _ in range(int(line)):
             loss = step()
-        print(json.dumps({"seconds": time.perf_counter() - start, "loss": loss, "parameters": parameters}), flush=True)
+        told = {"seconds": time.perf_counter() - start, "processor": time.process_time() - processor}
+        print(json.dumps({**told, "loss": loss, "parameters": parameters}), flush=True)
 
 
-def measure(
-    forms: list[str], precision: str, compiled: bool, keep_memory: bool, rounds: int, steps: int
-) -> dict[str, dict[str, float]]:
+def measure(racers: dict[str, Racer], rounds: int, steps: int) -> dict[str, dict[str, float]]:
     """Tokens per second of each form: the median over rounds, in each of which every form runs `steps` steps in turn."""
-    racers = {form: Racer(form, precision, compiled, keep_memory) for form in forms}
-    losses = dict.fromkeys(forms, 0.0)
-    speeds: dict[str, list[float]] = {form: [] for form in forms}
+    losses = dict.fromkeys(racers, 0.0)
+    speeds: dict[str, list[float]] = {form: [] for form in racers}
+    thrifts: dict[str, list[float]] = {form: [] for form in racers}
     for _ in range(rounds):
         for form, racer in racers.items():
             told = racer.run(steps)
             losses[form] = told["loss"]
             speeds[form].append(steps * BATCH * LENGTH / told["seconds"])
+            thrifts[form].append(steps * BATCH * LENGTH / told["processor"])
     for racer in racers.values():
         racer.close()
+
+    def faster(rates: dict[str, list[float]], form: str) -> float:
+        """The ratio of each round, then the median: a slow moment of the machine slows both sides of a ratio."""
+        return round(statistics.median(a / b for a, b in zip(rates["allometry"], rates[form], strict=True)), 3)
+
     return {
         form: {
             "parameters": racers[form].parameters,
             "tokens_per_second": round(statistics.median(speeds[form])),
-            # The ratio of each round, then the median: a slow moment of the machine slows both sides of a ratio.
-            "ours_is_faster": round(
-                statistics.median(a / b for a, b in zip(speeds["allometry"], speeds[form], strict=True)), 3
-            ),
+            "tokens_per_processor_second": round(statistics.median(thrifts[form])),
+            "ours_is_faster": faster(speeds, form),
+            "ours_takes_less_processor": faster(thrifts, form),  # other processes of the machine move it less
             "loss": round(losses[form], 4),
         }
-        for form in forms
+        for form in racers
     }
 
 
@@ -271,13 +276,20 @@ def main() -> None:
     parser.add_argument("--form", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.form:
-        return race(arguments.form, arguments.precision, arguments.compile, arguments.keep_memory)
+        torch.set_num_threads(THREADS)
+        if arguments.keep_memory:
+            from allometry.train.allocator import keep_freed_memory
+
+            keep_freed_memory()
+        return race(*stepper(arguments.form, arguments.precision, arguments.compile))
     forms = [f.strip() for f in arguments.forms.split(",")] if arguments.forms else present()
     mode = ("compiled" if arguments.compile else "eager") + ", memory kept by all" * arguments.keep_memory
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for precision in ["bf16", "fp32"] if arguments.precision == "both" else [arguments.precision]:
         before, busy = _busy_seconds(), time.perf_counter()
-        rows = measure(forms, precision, arguments.compile, arguments.keep_memory, arguments.rounds, arguments.steps)
+        flags = [*["--compile"] * arguments.compile, *["--keep-memory"] * arguments.keep_memory]
+        racers = {form: Racer(["--form", form, "--precision", precision, *flags]) for form in forms}
+        rows = measure(racers, arguments.rounds, arguments.steps)
         busy = (_busy_seconds() - before) / (time.perf_counter() - busy)
         best = min(row["ours_is_faster"] for form, row in rows.items() if not form.startswith("allometry"))
         print(f"\n{precision}, {mode}: allometry is {best:.2f}x as fast as the best peer; others used {busy:.2f} cores")

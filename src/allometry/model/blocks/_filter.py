@@ -8,7 +8,10 @@ a sum tap by tap. Memory and time grow with the length, not with its square.
 The derivative is written out: autograd's own of an overlapping window is slow. With g = dL/do, of a block's products o = band x,
 dL/dx = band^T g, added up where windows overlap, and dL/dtaps is the band of g x^T. Both are operations to torch.compile.
 
-{measured}
+On one thread of a busy Xeon (AVX-512, no AMX; 16 x 256 positions, width 256, 8 heads, 15 taps, fp32, forward and backward, CPU
+time): filters shared 11 ms, against 35 as a grouped convolution, 53 as a band of the whole length and 65 as unfolded windows;
+filters of each position 20 ms, against 65 as a band of the whole length and 78 as unfolded windows. With 31 taps 18 (against 68)
+and 33 (against 73).
 """
 
 import torch
@@ -46,7 +49,7 @@ def filtered_backward(gradient: Tensor, x: Tensor, taps: Tensor, before: int) ->
         if shared:  # of x it is a filter again: the same taps, seen from the other end
             windows = _windows(gradient, taps, kernel - 1 - before)
             of_x = _mixed(gradient, taps.flip(-1), windows)
-            of_band = torch.bmm(_columns(_blocks(x.to(windows.dtype)), heads, shared), windows.mT)
+            of_band = torch.bmm(windows, _columns(_blocks(x.to(windows.dtype)), heads, shared).mT).mT.contiguous()
             of_taps = _taps(of_band, kernel).sum(1).flip(-1)
         else:
             windows = _windows(x, taps, before)
