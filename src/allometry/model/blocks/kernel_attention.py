@@ -124,7 +124,8 @@ def causal_product(
     query, key, value = (part.view(batch, heads, -1, chunk, part.shape[-1]) for part in (query, key, value))
     within = (query @ key.transpose(-1, -2)).tril() @ value
     sums = key.transpose(-1, -2) @ value  # [batch heads chunks m head+1]
-    before = sums.cumsum(2) - sums
+    # Chunks before this one alone: a sum less its last part would let a loud future in by rounding.
+    before = F.pad(sums[:, :, :-1], (0, 0, 0, 0, 1, 0)).cumsum(2)
     total = (within + query @ before).view(batch, heads, length + pad, -1)[:, :, :length]
     return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
 
