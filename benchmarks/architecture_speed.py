@@ -11,9 +11,11 @@ write such a file and name it in FILES. Ratios are of processor time too, which 
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +73,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.form:
         torch.set_num_threads(asked.threads)
-        return race(*stepper(asked.family, asked.form, asked.precision))
+        with contextlib.redirect_stdout(sys.stderr):  # some packages print when they are imported or built
+            made = stepper(asked.family, asked.form, asked.precision)
+        return race(*made)
     known = json.loads(path.read_text())["forms"] if (path := Path(RESULTS / "architecture_speed.json")).exists() else {}
     for precision in ["bf16", "fp32"] if asked.precision == "both" else [asked.precision]:
         flags = ["--family", asked.family, "--precision", precision, "--threads", str(asked.threads)]
