@@ -35,6 +35,7 @@ from allometry.study.rates import Rates
 from allometry.study.request import Request
 from allometry.study.transfer import SHARES, transfer_job
 from allometry.study.worker import SEQUENCES
+from allometry.train.checkpoint import WEIGHTS
 
 RESERVE = 6.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
@@ -264,7 +265,7 @@ class _Study:
         return [self._job(plan, cell, rate, seed) for cell in cells for rate in rates.of(cell) for seed in cell.seeds]
 
     def _transfer(self, plan: Plan, cells: list[Cell], rates: Rates) -> list[str]:
-        """Fine-tune what was scored. A run without a score is not fine-tuned."""
+        """Fine-tune what was scored. A run without a score, or whose weights are elsewhere, is not fine-tuned."""
         scored = {cell.key: cell for cell in plan.cells if cell.stage == "score"}
         jobs = []
         for cell in cells:
@@ -272,6 +273,9 @@ class _Study:
             for parent, run in ((job, job.run()) for job in parents):
                 end = self.store.end(run.id)
                 if end is not None and end.status == "done":
+                    if not (self.store.run_folder(run.id) / WEIGHTS).exists():
+                        self.listener.note(f"{parent.name}: its weights are not here, so it is not fine-tuned")
+                        continue
                     data = self.sets[cell.labelled].fingerprint
                     jobs += [transfer_job(cell, parent, run, share, data) for share in SHARES]
         return self._carry("transfer", jobs)

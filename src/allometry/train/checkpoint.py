@@ -62,7 +62,7 @@ def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> di
             state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
             if any(t.ndim and t.shape != parameter.shape for t in state.values()) or not state:
                 raise Damaged(f"{path} has another optimiser state than this run")
-            optimizer.state[parameter] = {n: t if t.ndim == 0 else t.to(parameter.device) for n, t in state.items()}
+            optimizer.state[parameter] = {n: t.to(parameter.device) for n, t in state.items()}  # fused: steps too
         torch.set_rng_state(tensors["random.cpu"])  # so that dropout goes on where it was
         if torch.cuda.is_available() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])
