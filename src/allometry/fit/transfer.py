@@ -23,7 +23,8 @@ def downstream(
 ) -> pd.DataFrame:
     """One row for each cell: accuracy, low, high, seeds, the share of the rate that was chosen.
 
-    `transfers` has a row for each fine-tuned run (`record.table.transfers`); `groups` the group of each test text by set.
+    `transfers` has a row for each fine-tuned run (`record.table.transfers`); `groups` the group of each test text by set. Of a
+    set whose groups are not known there is no interval.
     """
     done = transfers[transfers["status"] == "done"]
     rows = []
@@ -34,7 +35,8 @@ def downstream(
         mean = by_share["dev_loss"].mean()[by_share["seed"].nunique() == most]
         best = cell[cell["share"] == mean.idxmin()]
         right = np.stack([np.frombuffer(text.encode(), dtype=np.uint8) - ord("0") for text in best["right"]]).astype(float)
-        low, high = interval(right, groups[key[0]], level)
+        group = groups.get(key[0])
+        low, high = interval(right, group, level) if group is not None else (math.nan, math.nan)
         rows.append(
             dict(zip(CELL, key, strict=True))
             | {

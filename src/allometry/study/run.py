@@ -198,6 +198,7 @@ class _Study:
                 for stage in STAGES:
                     cells = [cell for cell in plan.cells if cell.stage == stage]
                     if stage == "transfer":
+                        self._sets()
                         self.skipped += self._transfer(plan, cells, rates)
                         continue
                     rates.decide(cells, self._tuned(), lambda cell: asked[_recorded(cell)] > 0)
@@ -210,8 +211,6 @@ class _Study:
         write_json(self.out / "skipped.json", self.skipped)
         with self.clock.part("baselines"):
             self._baselines(plan)
-            if self.sets and not (self.out / "downstream.json").exists():
-                self._sets()
         self.clock.save()
 
     def _sets(self) -> None:
@@ -219,6 +218,8 @@ class _Study:
         from allometry.data._label_baselines import label_baselines
 
         found = {}
+        if not self.sets or (self.out / "downstream.json").exists():
+            return
         for name, one in self.sets.items():
             names = [example.group or example.unit for example in one.parts["test"]]
             numbers = {name: place for place, name in enumerate(sorted(set(names)))}
