@@ -73,6 +73,8 @@ def line(
     """Slope and interval of a straight line; None where the points are too few or all in one place."""
     if len(x) < FEWEST or np.ptp(x) < 1e-9 * (1 + np.abs(x).max()):
         return None, None, None
+    if np.ptp(y) == 0:
+        return 0.0, 0.0, 0.0
     found = stats.linregress(x, y)
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 2)) * float(found.stderr)
     return float(found.slope), float(found.slope) - half, float(found.slope) + half

@@ -125,6 +125,7 @@ def _grids(answer: dict[str, Any], study: dict[str, Any], lists: dict[str, Any])
         "costs": study_tables.costs_table(lists["costs"]),
         "baselines": study_tables.baselines_table(lists["baselines"]),
         "downstream": downstream_table(lists["downstream"]),
+        "every_downstream": downstream_table(lists["downstream"], every=True),
         "alphas": alphas_table(lists["alphas"]),
         "plan": study_tables.plan_table(study.get("plan") or []),
         "overhead": study_tables.overhead_table(study),

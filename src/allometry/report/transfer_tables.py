@@ -8,10 +8,13 @@ from allometry.report.numbers import MISSING, number, plain, scientific
 _FAMILY = Column(name="family", text=True)
 
 
-def downstream_table(rows: list[dict[str, Any]]) -> Grid:
-    """Accuracy after fine-tuning, of each model and of what needs no network."""
+def downstream_table(rows: list[dict[str, Any]], every: bool = False) -> Grid:
+    """Accuracy after fine-tuning, of what needs no network and of each model; of the largest budget, or of `every`."""
     cells = []
+    top = max((row["budget"] for row in rows if row.get("budget")), default=0)
     for row in plain(rows):
+        if not every and row.get("budget") not in (None, top):
+            continue
         name = family_cell(row["family"]) if row["family"] else Cell(text=row["baseline"], tone="soft")
         between = f"[{number(100 * row['low'], 3)}, {number(100 * row['high'], 3)}]" if row.get("low") is not None else ""
         cells.append(
