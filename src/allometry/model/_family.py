@@ -25,6 +25,7 @@ SelfFamily = TypeVar("SelfFamily", bound="Family")
 SMALLEST, LARGEST = 1, 19
 SCALES = ("both", "width", "depth")  # what grows with the size
 BASE = 4  # the size whose depth stays where the width grows alone, and whose width stays where the depth does
+DEEPEST = 12  # size: from BASE on it has some thousand layers
 TOLERANCE = 0.10  # a family farther than this from the size's parameters cannot be matched there
 
 
@@ -122,10 +123,11 @@ class Family(Spec):
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
 def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> SelfFamily:
-    least = smallest(scale)
-    if not least <= size <= LARGEST:
-        begin = f"{parameters_at(least):.0e}".replace("e+0", "0^")
-        raise Refusal(f"size {size} is not on the ladder. Sizes go from {least} ({begin} parameters) to {LARGEST} (10^9).")
+    least, most = ends_of(scale)
+    if not least <= size <= most:
+        grows = "" if scale == "both" else f" of growing {scale}"
+        ends = f"{least} ({parameters_at(least):.0e} parameters) to {most} ({parameters_at(most):.0e})".replace("e+0", "e")
+        raise Refusal(f"size {size} is not on the ladder{grows}. Sizes go from {ends}.")
     reference = REFERENCES[kind]
     cls.check(reference)
     if scale == "depth":
@@ -145,19 +147,19 @@ def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> Sel
     return nearest[1]
 
 
-def smallest(scale: str) -> int:
-    """The first size of a ladder on which so grows; a deeper model of size BASE begins there."""
+def ends_of(scale: str) -> tuple[int, int]:
+    """The first and the last size of a ladder on which `scale` grows; where the depth grows alone it begins at BASE."""
     if scale not in SCALES:
         raise Refusal(f"--scale {scale} is not known. It is one of: {', '.join(SCALES)}.")
-    return BASE if scale == "depth" else SMALLEST
+    return (BASE, DEEPEST) if scale == "depth" else (SMALLEST, LARGEST)
 
 
 def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
     """The width of size BASE, and the depth that comes nearest to the parameters of the size."""
     base, target, reference = _solved(cls, BASE, kind, "both"), parameters_at(size), REFERENCES[kind]
-    one, two = (cls(**cls.shape(base.width, depth)).matched_parameters(reference) for depth in (1, 2))
-    guess = max(1, round(1 + (target - one) / max(1, two - one)))  # exact where all layers cost the same
-    near = (cls(**cls.shape(base.width, depth)) for depth in range(max(1, guess - 2), guess + 3))
+    two, four = (cls(**cls.shape(base.width, depth)).matched_parameters(reference) for depth in (2, 4))
+    guess = max(1, round(2 + 2 * (target - two) / max(1, four - two)))  # exact where every second layer costs the same
+    near = (cls(**cls.shape(base.width, depth)) for depth in range(max(1, guess - 1), guess + 2))
     return min(near, key=lambda family: abs(math.log(family.matched_parameters(reference) / target)))
 
 

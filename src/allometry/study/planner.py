@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from allometry.data._corpus import Corpus
 from allometry.find import member
 from allometry.flow import IO, Refusal
-from allometry.model._family import LARGEST, TOLERANCE, parameters_at, smallest
+from allometry.model._family import LARGEST, TOLERANCE, ends_of, parameters_at
 from allometry.study.design import (
     FITTED,
     HURRIED,
@@ -114,7 +114,11 @@ def _priced(request: Request, io: IO, pool: Pool, rough: float, earlier: Plan | 
     """
     known = dict(earlier.prices) if earlier else {}
     top = _largest_size(rough / 20)
-    wanted = [(f, s) for f in request.families for s in range(smallest(request.scale), min(LARGEST, top + 4) + 1)]
+    wanted = [
+        (f, s)
+        for f in request.families
+        for s in range(ends_of(request.scale)[0], min(ends_of(request.scale)[1], top + 4) + 1)
+    ]
     wanted = [key for key in wanted if key not in known or not known[key].steps]
     known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, request.scale, (), 0.0) for f, s in wanted])}
     if request.flops:
