@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from allometry import Family, Tokens
+from allometry.flow import Pairs
 
 
 class Bigram(Family):
@@ -66,3 +67,30 @@ class _Fault(nn.Module):
         if logits.requires_grad and logits.shape[0] == 1:
             raise KeyError("a fault of the user's own")
         return logits
+
+
+class Summary(Family):
+    """Knows the last token of the target, and what the source holds on average."""
+
+    kinds = (Pairs,)
+
+    def build(self, io: Pairs) -> nn.Module:
+        return _Summary(io.vocab, self.width)
+
+
+class Blind(Summary):
+    """The same without a look at the source."""
+
+    def build(self, io: Pairs) -> nn.Module:
+        return _Summary(io.vocab, self.width, sees=0.0)
+
+
+class _Summary(nn.Module):
+    def __init__(self, vocab: int, width: int, sees: float = 1.0) -> None:
+        super().__init__()
+        self.embedding, self.inside = nn.Embedding(vocab, width), nn.Linear(width, width)
+        self.head, self.sees = nn.Linear(width, vocab), sees
+
+    def forward(self, source: torch.Tensor, target: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        read = self.embedding(source) if keep is None else self.embedding(source) * keep[..., None]
+        return self.head(self.inside(self.embedding(target) + self.sees * read.mean(1, keepdim=True)).tanh())

@@ -127,7 +127,9 @@ class RateSurface:
     def best(self, N: float, C: float, level: float = 0.9) -> Rate:
         """The rate to use at `N` parameters and `C` training FLOPs."""
         low, middle, high = np.exp(
-            np.quantile(self.ln_best(np.array(N), np.array(C)), [(1 - level) / 2, 0.5, (1 + level) / 2])
+            np.quantile(
+                self.ln_best(np.array(N, dtype=float), np.array(C, dtype=float)), [(1 - level) / 2, 0.5, (1 + level) / 2]
+            )
         )
         interior = False
         if self.cells:
