@@ -1,7 +1,7 @@
 """What an answer without a model is worth: the most frequent label, and a bag of words.
 
-An accuracy has a 95 % interval: Wilson's, of as many answers as the examples are worth where those of one unit (two orders of one
-pair, texts of one group) are right or wrong together. Their worth is measured as for samples of surveys (Korn & Graubard 1998,
+An accuracy has a 95 % interval: Wilson's, of as many answers as the examples are worth where those of one unit (the two of a pair,
+texts of one group) are right or wrong together. Their worth is measured as for samples of surveys (Korn & Graubard 1998,
 "Confidence intervals for proportions with small expected number of positive counts estimated from survey data").
 """
 
@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from scipy import stats
 
-from allometry.data._labelled import Example, Labelled
+from allometry.data._labelled import WORDS, Example, Labelled
 
-WORDS = r"\w+|[^\w\s]"  # a sign is a word of its own
 PENALTIES = (0.01, 0.1, 1.0, 10.0)  # scikit-learn's C, chosen on the dev part
 ITERATIONS = 500
 LEVEL = 0.95
