@@ -40,7 +40,7 @@ from allometry.spec import content_id
 FORMAT = 3
 PREFIX = "stdlib:"
 MOST_BYTES = 232  # of a text, so that it fits a sequence of 256 with some room
-SIZES = {"train": 2000, "dev": 300, "test": 700}  # pairs of each kind, at most
+SIZES = {"train": 4000, "dev": 300, "test": 700}  # pairs of each kind, at most
 DEV = 0.15  # share of the packages that are not held out
 ENOUGH = 60_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken
 
@@ -211,8 +211,8 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
         for sort in turns:
             while sorts[sort]:
                 _, file, edit = sorts[sort].pop()
-                passage = _passage(file.lines, edit, most_bytes)
-                if passage is None or used[file.name].intersection(range(*passage)):
+                passage = _passage(file.lines, edit, most_bytes, used[file.name])
+                if passage is None:
                     continue
                 pair = _pair(package, file, edit, passage)
                 if pair is None or pair.true in seen or pair.edited in seen:
@@ -225,23 +225,23 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
                 break
 
 
-def _passage(lines: list[bytes], edit: Edit, most_bytes: int) -> tuple[int, int] | None:
-    """The first line and the line behind a passage around an edit: lines above it while they fit, then lines below it."""
+def _passage(lines: list[bytes], edit: Edit, most_bytes: int, used: set[int]) -> tuple[int, int] | None:
+    """The first line and the line behind a passage: an edit, and the lines above it while they fit.
+
+    None where it is too long, or would need a line that is used. Nothing follows the edit, so that it is asked for at once: of
+    an edit anywhere in a passage, models of 40,000 parameters learned nothing in 1000 steps.
+    """
     first, last = edit.one.number, edit.other.number + 1
 
-    def fits(first: int, last: int) -> bool:
-        return edit.first <= first and last <= edit.last and len(_dedented(lines[first:last])) <= most_bytes
+    def fits(first: int) -> bool:
+        return edit.first <= first and first not in used and len(_dedented(lines[first:last])) <= most_bytes
 
-    if not fits(first, last):
+    if not used.isdisjoint(range(first, last)) or not fits(first):
         return None
-    while fits(first - 1, last):
+    while fits(first - 1):
         first -= 1
-    while fits(first, last + 1):
-        last += 1
     while not lines[first].strip():
         first += 1
-    while not lines[last - 1].strip():
-        last -= 1
     return first, last
 
 
