@@ -317,6 +317,7 @@ def test_code_edits_are_sound(
             true, edited = ([line.strip() for line in side.split(b"\n")] for side in (pair.true, pair.edited))
             different = [place for place, (a, b) in enumerate(zip(true, edited, strict=True)) if a != b]
             assert len(different) == (2 if kind == "names" else 1)
+            assert different[-1] == len(true) - 1  # nothing follows the edit
             start = int(number) - 1 - different[0]
             assert source[start : start + len(true)] == true
             assert not any(edited[place] in package_text[pair.package] for place in different)

@@ -39,7 +39,7 @@ from allometry.spec import content_id
 # Raised by one whenever the same sources give other pairs.
 FORMAT = 3
 PREFIX = "stdlib:"
-MOST_BYTES = 232  # of a text, so that it fits a sequence of 256 with some room
+MOST_BYTES = 120  # of a text: the longer it is, the more examples a small model needs to find the edit in it
 SIZES = {"train": 4000, "dev": 300, "test": 700}  # pairs of each kind, at most
 DEV = 0.15  # share of the packages that are not held out
 ENOUGH = 60_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken
@@ -228,8 +228,8 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
 def _passage(lines: list[bytes], edit: Edit, most_bytes: int, used: set[int]) -> tuple[int, int] | None:
     """The first line and the line behind a passage: an edit, and the lines above it while they fit.
 
-    None where it is too long, or would need a line that is used. Nothing follows the edit, so that it is asked for at once: of
-    an edit anywhere in a passage, models of 40,000 parameters learned nothing in 1000 steps.
+    None where it is too long, or would need a line that is used. Nothing follows the edit, so that it is asked for at once: with
+    lines behind it and 232 bytes, a transformer of 37,000 parameters learned nothing in 1000 steps of 16.
     """
     first, last = edit.one.number, edit.other.number + 1
 
