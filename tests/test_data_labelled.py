@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.data import _code_edits
-from allometry.data._code_edits import BETWEEN, MOST_BYTES, Pair, as_labelled, code_edits, labelled
+from allometry.data._code_edits import MOST_BYTES, Pair, as_labelled, code_edits, labelled
 from allometry.data._corpus import prepare
 from allometry.data._document import Document
-from allometry.data._edit import KINDS, Edit, edits
-from allometry.data._label_baselines import accuracy, label_baselines
-from allometry.data._labelled import FEWEST, PARTS, Labelled, read_labelled
+from allometry.data._edit import KINDS, NEAR, Edit, edits
+from allometry.data._label_baselines import accuracy, label_baselines, likelier
+from allometry.data._labelled import FEWEST, PARTS, WORDS, Labelled, read_labelled
 from allometry.data._source import origins
 from allometry.flow import Refusal
 
@@ -230,17 +230,15 @@ class Thing:
 '''
 
 
-def changed(source: str, edit: Edit, text: bytes) -> str:
-    lines = source.encode().split(b"\n")
-    line = lines[edit.number]
-    return (line[: edit.start] + text + line[edit.end :]).decode().strip()
+def changed(source: str, edit: Edit) -> tuple[str, ...]:
+    return tuple(line.decode().strip() for _, line in sorted(edit.lines(source.encode().split(b"\n")).items()))
 
 
 def test_what_is_swapped_has_an_order() -> None:
     found = defaultdict(set)
     for edit in edits(CODE.encode()):
         if edit.kind != "names":
-            found[edit.kind].add(changed(CODE, edit, edit.texts[0]))
+            found[edit.kind].update(changed(CODE, edit))
     assert found["operands"] == {
         "count = limit - len(values)",
         "if limit < value and value is not None:",
@@ -252,20 +250,22 @@ def test_what_is_swapped_has_an_order() -> None:
     assert found["arguments"] == {"self.send(b * (a / 2), a, key=a)"}
 
 
-def test_a_misused_name_is_another_variable_that_has_a_value_there() -> None:
+def test_two_exchanged_names_are_variables_that_have_a_value_where_they_stand_then() -> None:
     lines = CODE.split("\n")
-    count = 0
-    for edit in edits(CODE.encode()):
-        if edit.kind == "names":
-            count += 1
-            name = lines[edit.number][edit.start : edit.end]
-            arguments = {"values", "limit", "default"} if edit.number < 9 else {"one", "other"}
-            above = "\n".join(lines[edit.first + 1 : edit.number])
-            stored = {n.id for n in ast.walk(ast.parse(CODE)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            have = arguments | {word for word in re.findall(r"\w+", above) if word in stored and word != "other"}
-            assert name in have
-            assert {text.decode() for text in edit.texts} == have - {name}
-    assert count > 10
+    found = [edit for edit in edits(CODE.encode()) if edit.kind == "names"]
+    assert len(found) > 10
+    stored = {n.id for n in ast.walk(ast.parse(CODE)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    for edit in found:
+        assert edit.one.number < edit.other.number <= edit.one.number + NEAR
+        names = [lines[span.number][span.start : span.end] for span in (edit.one, edit.other)]
+        assert names[0] != names[1]
+        arguments = {"values", "limit", "default"} if edit.other.number < 9 else {"one", "other"}
+        above = "\n".join(lines[edit.first + 1 : edit.one.number])
+        have = arguments | {word for word in re.findall(r"\w+", above) if word in stored and word != "other"}
+        assert set(names) <= have
+        before, after = (sorted(re.findall(WORDS, "\n".join(of))) for of in (lines, [*lines, *changed(CODE, edit)]))
+        own = [lines[number] for number in (edit.one.number, edit.other.number)]
+        assert after == sorted(before + re.findall(WORDS, "\n".join(own)))
 
 
 def test_what_is_no_python_has_no_edits() -> None:
@@ -310,41 +310,58 @@ def test_code_edits_are_sound(
             assert (pair.package in held_out_groups) == (part == "test")
             assert not {pair.true, pair.edited} & seen  # no passage is in two pairs, so none in two parts
             seen |= {pair.true, pair.edited}
-            assert len(pair.true + BETWEEN + pair.edited) <= MOST_BYTES
+            assert len(pair.true) == len(pair.edited) <= MOST_BYTES
+            assert bag(pair.true) == bag(pair.edited)
             name, number = pair.place.rsplit(":", 1)
-            lines = [line.strip() for line in of_name[name].text.split(b"\n")]
-            different = [(a, b) for a, b in zip(*(p.split(b"\n") for p in (pair.true, pair.edited)), strict=True) if a != b]
-            assert len(different) == 1
-            assert different[0][0].strip() == lines[int(number) - 1]
-            assert different[0][1].strip() not in package_text[pair.package]
+            source = [line.strip() for line in of_name[name].text.split(b"\n")]
+            true, edited = ([line.strip() for line in side.split(b"\n")] for side in (pair.true, pair.edited))
+            different = [place for place, (a, b) in enumerate(zip(true, edited, strict=True)) if a != b]
+            assert len(different) == (2 if kind == "names" else 1)
+            assert different[-1] == len(true) - 1  # nothing follows the edit
+            start = int(number) - 1 - different[0]
+            assert source[start : start + len(true)] == true
+            assert not any(edited[place] in package_text[pair.package] for place in different)
             assert part != "test" or pair.true not in learned
-            words = [Counter(re.findall(rb"\w+|[^\w\s]", side)) for side in different[0]]
-            assert (words[0] == words[1]) == (kind != "names")
-            edited = of_name[name].text.split(b"\n")
-            edited[int(number) - 1] = edited[int(number) - 1].replace(*(side.strip() for side in different[0]))
-            ast.parse(b"\n".join(edited))  # the whole file is still Python
+            whole = of_name[name].text.split(b"\n")
+            for place in different:
+                whole[start + place] = whole[start + place].replace(true[place], edited[place])
+            ast.parse(b"\n".join(whole))  # the whole file is still Python
+
+
+def bag(text: bytes) -> Counter[str]:
+    return Counter(re.findall(WORDS, text.decode()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_orders_are_in_one_part_and_a_bag_of_words_is_at_chance(
+def test_a_passage_and_its_edit_are_in_one_part_and_a_bag_of_words_is_at_chance(
     kind: str, parts: dict[str, dict[str, list[Pair]]]
 ) -> None:
     found = as_labelled(kind, parts[kind])
-    assert found.labels == ("first", "second")
-    true = {pair.place: pair.true for of in parts[kind].values() for pair in of}
+    assert found.labels == ("edited", "true")
+    pairs = {pair.place: pair for of in parts[kind].values() for pair in of}
     for part in PARTS:
-        of_unit = defaultdict(list)
+        of_unit: dict[str, dict[str, bytes]] = defaultdict(dict)
         for example in found.parts[part]:
-            of_unit[example.unit].append(example)
-            sides = example.text.split(BETWEEN)
-            assert sides[example.label] == true[example.unit]
-        for one, other in of_unit.values():
-            assert one.text.split(BETWEEN) == other.text.split(BETWEEN)[::-1]
-            assert {one.label, other.label} == {0, 1}
+            of_unit[example.unit][found.labels[example.label]] = example.text
+        for unit, both in of_unit.items():
+            assert both == {"true": pairs[unit].true, "edited": pairs[unit].edited}
+            assert bag(both["true"]) == bag(both["edited"])
+        assert len(found.parts[part]) == 2 * len(of_unit)
     for baseline in label_baselines(found).values():
         assert baseline["accuracy"] == 0.5
         assert baseline["low"] < 0.5 < baseline["high"]
         assert (baseline["examples"], baseline["units"]) == (2 * len(parts[kind]["test"]), len(parts[kind]["test"]))
+
+
+def test_an_ngram_model_that_sees_both_of_a_pair_tells_which_is_true(
+    parts: dict[str, dict[str, list[Pair]]], sides: tuple[list[Document], list[Document]]
+) -> None:
+    found = as_labelled("operands", parts["operands"])
+    known = np.frombuffer(b"\n".join(document.text for side in sides for document in side), np.uint8)
+    told = likelier(found, "true", known)  # it has read the test
+    assert told["accuracy"] > 0.95
+    assert json.loads(json.dumps(told)) == told
+    assert likelier(found, "edited", known)["accuracy"] == pytest.approx(1 - told["accuracy"])
 
 
 def test_sets_of_code_are_kept_and_are_of_what_the_corpus_holds_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +376,7 @@ def test_sets_of_code_are_kept_and_are_of_what_the_corpus_holds_out(tmp_path: Pa
     packages = {example.group for part in ("train", "dev") for example in first.parts[part]}
     assert not packages & set(corpus.about["held_out_groups"])
     for example in first.parts["test"]:
-        assert example.text.split(BETWEEN)[example.label] not in train
+        assert first.labels[example.label] != "true" or example.text not in train
     monkeypatch.setattr(_code_edits, "pairs", None)  # what is kept is not made again
     monkeypatch.setattr(_code_edits, "read", None)
     again = code_edits("operands", tmp_path, sizes)

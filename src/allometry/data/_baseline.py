@@ -111,7 +111,7 @@ def baselines(corpus: Corpus, held_out: HeldOut, train_bytes: int) -> dict[str, 
     The n-gram model scores each target from the same sequence only, as a network does. xz is one compressor for all
     targets in a row, so it also learns from the sequences before.
     """
-    train = _beginning(corpus, train_bytes)
+    train = beginning(corpus, train_bytes)
     text, before, scored = _bytes(corpus, held_out)
     probabilities = Ngram(train).probabilities(text, before)[scored]
     sample = train[:XZ_SAMPLE].tobytes()
@@ -131,7 +131,7 @@ def baselines(corpus: Corpus, held_out: HeldOut, train_bytes: int) -> dict[str, 
     }
 
 
-def _beginning(corpus: Corpus, count: int) -> UInt8[np.ndarray, " bytes"]:
+def beginning(corpus: Corpus, count: int) -> UInt8[np.ndarray, " bytes"]:
     """The first bytes of the training stream."""
     # A token is at least a byte, the end of a document too.
     return corpus.decode(corpus.train[:count])[:count]

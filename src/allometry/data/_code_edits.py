@@ -1,16 +1,17 @@
-"""Code edits: which of two passages of real code is the true one? Downstream sets that every machine has.
+"""Code edits: is a passage of real code as it was written? Downstream sets that every machine has.
 
 ```text
-def area(self):                        Text:   both, in one of the two orders, with a line between them
-    return self.width * self.height    Label:  first
-# or #
-def area(self):
-    return self.height * self.width
+Text:  def area(self):                        Label:  true
+           return self.width * self.height
+
+Text:  def area(self):                        Label:  edited
+           return self.height * self.width
 ```
-The passages are from the source of Python's standard library, one of them with a minimal edit (`_edit.py`). Both orders are in
-the set, so the words of a text say nothing: a bag of words scores 50 % by construction. The test passages are from the packages
-that the corpus of `stdlib` holds out, so no model trained on that corpus has seen them; train and dev are from the others. A
-corpus of `stdlib` and more may hold out other packages: compare `about["test_packages"]` with its `held_out_groups`.
+The passages are from the source of Python's standard library, each of them twice: as it is, and with a minimal edit (`_edit.py`)
+that exchanges two of its places. Both have the same words, so a bag of words scores 50 % by construction. The test passages are
+from the packages that the corpus of `stdlib` holds out, so no model trained on that corpus has seen them; train and dev are from
+the others. A corpus of `stdlib` and more may hold out other packages: compare `about["test_packages"]` with its
+`held_out_groups`.
 """
 
 import ast
@@ -18,6 +19,7 @@ import dataclasses
 import difflib
 import json
 import platform
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +29,7 @@ from allometry.data._cache import entry, note, noted, whole, write_json
 from allometry.data._document import Document
 from allometry.data._duplicate import without_duplicates, without_leaks
 from allometry.data._edit import KINDS, Edit, edits
-from allometry.data._labelled import PARTS, Labelled, Row, assemble, read_labelled
+from allometry.data._labelled import PARTS, WORDS, Labelled, Row, assemble, read_labelled
 from allometry.data._read import read
 from allometry.data._source import origins
 from allometry.data._split import cut, place, split
@@ -35,11 +37,10 @@ from allometry.flow import Refusal
 from allometry.spec import content_id
 
 # Raised by one whenever the same sources give other pairs.
-FORMAT = 2
+FORMAT = 3
 PREFIX = "stdlib:"
-BETWEEN = b"\n# or #\n"
-MOST_BYTES = 232  # of a text, so that it fits a sequence of 256 with some room
-SIZES = {"train": 2000, "dev": 300, "test": 700}  # pairs of each kind, at most; a pair is two texts
+MOST_BYTES = 120  # of a text: the longer it is, the more examples a small model needs to find the edit in it
+SIZES = {"train": 4000, "dev": 300, "test": 700}  # pairs of each kind, at most
 DEV = 0.15  # share of the packages that are not held out
 ENOUGH = 60_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken
 
@@ -89,15 +90,12 @@ def code_edits(kind: str, cache: Path, sizes: dict[str, int] = SIZES, most_bytes
 
 
 def as_labelled(kind: str, parts: dict[str, list[Pair]]) -> Labelled:
-    """The texts of some pairs, each in both orders."""
+    """The texts of some pairs; the two of a pair are a unit."""
     rows = [
         Row(text=text, label=label, part=part, group=pair.package, unit=pair.place)
         for part, of in parts.items()
         for pair in of
-        for text, label in (
-            (pair.true + BETWEEN + pair.edited, "first"),
-            (pair.edited + BETWEEN + pair.true, "second"),
-        )
+        for text, label in ((pair.true, "true"), (pair.edited, "edited"))
     ]
     about = {
         "source": "source of the Python standard library",
@@ -203,7 +201,7 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
     for file in package.files:
         for edit in file.edits:
             if edit.kind == kind:
-                sorts[edit.sort].append((place(f"{file.name}:{edit.number}:{edit.start}"), file, edit))
+                sorts[edit.sort].append((place(f"{file.name}:{edit.one}:{edit.other}"), file, edit))
     for of in sorts.values():
         of.sort(key=lambda item: item[0], reverse=True)
     used: dict[str, set[int]] = defaultdict(set)
@@ -212,11 +210,11 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
         turns = [sort for sort in turns if sorts[sort]]
         for sort in turns:
             while sorts[sort]:
-                at, file, edit = sorts[sort].pop()
-                passage = _passage(file.lines, edit, (most_bytes - len(BETWEEN)) // 2)
-                if passage is None or used[file.name].intersection(range(*passage)):
+                _, file, edit = sorts[sort].pop()
+                passage = _passage(file.lines, edit, most_bytes, used[file.name])
+                if passage is None:
                     continue
-                pair = _pair(package, file, edit, passage, at, most_bytes)
+                pair = _pair(package, file, edit, passage)
                 if pair is None or pair.true in seen or pair.edited in seen:
                     continue
                 if learned.holds(file.lines[slice(*passage)]):
@@ -227,26 +225,23 @@ def _pairs(package: _Package, kind: str, most_bytes: int, seen: set[bytes], lear
                 break
 
 
-def _passage(lines: list[bytes], edit: Edit, most_bytes: int) -> tuple[int, int] | None:
-    """The first line and the line behind a passage around an edit: lines above and below it in turn, while they fit."""
-    first, last = edit.number, edit.number + 1
-    spare = max(0, max(map(len, edit.texts)) - (edit.end - edit.start)) if edit.kind != "names" else 0
+def _passage(lines: list[bytes], edit: Edit, most_bytes: int, used: set[int]) -> tuple[int, int] | None:
+    """The first line and the line behind a passage: an edit, and the lines above it while they fit.
 
-    def fits(first: int, last: int) -> bool:
-        return edit.first <= first and last <= edit.last and len(_dedented(lines[first:last])) + spare <= most_bytes
+    None where it is too long, or would need a line that is used. Nothing follows the edit, so that it is asked for at once: with
+    lines behind it and 232 bytes, a transformer of 37,000 parameters learned nothing in 1000 steps of 16.
+    """
+    first, last = edit.one.number, edit.other.number + 1
 
-    if not fits(first, last):
+    def fits(first: int) -> bool:
+        return edit.first <= first and first not in used and len(_dedented(lines[first:last])) <= most_bytes
+
+    if not used.isdisjoint(range(first, last)) or not fits(first):
         return None
-    above = below = True
-    while above or below:
-        if above := above and fits(first - 1, last):
-            first -= 1
-        if below := below and fits(first, last + 1):
-            last += 1
+    while fits(first - 1):
+        first -= 1
     while not lines[first].strip():
         first += 1
-    while not lines[last - 1].strip():
-        last -= 1
     return first, last
 
 
@@ -256,34 +251,27 @@ def _dedented(lines: list[bytes]) -> bytes:
     return b"\n".join(line[indent:] if line.strip() else b"" for line in lines)
 
 
-def _pair(package: _Package, file: _File, edit: Edit, passage: tuple[int, int], at: float, most_bytes: int) -> Pair | None:
-    """The pair of an edit, or None where it is no error for certain: the same line stands in its package, or does not parse."""
-    line = file.lines[edit.number]
-    text = edit.texts[0] if edit.kind != "names" else _misused(file.lines, edit, passage, at)
-    changed = line[: edit.start] + text + line[edit.end :]
-    before, behind = file.lines[passage[0] : edit.number], file.lines[edit.number + 1 : passage[1]]
-    true, edited = _dedented([*before, line, *behind]), _dedented([*before, changed, *behind])
-    if true == edited or len(true) + len(edited) + len(BETWEEN) > most_bytes or BETWEEN.strip() in true:
+def _pair(package: _Package, file: _File, edit: Edit, passage: tuple[int, int]) -> Pair | None:
+    """The pair of an edit, or None where it is no error for certain: a changed line stands in its package, or does not parse."""
+    changed = edit.lines(file.lines)
+    if any(line.strip() in package.text for line in changed.values()):
         return None
-    if changed.strip() in package.text or not _parses(file.lines, edit, changed):
+    function = [changed.get(number, file.lines[number]) for number in range(edit.first, edit.last)]
+    true = _dedented(file.lines[slice(*passage)])
+    edited = _dedented(function[passage[0] - edit.first : passage[1] - edit.first])
+    # Words that no space parts may have grown together.
+    if true == edited or _bag(true) != _bag(edited) or not _parses(function):
         return None
-    return Pair(true=true, edited=edited, package=package.name, place=f"{file.name}:{edit.number + 1}", sort=edit.sort)
+    at = f"{file.name}:{edit.one.number + 1}"
+    return Pair(true=true, edited=edited, package=package.name, place=at, sort=edit.sort)
 
 
-def _misused(lines: list[bytes], edit: Edit, passage: tuple[int, int], at: float) -> bytes:
-    """Another variable, by a hash: one that stands in the passage where there is such."""
-    words = set(_words(b"\n".join(lines[slice(*passage)])))
-    near = [text for text in edit.texts if text in words] or list(edit.texts)
-    return near[int(place(f"{at}") * len(near))]
+def _bag(text: bytes) -> list[str]:
+    return sorted(re.findall(WORDS, text.decode()))
 
 
-def _words(text: bytes) -> list[bytes]:
-    return "".join(c if c.isalnum() or c == "_" else " " for c in text.decode()).encode().split()
-
-
-def _parses(lines: list[bytes], edit: Edit, changed: bytes) -> bool:
-    """Is the edited function still Python?"""
-    function = [*lines[edit.first : edit.number], changed, *lines[edit.number + 1 : edit.last]]
+def _parses(function: list[bytes]) -> bool:
+    """Are these lines of a function Python?"""
     # A function that stands deeper needs something to stand in.
     above = [b"if 1:"] if function[0][:1].isspace() else []
     try:

@@ -1,16 +1,18 @@
-"""Edits of Python code that make it wrong, or not what anyone would write, found with `ast`.
+"""Edits of Python code that make it wrong, or not what anyone would write, found with `ast`: two places are exchanged.
 
 ```text
 operands     if start < end:            ->  if end < start:
 arguments    copy(source, target)       ->  copy(target, source)
-names        total += price * count     ->  total += price * price        (a variable misused for another: Allamanis et al.
-                                                                           2018, arXiv:1711.00740)
+names        self.width = width         ->  self.width = height           (two variables misused for each other, after
+             self.height = height           self.height = width            Allamanis et al. 2018, arXiv:1711.00740)
 ```
+As it is an exchange, the words of the code stay the same.
 """
 
 import ast
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from allometry.data._split import place
 
@@ -23,6 +25,7 @@ ORDERED_COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
 ORDERLESS = frozenset({"max", "min", "print", "zip", "chain", "gcd", "isclose", "union", "intersection"})
 # In every method: as a variable misused they would be the only thing to learn.
 EVERYWHERE = frozenset({"self", "cls", "_"})
+NEAR = 4  # lines between two variables that are exchanged, at most
 # Inside, names are other names, or places are not told by `ast`.
 NOT_ENTERED = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.JoinedStr,
@@ -30,18 +33,36 @@ NOT_ENTERED = (
 )  # fmt: skip
 
 
+class Span(NamedTuple):
+    """Some bytes of a line."""
+
+    number: int  # of the line, from 0
+    start: int
+    end: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Edit:
-    """One change of one line in one function."""
+    """Two places in one function whose contents are exchanged."""
 
     kind: str
     sort: str  # which operator or which function: the sets take all sorts in turn
-    number: int  # of the line, from 0
-    start: int  # what stands from here in the line, in bytes,
-    end: int  # to here
-    texts: tuple[bytes, ...]  # is one of these instead
+    one: Span
+    other: Span  # behind `one`
     first: int  # the first line of its function
     last: int  # the line behind its function
+
+    def lines(self, lines: list[bytes]) -> dict[int, bytes]:
+        """The lines that it changes, by their number, as they are then; `lines` are those of the file."""
+        texts = [lines[span.number][span.start : span.end] for span in (self.one, self.other)]
+        changed = {span.number: lines[span.number] for span in (self.one, self.other)}
+        for span, text in (
+            (self.other, texts[0]),
+            (self.one, texts[1]),
+        ):  # from behind, so that no place moves before its turn
+            line = changed[span.number]
+            changed[span.number] = line[: span.start] + text + line[span.end :]
+        return changed
 
 
 def edits(source: bytes) -> list[Edit]:
@@ -57,30 +78,51 @@ def edits(source: bytes) -> list[Edit]:
 
 def _of_function(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[bytes]) -> Iterator[Edit]:
     nodes = list(_own(function))
-    bound = _bound(function, nodes)
     span = {"first": function.lineno - 1, "last": function.end_lineno or function.lineno}
-    for node in nodes:
+    for node, _ in nodes:
         if isinstance(node, ast.BinOp | ast.Compare):
             if pair := _operands(node):
                 yield from _swap("operands", type(pair[0]).__name__, node, pair[1:], lines, span)
-        elif isinstance(node, ast.Call):
-            if pair := _arguments(node):
-                yield from _swap("arguments", _callee(node), node, pair, lines, span)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and bound.get(node.id, node.lineno) < node.lineno:
-            others = tuple(sorted(n.encode() for n, at in bound.items() if at < node.lineno and n != node.id))
-            if others:
-                start, end = node.col_offset, node.end_col_offset or 0
-                yield Edit(kind="names", sort="", number=node.lineno - 1, start=start, end=end, texts=others, **span)
+        elif isinstance(node, ast.Call) and (pair := _arguments(node)):
+            yield from _swap("arguments", _callee(node), node, pair, lines, span)
+    yield from _names(nodes, _bound(function, [node for node, _ in nodes]), span)
 
 
-def _own(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
-    """What a function does itself, in no particular order."""
-    stack: list[ast.AST] = list(function.body)
+def _own(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """What a function does itself, in no particular order, and the statement that it stands in."""
+    stack: list[tuple[ast.AST, ast.AST]] = [(node, node) for node in function.body]
     while stack:
-        node = stack.pop()
+        node, statement = stack.pop()
         if not isinstance(node, NOT_ENTERED):
-            yield node
-            stack.extend(ast.iter_child_nodes(node))
+            yield node, statement
+            stack.extend(
+                (child, child if isinstance(child, ast.stmt) else statement) for child in ast.iter_child_nodes(node)
+            )
+
+
+def _names(nodes: list[tuple[ast.AST, ast.AST]], bound: dict[str, int], span: dict[str, int]) -> Iterator[Edit]:
+    """Each use of a variable, exchanged with one before it, which by a hash: of another variable, in another statement.
+
+    Each of the two has a value where the other stands. Within one statement an exchange is often no error: `a + b`.
+    """
+    uses = [
+        (Span(node.lineno - 1, node.col_offset, node.end_col_offset or 0), node.id, statement)
+        for node, statement in nodes
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and bound.get(node.id, node.lineno) < node.lineno
+    ]
+    uses.sort(key=lambda use: use[0])
+    for index, (other, name, statement) in enumerate(uses):
+        earlier = [
+            one
+            for one, its_name, its_statement in uses[:index]
+            if other.number - NEAR <= one.number < other.number  # lines count from 0 here, and from 1 in `bound`
+            and bound[name] <= one.number
+            and its_name != name
+            and its_statement is not statement
+        ]
+        if earlier:
+            one = earlier[int(place(f"{name} {other}") * len(earlier))]
+            yield Edit(kind="names", sort="", one=one, other=other, **span)
 
 
 def _bound(function: ast.FunctionDef | ast.AsyncFunctionDef, nodes: list[ast.AST]) -> dict[str, int]:
@@ -131,15 +173,14 @@ def _swap(
 ) -> Iterator[Edit]:
     """The edit that swaps two parts of an expression; none where it is not in one line, or would need brackets."""
     left, right = pair
-    number, start, end = node.lineno - 1, node.col_offset, node.end_col_offset or 0
-    if node.end_lineno != node.lineno:
+    number = node.lineno - 1
+    if node.end_lineno != node.lineno or ast.dump(left) == ast.dump(right):
         return
-    line = lines[number]
-    one, other = (line[part.col_offset : part.end_col_offset] for part in pair)
-    before, between = line[start : left.col_offset], line[left.end_col_offset : right.col_offset]
-    text = before + other + between + one + line[right.end_col_offset : end]
-    if ast.dump(left) != ast.dump(right) and _same(text, node, left, right):
-        yield Edit(kind=kind, sort=sort, number=number, start=start, end=end, texts=(text,), **span)
+    one, other = (Span(number, part.col_offset, part.end_col_offset or 0) for part in pair)
+    edit = Edit(kind=kind, sort=sort, one=one, other=other, **span)
+    # The whole is as long as it was.
+    if _same(edit.lines(lines)[number][node.col_offset : node.end_col_offset], node, left, right):
+        yield edit
 
 
 def _same(text: bytes, node: ast.expr, left: ast.expr, right: ast.expr) -> bool:

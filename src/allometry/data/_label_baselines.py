@@ -1,7 +1,7 @@
 """What an answer without a model is worth: the most frequent label, and a bag of words.
 
-An accuracy has a 95 % interval: Wilson's, of as many answers as the examples are worth where those of one unit (two orders of one
-pair, texts of one group) are right or wrong together. Their worth is measured as for samples of surveys (Korn & Graubard 1998,
+An accuracy has a 95 % interval: Wilson's, of as many answers as the examples are worth where those of one unit (the two of a pair,
+texts of one group) are right or wrong together. Their worth is measured as for samples of surveys (Korn & Graubard 1998,
 "Confidence intervals for proportions with small expected number of positive counts estimated from survey data").
 """
 
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8
 from scipy import stats
 
-from allometry.data._labelled import Example, Labelled
+from allometry.data._baseline import ORDER, Ngram
+from allometry.data._labelled import WORDS, Example, Labelled
 
-WORDS = r"\w+|[^\w\s]"  # a sign is a word of its own
 PENALTIES = (0.01, 0.1, 1.0, 10.0)  # scikit-learn's C, chosen on the dev part
 ITERATIONS = 500
 LEVEL = 0.95
@@ -88,6 +88,27 @@ def label_baselines(labelled: Labelled) -> dict[str, dict[str, Any]]:
             **facts,
             "text": "logistic regression on the counts of words and signs",
         },
+    }
+
+
+def likelier(labelled: Labelled, right: str, train: UInt8[np.ndarray, " bytes"]) -> dict[str, Any]:
+    """The accuracy on the test part of an n-gram model of some text that calls the likeliest text of each unit `right`."""
+    test = labelled.parts["test"]
+    texts = [np.frombuffer(example.text, np.uint8) for example in test]
+    lengths = np.array([len(text) for text in texts])
+    before = np.concatenate([np.arange(length) for length in lengths])
+    nats = -np.log(Ngram(train).probabilities(np.concatenate(texts), before))
+    costs = np.add.reduceat(nats, np.cumsum(lengths) - lengths)
+    least: dict[str, float] = {}
+    for example, cost in zip(test, costs, strict=True):
+        least[example.unit] = min(cost, least.get(example.unit, math.inf))
+    units = [example.unit for example in test]
+    answers = costs <= np.array([least[unit] for unit in units])
+    return {
+        **dataclasses.asdict(accuracy(answers == (_truth(test) == labelled.labels.index(right)), units)),
+        "train_bytes": len(train),
+        "text": f"the likelier of both texts of a pair, by byte n-grams of the training text ({ORDER} bytes of context); "
+        "a model that is asked of one text does not see the other",
     }
 
 

@@ -27,6 +27,7 @@ PARTS = ("train", "dev", "test")
 TRAIN, DEV = 0.7, 0.1  # share of the hashes; the rest is the test
 DEV_OF_TRAIN = 0.125  # the same share, where the rows name a train and a test part only
 FEWEST = 40  # examples to learn from, and to be scored on: below it an accuracy has an interval of 30 points
+WORDS = r"\w+|[^\w\s]"  # of a text; a sign is a word of its own
 TABLES = (".csv", ".parquet")
 LINES = (".jsonl", ".ndjson")
 

@@ -14,7 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from allometry.data._code_edits import labelled
+from allometry.data._baseline import beginning
+from allometry.data._code_edits import PREFIX, labelled
 from allometry.data._corpus import Corpus, prepare
 from allometry.data._labelled import Labelled
 from allometry.data.text import Text
@@ -215,7 +216,7 @@ class _Study:
 
     def _sets(self) -> None:
         """What is known of the labelled sets: their baselines, and which test texts belong together."""
-        from allometry.data._label_baselines import label_baselines
+        from allometry.data._label_baselines import label_baselines, likelier
 
         found = {}
         if not self.sets or (self.out / "downstream.json").exists():
@@ -230,6 +231,9 @@ class _Study:
                 "groups": groups,
                 "baselines": label_baselines(one),
             }
+            if name.startswith(PREFIX):
+                train = beginning(self.corpus, int(MOST_BASELINE_BYTES))
+                found[name]["baselines"]["ngram"] = likelier(one, "true", train)
         write_json(self.out / "downstream.json", found)
 
     def _baselines(self, plan: Plan) -> None:
