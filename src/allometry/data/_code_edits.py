@@ -39,7 +39,7 @@ from allometry.spec import content_id
 # Raised by one whenever the same sources give other pairs.
 FORMAT = 3
 PREFIX = "stdlib:"
-MOST_BYTES = 120  # of a text: the longer it is, the more examples a small model needs to find the edit in it
+MOST_BYTES = 80  # of a text: the longer it is, the more examples a small model needs to find the edit in it
 SIZES = {"train": 4000, "dev": 300, "test": 700}  # pairs of each kind, at most
 DEV = 0.15  # share of the packages that are not held out
 ENOUGH = 60_000  # bytes of a package that edits are looked for in, to learn from: they hold several times what is taken

@@ -34,16 +34,23 @@ class Asked:
 
 
 class Labels:
-    """Texts with labels, for a model that was built for `io` on a corpus; texts that are too long lose their end."""
+    """Texts with labels, for a model that was built for `io` on a corpus; texts that are too long lose their end.
 
-    def __init__(self, corpus: Corpus, labelled: Labelled, io: IO) -> None:
+    `shorter`: the model takes shorter inputs than it was built for, so that no more is read than the longest text needs.
+    """
+
+    def __init__(self, corpus: Corpus, labelled: Labelled, io: IO, shorter: bool = False) -> None:
         if len(labelled.labels) >= corpus.vocab:
             raise Refusal(
                 f"{labelled.name} has {len(labelled.labels)} labels, and the corpus {corpus.vocab} tokens to name them by."
             )
         self.corpus, self.labelled, self.io = corpus, labelled, io
+        texts = {name: corpus.encode([example.text for example in part]) for name, part in labelled.parts.items()}
+        if shorter:
+            longest = max(len(text) for part in texts.values() for text in part)
+            self.io = _cut_to(io, longest)
         self.cut = 0  # texts that lost their end
-        self.parts = {name: self._asked(examples) for name, examples in labelled.parts.items()}
+        self.parts = {name: self._asked(texts[name], examples) for name, examples in labelled.parts.items()}
 
     @property
     def fingerprint(self) -> str:
@@ -65,8 +72,7 @@ class Labels:
         rows = torch.from_numpy(order[first % size : first % size + count])
         return tuple(part[rows] for part in train.inputs), train.targets[rows]
 
-    def _asked(self, examples: tuple[Example, ...]) -> Asked:
-        texts = self.corpus.encode([example.text for example in examples])
+    def _asked(self, texts: list[np.ndarray], examples: tuple[Example, ...]) -> Asked:
         labels = torch.tensor([example.label for example in examples])
         rows = range(len(texts))
         if isinstance(self.io, Pairs):
@@ -89,3 +95,10 @@ class Labels:
             inputs = (torch.from_numpy(tokens),)
         self.cut += sum(len(text) > length for text, length in zip(texts, lengths, strict=True))
         return Asked(inputs=inputs, targets=targets, labels=labels)
+
+
+def _cut_to(io: IO, longest: int) -> IO:
+    """The IO for texts of at most so many tokens."""
+    if isinstance(io, Pairs):
+        return io.edit(source=min(io.source, longest + 1))
+    return io.edit(length=min(io.length, longest + 2))

@@ -50,7 +50,7 @@ def table(store: Folder) -> pd.DataFrame:
 
 
 TRANSFER_COLUMNS = [
-    *("run", "parent", "labelled", "family", "size", "budget", "seed", "share", "rate", "steps", "batch", "C"),
+    *("run", "parent", "labelled", "family", "size", "budget", "seed", "share", "rate", "steps", "batch"),
     *("status", "reason", "loss", "accuracy", "dev_loss", "dev_accuracy", "right", "seconds"),
 ]
 
@@ -63,7 +63,7 @@ def transfers(store: Folder) -> pd.DataFrame:
             run, labels, found = asked["run"], asked["labels"], end.facts
             test, dev = found.get("test", {}), found.get("dev", {})
             rows.append(
-                {name: labels[name] for name in ("parent", "labelled", "family", "budget", "share", "C")}
+                {name: labels[name] for name in ("parent", "labelled", "family", "budget", "share")}
                 | {"run": run_id, "size": run["size"], "seed": run["seed"], "rate": run["recipe"]["rate"]}
                 | {"steps": run["budget"]["steps"], "batch": run["budget"]["batch"]}
                 | {"status": end.status, "reason": end.reason, "seconds": end.seconds}

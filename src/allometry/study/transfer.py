@@ -11,7 +11,7 @@ from allometry.flow import Run
 from allometry.study.design import SCORING, STARTING, Cell, Prices
 from allometry.study.job import Job
 
-STEPS, BATCH = 300, 16
+STEPS, BATCH = 400, 32
 SHARES = (0.1, 0.3, 1.0)  # of the rate of the run that is fine-tuned
 
 

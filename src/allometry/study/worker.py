@@ -23,7 +23,7 @@ from allometry.find import member
 from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.record.store import Folder, explain
 from allometry.study.entry import Place
-from allometry.study.job import TASKS, Job, family_at
+from allometry.study.job import FAMILIES, TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
 from allometry.train import checkpoint
@@ -200,12 +200,12 @@ def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, fac
 
 
 @functools.lru_cache(maxsize=8)
-def _asked(corpus: Path, name: str, io: IO) -> Labels:
-    return Labels(load(corpus), labelled(name, corpus.parent), io)
+def _asked(corpus: Path, name: str, io: IO, shorter: bool) -> Labels:
+    return Labels(load(corpus), labelled(name, corpus.parent), io, shorter)
 
 
 def _labels(corpus: Path, job: Job) -> Labels:
-    return _asked(corpus, job.labelled, job.io)
+    return _asked(corpus, job.labelled, job.io, "any_length" in member(FAMILIES, job.family).claims)
 
 
 @functools.lru_cache(maxsize=2)
