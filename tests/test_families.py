@@ -263,7 +263,7 @@ def parts_with_a_reference(model: nn.Module) -> dict[str, nn.Module]:
 @every_form
 def test_parts_equal_their_reference_with_all_gradients(family, kind) -> None:
     """Each part against the literal loop in its own file, in double precision."""
-    io = Tokens(vocab=11, length=70) if kind is Tokens else Pairs(vocab=11, source=70, target=24)
+    io = Tokens(vocab=11, length=70) if kind is Tokens else Pairs(vocab=11, source=37, target=24)
     torch.manual_seed(0)
     model = family.at(6, kind).build(io).double().eval()
     calls: dict[nn.Module, tuple] = {}

@@ -91,7 +91,7 @@ def test_the_stream_is_epochs_in_orders_of_their_own(corpus, marked) -> None:
 def test_a_kept_model_is_fine_tuned_and_learns(tmp_path, corpus, marked, task: str) -> None:
     place = Place(store=tmp_path, device="cpu", threads=1)
     parent = Job(
-        family="transformer", size=3, stage="score", budget=1.0, flops=1.0, steps=20, batch=8, rate=1e-2, seed=0, vocab=256,
+        family="transformer", size=2, stage="score", budget=1.0, flops=1.0, steps=10, batch=8, rate=1e-2, seed=0, vocab=256,
         length=32, data=corpus.fingerprint, precision="fp32", seconds=1.0, task=task, keep=True,
         labels={
             "stage": "score", "family": "transformer", "budget": 1.0, "N": 5, "N_all": 5, "D": 1.0, "C": 1.0,
@@ -102,7 +102,7 @@ def test_a_kept_model_is_fine_tuned_and_learns(tmp_path, corpus, marked, task: s
     assert carry_out(place, Wire(1e9), parent, corpus.folder)[2] == "done"
     assert (store.run_folder(run.id) / "model.safetensors").exists()
     cell = Cell(
-        stage="transfer", family="transformer", size=3, budget=1.0, batch=16, steps=120, N=5, D=1.0, C=1.0, seconds=1.0,
+        stage="transfer", family="transformer", size=2, budget=1.0, batch=16, steps=150, N=5, D=1.0, C=1.0, seconds=1.0,
         rates=3, seeds=(0,), labelled=str(marked),
     )  # fmt: skip
     jobs = [transfer_job(cell, parent, run, share, "f" * 16) for share in SHARES]
