@@ -188,7 +188,9 @@ PEERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "adaptive_universal_transformer": {"literal": lambda: LanguageModel(AdaptiveUniversal(), positions=False)},
     "evolved_transformer": {"literal": evolved},
     "causal_mlp_mixer": {"literal": lambda: mixers(CausalTokenMixing)},
-    "mlp_mixer": {"literal": lambda: EncoderDecoder(Stack([MixerBlock() for _ in range(DEPTH)]), decoder(), positions=False)},
+    "mlp_mixer": {
+        "literal": lambda: EncoderDecoder(Stack([MixerBlock() for _ in range(DEPTH)]), decoder(), positions=False)
+    },
     "funnel_transformer": {"literal": funnel},
     "lstm": {"literal, torch.nn.LSTM": lambda: mixers(Lstm)},
 }

@@ -20,7 +20,7 @@ def llama(attention: str, activation: str) -> nn.Module:
     return _Logits(LlamaForCausalLM(_llama_config(attention, activation)))
 
 
-def _llama_config(attention: str, activation: str = "silu"):  # noqa: ANN202
+def _llama_config(attention: str, activation: str = "silu"):
     from transformers import LlamaConfig
 
     return LlamaConfig(

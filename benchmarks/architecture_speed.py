@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from _result import RESULTS, keep
 from torch import Tensor, nn
-from transformer_speed import BATCH, DEPTH, LENGTH, VOCAB, WIDTH, own_step, usual_step
+from transformer_speed import DEPTH, LENGTH, VOCAB, WIDTH, own_step, usual_step
 
 SOURCE, TARGET = 232, 52
 FILES = {
@@ -57,8 +57,8 @@ BAR = dict.fromkeys(
     ("switch_transformer", "performer", "performer_relu", "lightweight_convolution", "dynamic_convolution"), 1.2
 )  # of the best peer; else 1
 ALIKE = 0.10  # most that the parameters of a peer differ from ours
-WARM = 2  # steps that allocate and warm the caches
-FAR = 3.0  # a peer that is slower than this in the first round needs no second one
+WARM = 1  # steps that allocate and warm the caches
+FAR = 1.25  # a peer that takes this many times as long as the best one in the first round needs no second one
 
 
 def ours(family: str) -> nn.Module:
@@ -85,18 +85,18 @@ def peers_of(family: str) -> dict[str, Callable[[], nn.Module]]:
     return found
 
 
-def batch_of(family: str) -> tuple[tuple[Tensor, ...], Tensor]:
+def batch_of(family: str, batch: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """What is read, and what is to be predicted."""
-    tokens = torch.randint(VOCAB, (BATCH, 2 * LENGTH), generator=torch.Generator().manual_seed(1))
+    tokens = torch.randint(VOCAB, (batch, 2 * LENGTH), generator=torch.Generator().manual_seed(1))
     if family in PAIRS:
         source, target = tokens[:, :SOURCE].contiguous(), tokens[:, SOURCE : SOURCE + TARGET + 1]
         return (source, target[:, :-1].contiguous()), target[:, 1:].contiguous()
     return (tokens[:, :LENGTH].contiguous(),), tokens[:, 1 : LENGTH + 1].contiguous()
 
 
-def racers(family: str, chosen: list[str]) -> tuple[dict[str, Callable[[str], Callable[[], float]]], dict[str, int]]:
+def racers(family: str, chosen: list[str], batch: tuple[tuple[Tensor, ...], Tensor]) -> tuple[dict[str, Callable[[str], Callable[[], float]]], dict[str, int]]:
     """For each form a function from a precision to its step, ours first; and the parameters of each."""
-    batch, steps, parameters = batch_of(family), {}, {}
+    steps, parameters = {}, {}
     forms = {"allometry": lambda: ours(family), **peers_of(family)}
     for form in [form for form in forms if form == "allometry" or not chosen or form in chosen]:
         torch.manual_seed(0)
@@ -123,8 +123,8 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int, tokens: int) -> 
         if number == WARM - 1:
             seconds = {form: [] for form in steps}
         if number == WARM:
-            limit = FAR * seconds["allometry"][0][1]
-            running = {form: step for form, step in running.items() if seconds[form][0][1] < limit}
+            limit = FAR * min(taken[0][1] for form, taken in seconds.items() if form != "allometry")
+            running = {form: step for form, step in running.items() if form == "allometry" or seconds[form][0][1] < limit}
 
     def ratio(form: str, clock: int) -> float:
         pairs = zip(seconds[form], seconds["allometry"], strict=False)
@@ -146,12 +146,12 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int, tokens: int) -> 
 def run(family: str, asked: argparse.Namespace) -> dict[str, Any]:
     """Of one family, by precision; printed as they come."""
     chosen = [form.strip() for form in asked.forms.split(";") if form.strip()]
-    makers, parameters = racers(family, chosen)
-    inputs, _ = batch_of(family)
+    batch = batch_of(family, asked.batch)
+    makers, parameters = racers(family, chosen, batch)
     found = {}
     for precision in ["fp32", "bf16"] if asked.precision == "both" else [asked.precision]:
         rows = measure(
-            {form: make(precision) for form, make in makers.items()}, asked.rounds, sum(part.numel() for part in inputs)
+            {form: make(precision) for form, make in makers.items()}, asked.rounds, sum(part.numel() for part in batch[0])
         )
         for form, row in rows.items():
             row["parameters"] = parameters[form]
@@ -162,7 +162,7 @@ def run(family: str, asked: argparse.Namespace) -> dict[str, Any]:
                 flush=True,
             )
         load = round(os.getloadavg()[0], 1)
-        found[f"{family} {precision}"] = {"threads": asked.threads, "load": load, "forms": rows}
+        found[f"{family} {precision}"] = {"batch": asked.batch, "threads": asked.threads, "load": load, "forms": rows}
     return found
 
 
@@ -170,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=[*FILES, "all"], required=True)
     parser.add_argument("--precision", choices=["bf16", "fp32", "both"], default="both")
+    parser.add_argument("--batch", type=int, default=16, help="sequences in a step")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--forms", default="", help="peers by name, with semicolons between them; all by default")
