@@ -94,7 +94,9 @@ def batch_of(family: str, batch: int) -> tuple[tuple[Tensor, ...], Tensor]:
     return (tokens[:, :LENGTH].contiguous(),), tokens[:, 1 : LENGTH + 1].contiguous()
 
 
-def racers(family: str, chosen: list[str], batch: tuple[tuple[Tensor, ...], Tensor]) -> tuple[dict[str, Callable[[str], Callable[[], float]]], dict[str, int]]:
+def racers(
+    family: str, chosen: list[str], batch: tuple[tuple[Tensor, ...], Tensor]
+) -> tuple[dict[str, Callable[[str], Callable[[], float]]], dict[str, int]]:
     """For each form a function from a precision to its step, ours first; and the parameters of each."""
     steps, parameters = {}, {}
     forms = {"allometry": lambda: ours(family), **peers_of(family)}
@@ -178,9 +180,13 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     path = RESULTS / "architecture_speed.json"
     known = json.loads(path.read_text())["forms"] if path.exists() else {}
-    known = {name: rows for name, rows in known.items() if "forms" in rows}
     for family in FILES if asked.family == "all" else [asked.family]:
         known |= run(family, asked)
+    store(known)
+
+
+def store(known: dict[str, Any]) -> None:
+    """Print and keep what is known, each family and precision against its best peer."""
     figures = []
     for name, found in sorted(known.items()):
         peers = {form: row for form, row in found["forms"].items() if form != "allometry"}
