@@ -1,11 +1,12 @@
-"""performer-pytorch's language model: causal FAVOR+ softmax attention, with as many features, heads and layers as ours."""
+"""performer-pytorch's language model: causal FAVOR+ attention with as many features, heads and layers as ours."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
 
-def performer() -> nn.Module:
+def performer(**kernel: Any) -> nn.Module:
     from performer_pytorch import PerformerLM
 
     from allometry.model.blocks.kernel_attention import feature_count
@@ -20,8 +21,12 @@ def performer() -> nn.Module:
         causal=True,
         nb_features=feature_count(32),
         rotary_position_emb=True,
+        **kernel,
     )
 
 
 PACKAGE = "performer_pytorch"
-PEERS: dict[str, dict[str, Callable[[], nn.Module]]] = {"performer": {"performer-pytorch": performer}}
+PEERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
+    "performer": {"performer-pytorch": performer},
+    "performer_relu": {"performer-pytorch": lambda: performer(generalized_attention=True, kernel_fn=nn.ReLU())},
+}

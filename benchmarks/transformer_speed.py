@@ -147,7 +147,7 @@ FORMS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def own_step(model: nn.Module, batch: tuple[tuple[Tensor], Tensor], precision: str) -> Callable[[], float]:
+def own_step(model: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], precision: str) -> Callable[[], float]:
     from allometry.train.allocator import keep_freed_memory
     from allometry.train.loop import Setting, train_step
     from allometry.train.recipe import Recipe
@@ -170,16 +170,16 @@ def stepper(form: str, precision: str, compiled: bool) -> tuple[Callable[[], flo
     return usual_step(forward, ((inputs,), targets), precision), sum(p.numel() for p in parameters)
 
 
-def usual_step(forward: nn.Module, batch: tuple[tuple[Tensor], Tensor], precision: str) -> Callable[[], float]:
+def usual_step(forward: nn.Module, batch: tuple[tuple[Tensor, ...], Tensor], precision: str) -> Callable[[], float]:
     """The step that the peers have."""
-    (inputs,), targets = batch
+    inputs, targets = batch
     parameters = list(forward.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=RATE, fused=True)
     cast = (lambda: torch.autocast("cpu", torch.bfloat16)) if precision == "bf16" else contextlib.nullcontext
 
     def step() -> float:
         with cast():
-            logits = forward(inputs)
+            logits = forward(*inputs)
         loss = F.cross_entropy(logits.float().view(-1, VOCAB), targets.view(-1))
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)

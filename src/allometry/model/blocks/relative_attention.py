@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
+from allometry.model.blocks._causal import working_type
+from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._relative_bias import BUCKETS, RelativeBias, bucket
 
@@ -63,11 +65,32 @@ class _RelativeAttention(nn.Module):
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
         query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        bias = self.bias(x.shape[1]).to(query.dtype)
+        bias = self.bias(x.shape[1])
+        if keep is None and in_eager_cpu(x):
+            return self.out(_attend(query, key, value, bias).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        bias = bias.to(query.dtype)
         if keep is not None:
             bias = bias.masked_fill(~keep[:, None, None, :], -math.inf)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def _attend(
+    query: Float[Tensor, "batch heads length head"],
+    key: Float[Tensor, "batch heads length head"],
+    value: Float[Tensor, "batch heads length head"],
+    bias: Float[Tensor, "1 heads length length"],
+) -> Float[Tensor, "batch heads length head"]:
+    """The equation as it stands, for a bias that leaves every query a key.
+
+    As the bias has a gradient, torch's fused kernel is not taken on CPU, and its other form guards against queries without a
+    key in several passes over all scores.
+    """
+    given, working = query.dtype, working_type(query.dtype)
+    with torch.autocast("cpu", enabled=False):
+        query, key, value = (part.to(working) for part in (query, key, value))
+        scores = (query @ key.mT).add_(bias.to(working))
+        return (scores.softmax(-1) @ value).to(given)
 
 
 def reference(
