@@ -11,8 +11,9 @@ exponents and floors on two groups that have them. Two groups are fitted apart, 
 # ruff: noqa: N806 - E, N and C are the letters of the field
 
 import argparse
+import json
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ CELLS = [("one law of C", runs, noise) for runs in (5, 10, 30, 50) for noise in 
 CELLS += [("one law of N and D", runs, noise) for runs in (12, 25, 50) for noise in NOISES]
 CELLS += [(kind, runs, noise) for kind in ("two, one floor", "two, own floors") for runs in (5, 10, 25) for noise in NOISES]
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
+PART = Path(__file__).parent / "results" / "fit_coverage.part.jsonl"  # cells of a run that has not ended
 Hits = dict[str, list[bool]]
 
 
@@ -137,6 +139,24 @@ def count(kind: str, runs: int, noise: float, studies: int) -> dict[str, Any]:
     return {"kind": kind, "runs": runs, "noise": noise} | {name: float(np.mean(rows)) for name, rows in hits.items()}
 
 
+def counted(studies: int) -> list[dict[str, Any]]:
+    """All cells, in their order. Each is kept when it ends, so that the same command goes on where it was."""
+    done = {}
+    for line in PART.read_text().splitlines() if PART.exists() else []:
+        row = json.loads(line)
+        if row.pop("studies") == studies:
+            done[row["kind"], row["runs"], row["noise"]] = row
+    left = [cell for cell in reversed(CELLS) if cell not in done]  # the longest first
+    with ProcessPoolExecutor() as pool:
+        for future in as_completed([pool.submit(count, *cell, studies) for cell in left]):
+            row = future.result()
+            done[row["kind"], row["runs"], row["noise"]] = row
+            with PART.open("a") as file:
+                file.write(json.dumps(row | {"studies": studies}) + "\n")
+            print(f"{len(done)} of {len(CELLS)} cells", flush=True)
+    return [done[cell] for cell in CELLS]
+
+
 def page(rows: list[dict[str, Any]], studies: int) -> str:
     """The table of docs/coverage.md."""
     error = (LEVEL * (1 - LEVEL) / studies) ** 0.5
@@ -168,8 +188,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--studies", type=int, default=200)
     asked = words.parse_args()
-    with ProcessPoolExecutor() as pool:
-        rows = list(pool.map(count, *zip(*CELLS, strict=True), [asked.studies] * len(CELLS)))
+    rows = counted(asked.studies)
     figures = []
     for row in rows:
         for name, measured in row.items():
@@ -184,6 +203,7 @@ def main() -> None:
             figures.append({"figure": title, "measured": measured, "unit": "", "bar": bar, "holds": bool(holds)})
     keep(figures, studies=asked.studies, level=LEVEL)
     PAGE.write_text(page(rows, asked.studies))
+    PART.unlink()
 
 
 if __name__ == "__main__":

@@ -468,3 +468,18 @@ def test_floors_at_zero_share_a_floor_and_the_answer_is_json():
     assert not found.distinguishable
     json.dumps(found.to_json(), allow_nan=False)
     json.dumps(dataclasses.replace(found, ratio=np.inf).to_json(), allow_nan=False)
+
+
+def test_a_step_without_an_inverse_is_the_shortest_and_spoils_no_other() -> None:
+    """Two values that do the same: of thousands of sets that are solved together one has a singular matrix."""
+    from allometry.fit.solve.descend import _inverse_times
+
+    generator = np.random.default_rng(0)
+    roots = generator.standard_normal((50, 3, 3))
+    gram, force = roots @ roots.transpose(0, 2, 1), generator.standard_normal((50, 3))
+    alone = _inverse_times(gram, force)
+    gram[7], force[7] = np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 2]]), np.array([2.0, 2, 4])
+    together = _inverse_times(gram, force)
+    assert np.allclose(together[7], [1, 1, 2])
+    others = np.arange(50) != 7
+    assert np.allclose(together[others], alone[others])

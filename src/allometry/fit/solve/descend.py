@@ -229,8 +229,22 @@ def _solved(
     gram[:, index, index] += damping[:, None] + np.where(free, 1e-14, 1.0)
     known = np.isfinite(gram).all((1, 2)) & np.isfinite(force).all(1)
     gram, force = np.where(known[:, None, None], gram, np.eye(len(index))), np.where(known[:, None], force, 0.0)
-    step = np.linalg.solve(gram, force[:, :, None])[:, :, 0] / size
+    step = _inverse_times(gram, force) / size
     return np.where(np.isfinite(step), step, 0.0), force
+
+
+@no_type_check  # called at every step
+def _inverse_times(
+    gram: Float[np.ndarray, "sets values values"], force: Float[np.ndarray, "sets values"]
+) -> Float[np.ndarray, "sets values"]:
+    """gram^-1 force; the shortest of the best where two values do the same, so that their gram has no inverse."""
+    try:
+        return np.linalg.solve(gram, force[:, :, None])[:, :, 0]
+    except np.linalg.LinAlgError:  # of one set in thousands, and all are lost
+        singular = np.linalg.matrix_rank(gram, hermitian=True) < gram.shape[1]
+        step = np.linalg.solve(np.where(singular[:, None, None], np.eye(gram.shape[1]), gram), force[:, :, None])[:, :, 0]
+        step[singular] = (np.linalg.pinv(gram[singular], hermitian=True) @ force[singular][:, :, None])[:, :, 0]
+        return step
 
 
 def _descend(
