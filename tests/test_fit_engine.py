@@ -483,3 +483,34 @@ def test_a_step_without_an_inverse_is_the_shortest_and_spoils_no_other() -> None
     assert np.allclose(together[7], [1, 1, 2])
     others = np.arange(50) != 7
     assert np.allclose(together[others], alone[others])
+
+
+def test_a_planted_speedup_is_found_in_laws_of_two_variables() -> None:
+    """b sees every parameter and token as 1.2 of them, so a needs 1.2^2 times its compute at any loss, at any compute."""
+    generator = np.random.default_rng(1)
+    truth = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+    law, parts = law_named("chinchilla"), []
+    for name, better in (("a", 1.0), ("b", 1.2)):
+        columns = {"N": 10 ** generator.uniform(7, 9.5, 40), "D": 10 ** generator.uniform(9, 11.5, 40)}
+        loss = law.predict(truth, {key: better * value for key, value in columns.items()})
+        parts.append(pd.DataFrame(columns | {"family": name, "loss": loss * np.exp(0.002 * generator.standard_normal(40))}))
+    fits = fit(pd.concat(parts, ignore_index=True), law="chinchilla", draws=400, level=0.99)
+    for asked in ({"loss": 2.3}, {"compute": 1e20}):
+        found = speedup(fits, "a", "b", **asked)
+        assert found.low < 1.44 < found.high
+        assert found.low > 1
+        assert found.verdict == "b"
+        back = speedup(fits, "b", "a", **asked)
+        assert back.verdict == "b"
+    with pytest.raises(TooFar):
+        speedup(fits, "a", "b", compute=1e28)
+
+
+def test_rows_that_look_like_checkpoints_are_spoken_of() -> None:
+    """Four models at eight lengths of training and no column that names a run: said once, and not where `run` is there."""
+    N, D = (part.ravel() for part in np.meshgrid([1e7, 3e7, 1e8, 3e8], np.geomspace(1e9, 1e11, 8)))
+    table = pd.DataFrame({"N": N, "D": D, "loss": 1.8 + 480 / N**0.35 + 2100 / D**0.37})
+    assert any("checkpoints of one run" in note for note in rows.read(table, ("N", "D"), None, {}).notes)
+    assert not any("checkpoints" in note for note in rows.read(table.assign(run=N), ("N", "D"), None, {}).notes)
+    assert not any("checkpoints" in note for note in rows.read(table, ("N", "D"), None, {}, cluster=("N",)).notes)
+    assert not any("checkpoints" in note for note in rows.read(table.iloc[::3], ("N", "D"), None, {}).notes)

@@ -49,11 +49,7 @@ def compute_for(fit: Fit, loss: float) -> Split:
     """The fewest FLOPs that reach a loss, and how to split them. Infinite where the floor of a draw lies above the loss."""
     at = _draws(fit)
     check_loss(loss)
-    G, power = _balance(at)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        scale = at["A"] * G ** -at["alpha"] + at["B"] * G ** at["beta"]
-        share = (loss - at["E"]) / scale
-        C = np.where(share > 0, 6 * np.maximum(share, 1e-300) ** (-1 / (at["alpha"] * power)), np.inf)
+    C = least_compute(fit, np.full(len(at["E"]), float(loss)))
     if not np.isfinite(C[0]):
         raise Refusal(
             f"A loss of {loss:g} is below the floor E = {at['E'][0]:.4g} of this fit: no compute reaches it. "
@@ -76,6 +72,31 @@ def inverse(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " s
     above = loss - at.get("E", np.zeros(len(loss)))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return np.where(above > 0, (at["A"] / np.maximum(above, 1e-300)) ** (1 / at["alpha"]), np.inf)
+
+
+def least_compute(fit: Fit, loss: Float[np.ndarray, " sets"]) -> Float[np.ndarray, " sets"]:
+    """The fewest FLOPs at which each draw of a law reaches a loss: of C, or of N and D at their best split."""
+    if fit.law.variables == ("C",):
+        return inverse(fit, loss)
+    at = _draws(fit)
+    G, power = _balance(at)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = at["A"] * G ** -at["alpha"] + at["B"] * G ** at["beta"]
+        share = (loss - at["E"]) / scale
+        return np.where(share > 0, 6 * np.maximum(share, 1e-300) ** (-1 / (at["alpha"] * power)), np.inf)
+
+
+def best_loss(fit: Fit, C: float) -> Float[np.ndarray, " sets"]:
+    """The loss that each draw of a law gives at C FLOPs: of C, or of N and D at their best split. Raises TooFar."""
+    if fit.law.variables == ("C",):
+        fit.check_reach("C", C)
+        return np.asarray(fit.at(C=C))
+    split(fit, C)  # refuses what is beyond the reach
+    at = _draws(fit)
+    G, power = _balance(at)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        N = G * (C / 6) ** power
+        return at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * (C / 6 / N) ** -at["beta"]
 
 
 def flops_for(fit: Fit, loss: float) -> Three:

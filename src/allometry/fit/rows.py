@@ -15,6 +15,7 @@ from allometry.flow import Refusal
 
 # Columns in which the losses of one fit must agree, or they are losses of different things.
 ALIKE = ("tokenizer", "vocab", "vocab_size", "evaluation", "eval_set", "validation", "flop_rule", "counting", "unit")
+LENGTHS = 5  # of training that a model has in a table from which on they look like checkpoints
 # How a variable follows from others where a table lacks it: training takes 6 N D FLOPs (an assumption, said in the notes).
 DERIVED = {
     "C": (("N", "D"), lambda N, D: 6 * N * D, "C = 6 N D"),
@@ -95,6 +96,9 @@ def read(
         text = f"{repeated} rows repeat another row exactly; they count as rows of one run"
         found.append(Duplicates(f"{text}. Drop them, or give repeats of a run their own seeds"))
     keys = list(cluster) or [name for name in ("run",) if name in kept]
+    if not keys and (same_model := _checkpoints(kept, group, columns)):
+        text = f"{same_model}: if these are checkpoints of one run, intervals that count them as runs are too narrow"
+        assumptions += (f"{text}. Say which columns name a run: --cluster N,seed, or cluster=('N', 'seed')",)
     run = kept[keys].astype(str).agg("|".join, axis=1).to_numpy(dtype=object) if keys else kept.index.astype(str).to_numpy()
     own = np.array([f"{index}|{name}" for index, name in zip(group, run, strict=True)], dtype=object)
     named = run if keys else np.array([f"row {index}" for index in kept.index], dtype=object)
@@ -110,6 +114,18 @@ def read(
         findings=tuple(found),
         assumptions=assumptions,
     )
+
+
+def _checkpoints(table: pd.DataFrame, group: Int[np.ndarray, " rows"], columns: Mapping[str, str]) -> str:
+    """In words, where rows of one model at many lengths of training look like checkpoints: one N (and seed), many D."""
+    size, length = (columns.get(role, role) for role in ("N", "D"))
+    if size not in table or length not in table:
+        return ""
+    named = [name for name in ("seed", "rate", "lr", "size") if name in table]
+    lengths = table.assign(_group=group).groupby(["_group", size, *named])[length].nunique()
+    if lengths.median() < LENGTHS:
+        return ""
+    return f"{len(table)} rows are {len(lengths)} models at {lengths.median():.0f} lengths of training each"
 
 
 def _derive(

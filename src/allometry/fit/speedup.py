@@ -3,7 +3,8 @@
     at a loss L:      C_worse(L) / C_better(L)
     at a compute C:   C_worse(L_better(C)) / C
 
-for laws of C with a floor, L = E + A C^-alpha, fitted or pinned. With equal alpha and E this is
+for laws of C with a floor, L = E + A C^-alpha, fitted or pinned, and for Chinchilla's law of N and D, where each draw spends
+its compute at its best split. For laws of C with equal alpha and E this is
 ((L_worse - E) / (L_better - E))^(1/alpha), which means one number; so whether exponents and floors are equal is tested first.
 Where the better one nears the worse one's floor the speedup has no bound, and the answer says so.
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 from allometry.fit.differences import interval, three
 from allometry.fit.fits import Fit, Fits
-from allometry.fit.optimum import check_loss, inverse
+from allometry.fit.optimum import best_loss, check_loss, least_compute, split
 from allometry.fit.plain import plain
 from allometry.flow import Refusal
 
@@ -45,32 +46,33 @@ def speedup(fits: Fits, a: str, b: str, *, loss: float | None = None, compute: f
         raise Refusal("speedup() is asked at a loss or at a compute; give one of loss= and compute=.")
     one, other = fits[a], fits[b]
     for each in (one, other):
-        if set(each.law.names) - {"E"} != {"A", "alpha"} or each.law.variables != ("C",):
+        of_compute = set(each.law.names) - {"E"} == {"A", "alpha"} and each.law.variables == ("C",)
+        if not of_compute and set(each.law.names) != {"E", "A", "B", "alpha", "beta"}:
             raise Refusal(
-                f"speedup() reads laws L = A C^-alpha, with a floor or without; {each.group} was fitted by {each.law.name}. "
-                "Fit law='power_floor', or 'power'."
+                "speedup() reads laws L = A C^-alpha, with a floor or without, and Chinchilla's law; "
+                f"{each.group} was fitted by {each.law.name}. Fit law='power_floor', 'power' or 'chinchilla'."
             )
     if loss is None:
         assert compute is not None
-        other.check_reach("C", compute)
-        target = np.asarray(other.at(C=compute))
-        drawn = inverse(one, target) / compute
+        target = best_loss(other, compute)
+        drawn = least_compute(one, target) / compute
         at = f"at {compute:.3g} FLOPs"
     else:
         check_loss(loss)
         target = np.full(len(one.samples["A"]), float(loss))
-        taken = inverse(other, target)
+        taken = least_compute(other, target)
         if not np.isfinite(taken[0]):
             raise Refusal(
                 f"A loss of {loss:g} is at or below the floor of {b}: no compute reaches it, so there is no speedup. "
                 "Ask for a higher loss, or at a compute."
             )
-        other.check_reach("C", float(taken[0]))
+        best_loss(other, float(taken[0]))  # refuses what is beyond the reach
         with np.errstate(invalid="ignore"):  # where neither gets there
-            drawn = inverse(one, target) / taken
+            drawn = least_compute(one, target) / taken
         at = f"at a loss of {loss:g}"
     value, low, high = three(drawn, one.level, 0.0)
-    exponents = _equal(one, other, "alpha")
+    equal = [_equal(one, other, name) for name in ("alpha", "beta") if name in one.law.names]
+    exponents = None if equal == [None] * len(equal) else False not in equal
     floors = _equal(one, other, "E") if "E" in one.law.names and "E" in other.law.names else None
     verdict = b if low > 1 else a if high < 1 else None
     return Speedup(
@@ -107,8 +109,14 @@ def _text(
         )
     if equal is False:
         text += " Their exponents differ, so the number holds at this place only."
+    needed = float(least_compute(one, np.full(len(one.samples["A"]), target))[0])
+    if one.law.variables != ("C",):
+        try:
+            split(one, needed)
+        except Refusal as refusal:
+            text += f" It asks {a} for {needed:.3g} FLOPs: {refusal}"
+        return text
     smallest, largest = one.range["C"]
-    needed = float(inverse(one, np.full(len(one.samples["A"]), target))[0])
     if np.isfinite(needed) and not smallest / one.reach <= needed <= one.reach * largest:
         far = (
             f"{needed / largest:.3g} times its largest"

@@ -115,25 +115,19 @@ def crossings_table(content: dict[str, Any]) -> Grid:
 
 
 def splits_table(rows: list[dict[str, Any]]) -> Grid:
-    """What to train for a loss or a compute."""
-    cells = [
-        (
-            family_cell(row["group"]),
-            cell(row["question"]),
-            *(cell(*_counted(row.get(name))) for name in ("C", "N", "D")),
-            cell(*(estimate(*row["loss"], 4) if "loss" in row else (MISSING, ""))),
-        )
-        for row in rows
-    ]
-    columns = (
-        Column(name="group", text=True),
-        Column(name="for", text=True),
-        Column(name="C", unit="FLOPs"),
-        Column(name="N", unit="parameters"),
-        Column(name="D", unit="tokens"),
-        Column(name="loss"),
-    )
-    return Grid(title="What to train", columns=columns, rows=tuple(cells))
+    """What to train for a loss or a compute, which is one for all rows; what no row has takes no column."""
+    units = {"C": "FLOPs", "N": "parameters", "D": "tokens", "loss": ""}
+    question = rows[0]["question"] if rows else ""
+    at_compute = question.startswith("at ")
+    asked = "C" if at_compute else "loss"
+    shown = [name for name in units if name != asked and any(row.get(name) for row in rows)]
+    cells = []
+    for row in rows:
+        found = [(estimate(*row[n], 4) if n == "loss" else _counted(row[n])) if row.get(n) else (MISSING, "") for n in shown]
+        cells.append((family_cell(row["group"]), *(cell(*each) for each in found)))
+    columns = (Column(name="group", text=True), *(Column(name=name, unit=units[name]) for name in shown))
+    title = f"What to train {question}" if at_compute else f"What to train for {question}"
+    return Grid(title=title, columns=columns, rows=tuple(cells))
 
 
 def approaches_table(content: dict[str, Any]) -> Grid:
@@ -143,7 +137,7 @@ def approaches_table(content: dict[str, Any]) -> Grid:
             cell(row["approach"]),
             cell(*estimate(row["exponent"], row["low"], row["high"], 3), why=row["reason"]),
             cell(scientific(row["N"]), why=row["reason"]),
-            cell((row["reason"] or "").split(". ")[0], tone="loud"),
+            cell(row["reason"] or "", tone="loud"),
         )
         for row in content["approaches"]
     ]
