@@ -514,3 +514,18 @@ def test_rows_that_look_like_checkpoints_are_spoken_of() -> None:
     assert not any("checkpoints" in note for note in rows.read(table.assign(run=N), ("N", "D"), None, {}).notes)
     assert not any("checkpoints" in note for note in rows.read(table, ("N", "D"), None, {}, cluster=("N",)).notes)
     assert not any("checkpoints" in note for note in rows.read(table.iloc[::3], ("N", "D"), None, {}).notes)
+
+
+def test_groups_that_spend_their_compute_otherwise_are_spoken_of() -> None:
+    """One law of N and D, run at 20 and at 300 tokens per parameter: a law of C calls them different, and says why it may."""
+    parts = []
+    for name, ratio in (("a", 20.0), ("b", 300.0)):
+        size = np.geomspace(1e7, 1e9, 8) / (ratio / 20) ** 0.5
+        loss = 1.8 + 480 / size**0.35 + 2100 / (ratio * size) ** 0.37
+        parts.append(pd.DataFrame({"family": name, "N": size, "D": ratio * size, "C": 6 * ratio * size**2, "loss": loss}))
+    table = pd.concat(parts, ignore_index=True)
+    noted = rows.read(table, ("C",), "family", {}).notes
+    assert any("a had 20 tokens per parameter and b 300" in note for note in noted)
+    assert not rows.read(table, ("N", "D"), "family", {}).notes
+    alike = table.assign(N=(table["C"] / 120) ** 0.5, D=20 * (table["C"] / 120) ** 0.5)
+    assert not rows.read(alike, ("C",), "family", {}).notes

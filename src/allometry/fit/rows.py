@@ -16,6 +16,7 @@ from allometry.flow import Refusal
 # Columns in which the losses of one fit must agree, or they are losses of different things.
 ALIKE = ("tokenizer", "vocab", "vocab_size", "evaluation", "eval_set", "validation", "flop_rule", "counting", "unit")
 LENGTHS = 5  # of training that a model has in a table from which on they look like checkpoints
+UNLIKE = 2.0  # tokens per parameter of one group over another's from which on a law of C compares them unfairly
 # How a variable follows from others where a table lacks it: training takes 6 N D FLOPs (an assumption, said in the notes).
 DERIVED = {
     "C": (("N", "D"), lambda N, D: 6 * N * D, "C = 6 N D"),
@@ -95,6 +96,7 @@ def read(
     if repeated:
         text = f"{repeated} rows repeat another row exactly; they count as rows of one run"
         found.append(Duplicates(f"{text}. Drop them, or give repeats of a run their own seeds"))
+    assumptions += _unlike(kept, group, groups, variables, columns)
     keys = list(cluster) or [name for name in ("run",) if name in kept]
     if not keys and (same_model := _checkpoints(kept, group, columns)):
         text = f"{same_model}: if these are checkpoints of one run, intervals that count them as runs are too narrow"
@@ -113,6 +115,34 @@ def read(
         labels=tuple(str(name) for name in named),
         findings=tuple(found),
         assumptions=assumptions,
+    )
+
+
+def _unlike(
+    table: pd.DataFrame,
+    group: Int[np.ndarray, " rows"],
+    groups: tuple[str, ...],
+    variables: tuple[str, ...],
+    columns: Mapping[str, str],
+) -> tuple[str, ...]:
+    """In words, where a law of C is asked of groups that spent it otherwise: unlike tokens per parameter at the compute of both."""
+    names = {role: columns.get(role, role) for role in ("C", "N", "D")}
+    if variables != ("C",) or len(groups) < 2 or not set(names.values()) <= set(table.columns):
+        return ()
+    compute, size, tokens = (column(table, name) for name in names.values())
+    low = max(compute[group == index].min() for index in range(len(groups)))
+    high = min(compute[group == index].max() for index in range(len(groups)))
+    both = (compute >= low) & (compute <= high) & (size > 0) & (tokens > 0)
+    found = {name: tokens[chosen] / size[chosen] for i, name in enumerate(groups) if (chosen := both & (group == i)).any()}
+    if len(found) < 2:
+        return ()
+    middle = {name: float(np.median(ratio)) for name, ratio in found.items()}
+    least, most = min(middle, key=middle.__getitem__), max(middle, key=middle.__getitem__)
+    if middle[most] <= UNLIKE * middle[least]:
+        return ()
+    return (
+        f"At one compute {least} had {middle[least]:.3g} tokens per parameter and {most} {middle[most]:.3g}: a law of C takes that "
+        "for a difference of the groups. Fit law='chinchilla', or run both at one ratio",
     )
 
 
