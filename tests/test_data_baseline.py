@@ -136,7 +136,7 @@ def test_what_was_seen_costs_nothing_and_noise_costs_all(corpora: dict[str, Corp
     bits = {}
     for name, row in (("seen", seen), ("noise", noise)):
         held = HeldOut(
-            inputs=row[None, :-1],
+            inputs=(row[None, :-1],),
             targets=row[None, 1:],
             weights=torch.ones(1, 2048),
             document=torch.zeros(1, dtype=torch.int64),

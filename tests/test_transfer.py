@@ -13,8 +13,8 @@ from test_study_worker import Wire
 
 from allometry.data._corpus import prepare
 from allometry.data._labelled import read_labelled
+from allometry.data._labels import Labels
 from allometry.data._task import IGNORED
-from allometry.data.labels import Labels
 from allometry.data.spans import Spans
 from allometry.data.text import Text
 from allometry.fit.alphas import MEASURES, alphas, line

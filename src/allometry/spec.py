@@ -43,6 +43,8 @@ class Spec:
             if field.type is float and type(value) is int:
                 value = float(value)  # so that 2 and 2.0 are one Spec with one id
                 object.__setattr__(self, field.name, value)
+            if isinstance(value, float) and value == 0:
+                object.__setattr__(self, field.name, 0.0)  # -0.0 is equal to it and would have another id
             _check(type(self).__name__, field.name, value)
 
     def __repr__(self) -> str:

@@ -17,8 +17,8 @@ from torch import nn
 
 from allometry.data._code_edits import labelled
 from allometry.data._corpus import load
+from allometry.data._labels import Labels
 from allometry.data._task import HeldOut, Task
-from allometry.data.labels import Labels
 from allometry.find import member
 from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.record.store import Folder, explain
