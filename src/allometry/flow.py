@@ -67,6 +67,9 @@ REFERENCE = Tokens(vocab=256, length=256)
 REFERENCES: dict[type[Spec], IO] = {Tokens: REFERENCE, Pairs: Pairs(vocab=256, source=256, target=64)}
 
 
+SCALES = ("both", "width", "depth")  # what may grow with the size of a family
+
+
 class Budget(Spec):
     """How long a run trains. The FLOPs are what was asked; the steps are what that gives for this model."""
 

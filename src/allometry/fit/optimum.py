@@ -92,11 +92,7 @@ def best_loss(fit: Fit, C: float) -> Float[np.ndarray, " sets"]:
         fit.check_reach("C", C)
         return np.asarray(fit.at(C=C))
     split(fit, C)  # refuses what is beyond the reach
-    at = _draws(fit)
-    G, power = _balance(at)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        N = G * (C / 6) ** power
-        return at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * (C / 6 / N) ** -at["beta"]
+    return _spent(_draws(fit), np.full(len(fit.samples["E"]), float(C)))[2]
 
 
 def flops_for(fit: Fit, loss: float) -> Three:
@@ -148,13 +144,18 @@ def _balance(at: dict[str, Float[np.ndarray, " sets"]]) -> tuple[Float[np.ndarra
     return G, at["beta"] / (at["alpha"] + at["beta"])
 
 
-def _split(fit: Fit, C: Float[np.ndarray, " sets"]) -> Split:
-    at = _draws(fit)
+def _spent(at: dict[str, Float[np.ndarray, " sets"]], C: Float[np.ndarray, " sets"]) -> tuple[np.ndarray, ...]:
+    """N, D and the loss at the best split of C."""
     G, power = _balance(at)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         N = G * (C / 6) ** power
         D = C / 6 / N
-        loss = at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * D ** -at["beta"]
-    parts = (C, N, D, fit.scattered(loss), power)
+        return N, D, at["E"] + at["A"] * N ** -at["alpha"] + at["B"] * D ** -at["beta"]
+
+
+def _split(fit: Fit, C: Float[np.ndarray, " sets"]) -> Split:
+    at = _draws(fit)
+    N, D, loss = _spent(at, C)
+    parts = (C, N, D, fit.scattered(loss), _balance(at)[1])
     names = ("C", "N", "D", "loss", "exponent")
     return Split(**{name: three(part, fit.level, 0.0) for name, part in zip(names, parts, strict=True)})

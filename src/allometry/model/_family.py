@@ -17,13 +17,12 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import nn
 
-from allometry.flow import IO, REFERENCE, REFERENCES, Pairs, Refusal, Tokens
+from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Tokens
 from allometry.spec import Spec
 
 SelfFamily = TypeVar("SelfFamily", bound="Family")
 
 SMALLEST, LARGEST = 1, 19
-SCALES = ("both", "width", "depth")  # what grows with the size
 BASE = 4  # the size whose depth stays where the width grows alone, and whose width stays where the depth does
 DEEPEST = 12  # size: from BASE on it has some thousand layers
 TOLERANCE = 0.10  # a family farther than this from the size's parameters cannot be matched there

@@ -114,11 +114,8 @@ def _priced(request: Request, io: IO, pool: Pool, rough: float, earlier: Plan | 
     """
     known = dict(earlier.prices) if earlier else {}
     top = _largest_size(rough / 20)
-    wanted = [
-        (f, s)
-        for f in request.families
-        for s in range(ends_of(request.scale)[0], min(ends_of(request.scale)[1], top + 4) + 1)
-    ]
+    least, most = ends_of(request.scale)
+    wanted = [(f, s) for f in request.families for s in range(least, min(most, top + 4) + 1)]
     wanted = [key for key in wanted if key not in known or not known[key].steps]
     known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, request.scale, (), 0.0) for f, s in wanted])}
     if request.flops:

@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 
-from allometry.flow import Refusal
+from allometry.flow import SCALES, Refusal
 from allometry.spec import Spec, content_id
 from allometry.study.design import TUNE_SEED
 
 FOUR = ("transformer", "lstm", "performer", "lightweight_convolution")
 PROTOCOLS = ("frontier", "fixed-tokens")
-SCALES = ("both", "width", "depth")
 OBJECTIVES = {"causal": "text", "span": "spans"}  # and the tasks that ask them
 LAST_SEED = TUNE_SEED - 1  # of those that are scored
 

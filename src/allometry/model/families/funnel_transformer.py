@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from allometry.flow import IO, Pairs
-from allometry.model._layers import Layer, Parts
+from allometry.model._layers import Encoder, Layer, Parts
 from allometry.model._stack import SequenceFamily, StackCost
 from allometry.model.blocks._block import Block
 from allometry.model.blocks.attention import Attention
@@ -97,12 +97,8 @@ class _PoolingLayer(Layer):
         return x + self.channel(self.channel_norm(x))  # type: ignore[no-any-return, operator]
 
 
-class _Funnel(nn.Module):
+class _Funnel(Encoder):
     """Layers that see both sides; some of them give half of what they read."""
-
-    def __init__(self, layers: list[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
 
     def forward(
         self, x: Float[Tensor, "batch source width"], keep: Bool[Tensor, "batch source"] | None = None
