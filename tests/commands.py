@@ -1,17 +1,47 @@
-"""The command in this process, where torch is loaded already: for what trains nothing."""
+"""The command as a user runs it, in a process of its own or, for what trains nothing, in this one."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from allometry.__main__ import main
 
+TINY = Path(__file__).parent / "tiny.py"
+BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squashed"
+SMALL = ["--length", "8", "--flops", "4e8,8e8,1.6e9", "--seeds", "1"]
+
+
+def allometry(
+    *words: object, cwd: Path, cache: Path, timeout: float = 240, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run `allometry WORDS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "allometry", *map(str, words)],
+        cwd=cwd,
+        env=os.environ | {"ALLOMETRY_CACHE": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "100"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def with_text(folder: Path) -> Path:
+    """The folder, with some real text in it: modules of the standard library."""
+    (folder / "text").mkdir()
+    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:60]
+    for module in modules:
+        shutil.copy(module, folder / "text" / module.name)
+    return folder
+
 
 def in_process(folder: Path, monkeypatch, capfd, *words: object) -> subprocess.CompletedProcess:
-    """Run `allometry WORDS` in a folder; what it printed, and its exit status."""
+    """Run `allometry WORDS` in this process, where torch is loaded already, in a folder; what it printed, and its exit status."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ALLOMETRY_CACHE", str(folder / "cache"))
     monkeypatch.setenv("COLUMNS", "100")

@@ -1,37 +1,16 @@
-"""The command as a user meets it: the demo's path run small, going on, being killed, and everything asked wrongly."""
+"""The command as a user meets it: the demo's path run small, its answers, and everything asked wrongly."""
 
 import functools
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
-import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import in_process
-
-TINY = Path(__file__).parent / "tiny.py"
-BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squashed"
-SMALL = ["--length", "8", "--flops", "4e8,8e8,1.6e9", "--seeds", "1"]
-
-
-def allometry(
-    *words: object, cwd: Path, cache: Path, timeout: float = 240, **environment: str
-) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "allometry", *map(str, words)],
-        cwd=cwd,
-        env=os.environ | {"ALLOMETRY_CACHE": str(cache), "OMP_NUM_THREADS": "1", "COLUMNS": "100"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+from commands import BIGRAM, SMALL, TINY, TRIGRAM, allometry, in_process, with_text
 
 
 @pytest.fixture
@@ -42,13 +21,7 @@ def command(home, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProce
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory) -> Path:
-    """A folder with some real text: modules of the standard library."""
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "text").mkdir()
-    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:60]
-    for module in modules:
-        shutil.copy(module, folder / "text" / module.name)
-    return folder
+    return with_text(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")
@@ -144,90 +117,6 @@ def test_count_prints_what_a_script_needs(command) -> None:
     assert set(keys.split()) <= set(content)
 
 
-def test_a_dry_run_prints_the_plan_and_leaves_nothing(home) -> None:
-    words = ["compare", "text", "--families", BIGRAM, *SMALL, "--out", "dry", "--dry-run"]
-    content = json.loads(allometry(*words, "--json", cwd=home, cache=home / "cache").stdout)
-    assert content["cells"]
-    shown = allometry(*words, cwd=home, cache=home / "cache")
-    assert "Plan: " in shown.stdout
-    assert not (home / "dry" / "plan.json").exists()
-    assert not (home / "dry" / "runs").exists()
-
-
-def test_a_study_file_runs(home) -> None:
-    (home / "my_study.py").write_text(
-        "from allometry import Request\n\n"
-        f'study = Request(sources=("text",), families=("{BIGRAM}",), flops=(4e8,), length=8, seeds=1)\n'
-    )
-    done = allometry("run", "my_study.py", "--json", "--quiet", cwd=home, cache=home / "cache")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["families"] == ["Bigram"]
-    assert (home / "allometry-studies" / "my_study" / "report.html").exists()
-
-
-def test_a_family_that_fails_is_recorded_and_the_study_goes_on(home) -> None:
-    done = allometry(
-        "compare", "text", "--families", f"{BIGRAM},{TINY}:Fails,{TINY}:FailsInScoring", "--length", "8",
-        "--flops", "4e8,8e8", "--seeds", "1", "--batch", "1", "--out", "failing", "--json", "--quiet",
-        cwd=home, cache=home / "cache",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(allometry("status", "failing", "--json", cwd=home, cache=home / "cache").stdout)["families"]
-    failed = {row["family"]: row["failed"] for row in rows if row["stage"] == "tune"}
-    assert failed["Fails"] > 0 == failed["Bigram"]
-    assert failed["FailsInScoring"] > 0
-
-
-def losses(folder: Path) -> dict[str, float]:
-    return {path.parent.name: json.loads(path.read_text())["loss"] for path in folder.glob("runs/*/end.json")}
-
-
-def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home) -> None:
-    words = [
-        "compare",
-        "text",
-        "--families",
-        f"{BIGRAM},{SQUASHED}",
-        "--length",
-        "8",
-        "--flops",
-        "4e8,1.2e9",
-        "--seeds",
-        "1",
-    ]
-    assert allometry(*words, "--out", "whole", "--quiet", cwd=home, cache=home / "cache").returncode == 0
-    moments = random.Random(0)
-    own = {"ALLOMETRY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "ALLOMETRY_CHECKPOINT_SECONDS": "0.1"}
-    environment = os.environ | own
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "allometry", *words, "--out", "killed", "--quiet"],
-            cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(moments.uniform(4, 9))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    ended = {path: path.stat().st_mtime_ns for path in (home / "killed").glob("runs/*/end.json")}
-    done = allometry(*words, "--out", "killed", "--quiet", cwd=home, cache=home / "cache")
-    assert done.returncode == 0, done.stderr
-    assert {path: path.stat().st_mtime_ns for path in ended} == ended  # none run twice
-    assert losses(home / "killed") == losses(home / "whole")
-
-
-def test_ctrl_c_is_one_line_and_130(home) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "allometry", "compare", "text", "--families", "lstm", "--flops", "1e10", "--out", "stopped"],
-        cwd=home, env=os.environ | {"ALLOMETRY_CACHE": str(home / "cache")},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    assert "What is finished is kept" in said
-
-
 WRONG = {
     "no file": (["compare", "nowhere.txt"], "nowhere.txt"),
     "empty file": (["compare", "empty.txt"], "empty"),
@@ -277,43 +166,3 @@ def test_what_is_asked_wrongly_is_answered_in_words_with_status_2(case: str, hom
     assert said in done.stderr
     if case != "option":  # typer's own message has a box around it
         assert len(done.stderr.strip().splitlines()) == 1
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
-def test_a_read_only_folder_is_refused(home) -> None:
-    locked = home / "locked"
-    locked.mkdir(mode=0o500)
-    done = allometry(
-        "compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study", cwd=home, cache=home / "cache"
-    )
-    assert done.returncode == 2
-    assert "--out" in done.stderr
-
-
-def test_a_damaged_plan_and_a_damaged_checkpoint(home) -> None:
-    words = ["compare", "text", "--families", BIGRAM, "--length", "8", "--flops", "4e8", "--seeds", "1", "--out", "damaged"]
-    assert allometry(*words, "--quiet", cwd=home, cache=home / "cache").returncode == 0
-    whole = losses(home / "damaged")
-    run = next((home / "damaged" / "runs").iterdir())
-    (run / "end.json").unlink()
-    (run / "checkpoint.safetensors").write_bytes(b"no checkpoint")
-    (run / "points.jsonl").write_bytes((run / "points.jsonl").read_bytes()[:-30])
-    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
-    assert done.returncode == 0
-    assert "starts again from its beginning" in done.stdout + done.stderr
-    assert losses(home / "damaged") == whole
-    (home / "damaged" / "plan.json").write_text("{")
-    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
-    assert done.returncode == 2
-    assert "plan.json cannot be read" in done.stderr
-
-
-def test_a_second_process_in_the_same_folder_is_refused(home) -> None:
-    import fcntl
-
-    (home / "busy").mkdir()
-    with open(home / "busy" / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = allometry("compare", "text", "--families", BIGRAM, *SMALL, "--out", "busy", cwd=home, cache=home / "cache")
-    assert done.returncode == 2
-    assert "Another process works in busy" in done.stderr

@@ -1,0 +1,108 @@
+"""A study that is killed, stopped, damaged or kept out ends as if it had not been, or says why it cannot."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import BIGRAM, SMALL, SQUASHED, allometry, with_text
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    return with_text(tmp_path_factory.mktemp("home"))
+
+
+def losses(folder: Path) -> dict[str, float]:
+    return {path.parent.name: json.loads(path.read_text())["loss"] for path in folder.glob("runs/*/end.json")}
+
+
+def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home) -> None:
+    words = [
+        "compare",
+        "text",
+        "--families",
+        f"{BIGRAM},{SQUASHED}",
+        "--length",
+        "8",
+        "--flops",
+        "4e8,1.2e9",
+        "--seeds",
+        "1",
+    ]
+    assert allometry(*words, "--out", "whole", "--quiet", cwd=home, cache=home / "cache").returncode == 0
+    moments = random.Random(0)
+    own = {"ALLOMETRY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "ALLOMETRY_CHECKPOINT_SECONDS": "0.1"}
+    environment = os.environ | own
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "allometry", *words, "--out", "killed", "--quiet"],
+            cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(moments.uniform(4, 9))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    ended = {path: path.stat().st_mtime_ns for path in (home / "killed").glob("runs/*/end.json")}
+    done = allometry(*words, "--out", "killed", "--quiet", cwd=home, cache=home / "cache")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in ended} == ended  # none run twice
+    assert losses(home / "killed") == losses(home / "whole")
+
+
+def test_ctrl_c_is_one_line_and_130(home) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "allometry", "compare", "text", "--families", "lstm", "--flops", "1e10", "--out", "stopped"],
+        cwd=home, env=os.environ | {"ALLOMETRY_CACHE": str(home / "cache")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert "What is finished is kept" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
+def test_a_read_only_folder_is_refused(home) -> None:
+    locked = home / "locked"
+    locked.mkdir(mode=0o500)
+    done = allometry(
+        "compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study", cwd=home, cache=home / "cache"
+    )
+    assert done.returncode == 2
+    assert "--out" in done.stderr
+
+
+def test_a_damaged_plan_and_a_damaged_checkpoint(home) -> None:
+    words = ["compare", "text", "--families", BIGRAM, "--length", "8", "--flops", "4e8", "--seeds", "1", "--out", "damaged"]
+    assert allometry(*words, "--quiet", cwd=home, cache=home / "cache").returncode == 0
+    whole = losses(home / "damaged")
+    run = next((home / "damaged" / "runs").iterdir())
+    (run / "end.json").unlink()
+    (run / "checkpoint.safetensors").write_bytes(b"no checkpoint")
+    (run / "points.jsonl").write_bytes((run / "points.jsonl").read_bytes()[:-30])
+    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
+    assert done.returncode == 0
+    assert "starts again from its beginning" in done.stdout + done.stderr
+    assert losses(home / "damaged") == whole
+    (home / "damaged" / "plan.json").write_text("{")
+    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
+    assert done.returncode == 2
+    assert "plan.json cannot be read" in done.stderr
+
+
+def test_a_second_process_in_the_same_folder_is_refused(home) -> None:
+    import fcntl
+
+    (home / "busy").mkdir()
+    with open(home / "busy" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = allometry("compare", "text", "--families", BIGRAM, *SMALL, "--out", "busy", cwd=home, cache=home / "cache")
+    assert done.returncode == 2
+    assert "Another process works in busy" in done.stderr
