@@ -30,7 +30,7 @@ class _RMSNorm(torch.autograd.Function):
 
     With h = dL/dy * scale and z = x / rms, dL/dx = (h - z mean(h z)) / rms. The kernel of layer norm's derivative, given
     that the mean is 0, returns (h - mean(h) - z mean(h z)) / rms in one pass, so mean(h) / rms is put back. On 4096
-    positions of width 256, fp32, one thread: 1.4 ms instead of 5.3, that is 6 % of a transformer's step.
+    positions of width 256, fp32, one thread: 2.1 ms instead of 6, and torch's layer norm 1.4.
     """
 
     @staticmethod
@@ -48,4 +48,4 @@ class _RMSNorm(torch.autograd.Function):
             gradient, x, scale.shape, torch.zeros_like(inverse), inverse, scale, None, [True, True, False]
         )
         mean = (gradient @ scale)[..., None] / x.shape[-1]
-        return of_x.addcmul_(mean, inverse), of_scale
+        return of_x.add_(mean * inverse), of_scale  # not addcmul_, which takes three times as long where it has to expand
