@@ -17,6 +17,7 @@ from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear
 
 KEPT = 1 << 28  # logits of all components that are kept for the backward pass: 1 GB in fp32
+LEAST = -60.0  # log P that is divided by; fp32 ends at -87
 CACHED = 1 << 18  # of them worked on together on CPU, so that they stay in its cache
 
 
@@ -48,10 +49,11 @@ class MixtureOfSoftmaxes(nn.Module):
 
 
 class _Mixture(torch.autograd.Function):
-    """log P_v = logsumexp_j(a_jv), with a_jv = log pi_j + logits_jv - logsumexp_u(logits_ju), in fp32 at least.
+    """log P_v with P_v = sum_j pi_j p_jv and p_j = softmax_v(logits_j), in fp32 at least.
 
-    With g = dL/dlog P and the responsibility r_jv = exp(a_jv - log P_v): dL/dlog pi_j = sum_v g_v r_jv =: G_j, and
-    dL/dlogits_jv = g_v r_jv - G_j softmax(logits_j)_v.
+    With g = dL/dlog P and the responsibility r_jv = pi_j p_jv / P_v: dL/dlog pi_j = sum_v g_v r_jv =: G_j, and
+    dL/dlogits_jv = g_v r_jv - G_j p_jv. Where a P_v is too small to divide by, and on GPUs, which must not wait to be asked,
+    r_jv = exp(log pi_j + log p_jv - log P_v): twice the exponentials, and most of the time.
     """
 
     @staticmethod
@@ -59,28 +61,54 @@ class _Mixture(torch.autograd.Function):
         ctx: Any, logits: Float[Tensor, "rows components vocab"], prior: Float[Tensor, "rows components"]
     ) -> Float[Tensor, "rows vocab"]:
         size = _together(logits)
-        total, offset = [], []
-        for some, of_them in zip(logits.split(size), prior.split(size), strict=True):
-            some = some.to(prior.dtype)
-            offset.append(of_them - some.logsumexp(-1))
-            total.append((some + offset[-1][..., None]).logsumexp(1))
-        mixed, shift = torch.cat(total), torch.cat(offset)
-        ctx.save_for_backward(logits, prior, shift, mixed)
+        pieces = zip(logits.split(size), prior.split(size), strict=True)
+        mixed = torch.cat([_mixed(some.to(prior.dtype), of_them) for some, of_them in pieces])
+        ctx.save_for_backward(logits, prior, mixed)
         return mixed
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Float[Tensor, "rows vocab"]) -> tuple[Tensor, Tensor]:
-        logits, prior, shift, mixed = ctx.saved_tensors
+        logits, prior, mixed = ctx.saved_tensors
         size = _together(logits)
         of_logits, of_prior = torch.empty_like(logits), torch.empty_like(prior)
-        pieces = (part.split(size) for part in (logits, prior, shift, mixed, gradient, of_logits, of_prior))
-        for some, log_pi, offset, log_p, g, out, out_prior in zip(*pieces, strict=True):
-            joint = (some.to(prior.dtype) + offset[..., None]).sub_(log_p[:, None]).exp_()  # responsibilities
-            owed = joint.mul_(g[:, None]).sum(-1)
-            joint.sub_((some + (offset - log_pi)[..., None]).exp_().mul_(owed[..., None]))
-            out.copy_(joint)
+        pieces = (part.split(size) for part in (logits, prior, mixed, gradient, of_logits, of_prior))
+        for some, log_pi, log_p, g, out, out_prior in zip(*pieces, strict=True):
+            some = some.to(prior.dtype)
+            if _dividable(log_p):
+                of_all, pi, softmax = g / log_p.exp(), log_pi.exp(), some.softmax(-1)
+                owed = pi * torch.bmm(softmax, of_all[..., None])[..., 0]
+                out.copy_((pi[..., None] * of_all[:, None]).sub_(owed[..., None]).mul_(softmax))
+            else:
+                weighted = (_joint(some, log_pi) - log_p[:, None]).exp_().mul_(g[:, None])
+                owed = weighted.sum(-1)
+                out.copy_(weighted.sub_(some.softmax(-1).mul_(owed[..., None])))
             out_prior.copy_(owed)
         return of_logits, of_prior
+
+
+def _mixed(
+    logits: Float[Tensor, "rows components vocab"], prior: Float[Tensor, "rows components"]
+) -> Float[Tensor, "rows vocab"]:
+    """log P."""
+    if logits.device.type == "cpu":
+        with torch.autocast("cpu", enabled=False):  # it would round the product
+            mixed = torch.bmm(prior.exp()[:, None], logits.softmax(-1))[:, 0].log_()
+        if _dividable(mixed):
+            return mixed
+    return _joint(logits, prior).logsumexp(1)
+
+
+def _joint(
+    logits: Float[Tensor, "rows components vocab"], prior: Float[Tensor, "rows components"]
+) -> Float[Tensor, "rows components vocab"]:
+    """log pi_j + log p_jv."""
+    return logits + (prior - logits.logsumexp(-1))[..., None]
+
+
+def _dividable(mixed: Float[Tensor, "rows vocab"]) -> bool:
+    """Whether all P are far from underflow; asked on CPU alone."""
+    return mixed.device.type == "cpu" and bool(mixed.min() > LEAST)
 
 
 def _together(logits: Float[Tensor, "rows components vocab"]) -> int:
