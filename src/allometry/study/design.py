@@ -128,9 +128,10 @@ def frontier_cells(
     short = [(f, c) for (f, c), sizes in windows.items() if len(sizes) < 3]
     if short:
         family, flops = short[0]
+        least = 1.05 * smallest_budget(prices, shape.families, 3, length, batch)  # two digits of it are enough
         raise Refusal(
             f"{flops:.3g} FLOPs do not carry three sizes of {family} for {FITTED} steps at length {length}. "
-            f"The smallest budget that does is about {smallest_budget(prices, shape.families, 3, length, batch):.2g} FLOPs."
+            f"The smallest budget that does is about {least:.2g} FLOPs."
         )
     low, high = min(budgets), max(budgets)
     seeds = tuple(range(seed, seed + shape.seeds))
