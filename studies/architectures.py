@@ -20,8 +20,9 @@ Cost: causal 9e14 training FLOPs, 14 minutes on one H100 with 14 runs at a time,
 6e13, about one hour on two cores. Two seeds at the small budgets, as one cell of each family has four.
 
 Predictions, signed and with a margin, written down before the first run; judged on `causal` (and, where families are shared, on
-`span`; the fifth also on `downstream`, which was added after `causal` had been run without usable fine-tunings, and before any of its own). The paper's numbers are second-hand. "Slope" is -d ln(loss) / d ln(FLOPs) over the range that was run; intervals are the
-report's (90 %); a difference of two slopes or gaps takes theirs as independent.
+`span`; the fifth also on `downstream`, which was added after `causal` had been run without usable fine-tunings, and before any
+of its own). The paper's numbers are second-hand. "Slope" is -d ln(loss) / d ln(FLOPs) over the range that was run; intervals are
+the report's (90 %); a difference of two slopes or gaps takes theirs as independent.
 1. Performer's slope is smaller than the transformer's (paper: 0.25 against 0.54 in its own unit). Confirmed if by more than
    5 % of the transformer's and the interval of the difference is below 0; refuted if that interval is above 0.
 2. The transformer's slope is the largest of all (paper: finding 2). Refuted if one family's is larger by more than 5 % and the

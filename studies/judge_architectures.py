@@ -6,6 +6,7 @@ python studies/judge_architectures.py allometry-studies/architectures [--json ve
 import argparse
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,37 @@ def half(row: dict[str, Any]) -> float:
     return (row["high"] - row["low"]) / 2
 
 
-def slower(found: dict[str, Any], a: str, b: str) -> tuple[str, str]:
-    """Is the slope of a smaller than that of b, by the margin and beyond its interval?"""
+def difference(found: dict[str, Any], a: str, b: str) -> tuple[float, float, str] | None:
+    """Slope of a less that of b, as a share of b's; half its interval; in words. None: one of them has no slope."""
     slopes = {row["family"]: row for row in found["answer"]["slopes"]}
-    if not {a, b} <= set(slopes) or slopes[a]["slope"] is None or slopes[b]["slope"] is None:
+    if not {a, b} <= set(slopes) or slopes[a]["slope"] is None or not slopes[b]["slope"]:
+        return None
+    of_b = slopes[b]["slope"]
+    apart, wide = (slopes[a]["slope"] - of_b) / of_b, math.hypot(half(slopes[a]), half(slopes[b])) / abs(of_b)
+    return apart, wide, f"{a} {slopes[a]['slope']:.4f}, {b} {of_b:.4f}: {100 * apart:+.1f} +- {100 * wide:.1f} %"
+
+
+def slower(found: dict[str, Any], a: str, b: str) -> tuple[str, str]:
+    """Prediction 1: confirmed by more than the margin, with the interval below 0; refuted with the interval above 0."""
+    seen = difference(found, a, b)
+    if seen is None:
         return "cannot tell", f"no slope of {a} or {b}"
-    difference = slopes[a]["slope"] - slopes[b]["slope"]
-    wide = math.hypot(half(slopes[a]), half(slopes[b]))
-    text = f"{a} {slopes[a]['slope']:.4f}, {b} {slopes[b]['slope']:.4f}: {difference:+.4f} +- {wide:.4f}"
-    if difference + wide < 0 and difference < -SLOPE_MARGIN * slopes[b]["slope"]:
+    apart, wide, text = seen
+    if apart + wide < 0 and apart < -SLOPE_MARGIN:
         return "confirmed", text
-    return ("refuted" if difference - wide > 0 else "cannot tell"), text
+    return ("refuted" if apart - wide > 0 else "cannot tell"), text
 
 
 def largest(found: dict[str, Any], a: str) -> tuple[str, str]:
+    """Prediction 2: refuted by one family that is larger by more than the margin; confirmed if every other is smaller so."""
     others = [row["family"] for row in found["answer"]["slopes"] if row["family"] != a]
-    said = {b: slower(found, b, a) for b in others}
-    larger = [text for verdict, text in said.values() if verdict == "refuted"]
+    seen = [one for b in others if (one := difference(found, b, a)) is not None]
+    larger = [text for apart, wide, text in seen if apart - wide > 0 and apart > SLOPE_MARGIN]
     if larger:
         return "refuted", "; ".join(larger)
-    if all(verdict == "confirmed" for verdict, _ in said.values()):
-        return "confirmed", f"all {len(others)} others are smaller"
-    return (
-        "cannot tell",
-        f"{sum(v == 'confirmed' for v, _ in said.values())} of {len(others)} are smaller beyond doubt, none larger",
-    )
+    smaller = sum(apart + wide < 0 and apart < -SLOPE_MARGIN for apart, wide, _ in seen)
+    text = f"{smaller} of {len(others)} are smaller beyond doubt, none larger"
+    return ("confirmed" if others and smaller == len(others) else "cannot tell"), text
 
 
 def gap(found: dict[str, Any], a: str, b: str) -> dict[float, tuple[float, float]]:
@@ -89,16 +96,21 @@ def regions(found: dict[str, Any]) -> tuple[str, str]:
 
 
 def transfer(found: dict[str, Any]) -> tuple[str, str]:
+    """Prediction 5, of each family's size with the lowest loss at the largest budget."""
     tuned = [row for row in found["downstream"] if row["family"]]
     if not tuned:
         return "cannot tell", "nothing was fine-tuned"
     top = max(row["budget"] for row in tuned)
-    best = {row["family"]: row["loss"] for row in found["answer"]["frontier"] if row["budget"] == top}
+    losses: dict[tuple[str, int], list[float]] = {}
+    for run in found["runs"]:
+        if run["stage"] == "score" and run["budget"] == top and run["status"] == "done":
+            losses.setdefault((run["family"], run["size"]), []).append(run["loss"])
     pairs = []
-    for family, loss in best.items():
-        own = [row["accuracy"] for row in tuned if row["family"] == family and row["budget"] == top]
-        if own and loss is not None:
-            pairs.append((-loss, max(own)))
+    for family in sorted({family for family, _ in losses}):
+        loss, size = min((sum(some) / len(some), size) for (one, size), some in losses.items() if one == family)
+        pairs += [
+            (-loss, row["accuracy"]) for row in tuned if (row["family"], row["size"], row["budget"]) == (family, size, top)
+        ]
     if len(pairs) < 5:
         return "cannot tell", f"{len(pairs)} families"
     correlation = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
@@ -106,21 +118,22 @@ def transfer(found: dict[str, Any]) -> tuple[str, str]:
     return ("confirmed" if correlation < BELOW else "refuted" if correlation > ABOVE else "cannot tell"), text
 
 
+PREDICTIONS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
+    "1 performer has the smaller slope": lambda found: slower(found, "performer", "transformer"),
+    "2 the transformer has the largest slope": lambda found: largest(found, "transformer"),
+    "3 sharing loses more at larger compute": lambda found: widening(
+        found, ["albert", "universal_transformer"], "transformer"
+    ),
+    "4 the best family changes with compute": regions,
+    "5 upstream does not tell downstream": transfer,
+}
+JUDGED = {"causal": tuple(PREDICTIONS), "span": tuple(PREDICTIONS)[:4], "downstream": tuple(PREDICTIONS)[4:]}
+
+
 def judge(folder: Path) -> dict[str, Any]:
-    verdicts: dict[str, Any] = {}
-    for part in ("causal", "span"):
-        if (folder / part / "plan.json").exists():
-            found = bundle(folder / part)
-            verdicts[part] = {
-                "1 performer has the smaller slope": slower(found, "performer", "transformer"),
-                "2 the transformer has the largest slope": largest(found, "transformer"),
-                "3 sharing loses more at larger compute": widening(
-                    found, ["albert", "universal_transformer"], "transformer"
-                ),
-                "4 the best family changes with compute": regions(found),
-                "5 upstream does not tell downstream": transfer(found),
-            }
-    return verdicts
+    """What became of the predictions, for each part that was run."""
+    parts = {part: bundle(folder / part) for part in JUDGED if (folder / part / "plan.json").exists()}
+    return {part: {name: PREDICTIONS[name](found) for name in JUDGED[part]} for part, found in parts.items()}
 
 
 def main() -> None:

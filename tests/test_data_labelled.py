@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.data import _code_edits
+from allometry.data._accuracy import accuracy
 from allometry.data._code_edits import MOST_BYTES, Pair, as_labelled, code_edits, labelled
 from allometry.data._corpus import prepare
 from allometry.data._document import Document
 from allometry.data._edit import KINDS, NEAR, Edit, edits
-from allometry.data._label_baselines import accuracy, label_baselines, likelier
+from allometry.data._label_baselines import label_baselines, likelier
 from allometry.data._labelled import FEWEST, PARTS, WORDS, Labelled, read_labelled
 from allometry.data._source import origins
 from allometry.flow import Refusal
@@ -347,10 +348,12 @@ def test_a_passage_and_its_edit_are_in_one_part_and_a_bag_of_words_is_at_chance(
             assert both == {"true": pairs[unit].true, "edited": pairs[unit].edited}
             assert bag(both["true"]) == bag(both["edited"])
         assert len(found.parts[part]) == 2 * len(of_unit)
-    for baseline in label_baselines(found).values():
+    baselines = label_baselines(found)
+    for baseline in (baselines["majority"], baselines["bag_of_words"]):
         assert baseline["accuracy"] == 0.5
         assert baseline["low"] < 0.5 < baseline["high"]
-        assert (baseline["examples"], baseline["units"]) == (2 * len(parts[kind]["test"]), len(parts[kind]["test"]))
+        packages = len({example.group for example in found.parts["test"]})
+        assert (baseline["examples"], baseline["units"]) == (2 * len(parts[kind]["test"]), packages)
 
 
 def test_an_ngram_model_that_sees_both_of_a_pair_tells_which_is_true(
@@ -446,15 +449,15 @@ def in_groups(draw: np.random.Generator) -> tuple[np.ndarray, list[str]]:
 
 @pytest.mark.parametrize("draws", [independent, in_pairs, in_groups], ids=lambda f: f.__name__)
 def test_intervals_hold_the_truth_as_often_as_they_say(draws: Callable[..., tuple[np.ndarray, list[str]]]) -> None:
-    found = [accuracy(*draws(np.random.default_rng(seed))) for seed in range(600)]
+    found = [accuracy(*draws(np.random.default_rng(seed)), 0.95) for seed in range(600)]
     held = np.mean([one.low <= 0.8 <= one.high for one in found])
     assert 0.92 <= held <= 0.98  # 95 %, and 3 standard deviations of 600 draws
 
 
 def test_answers_of_one_unit_are_worth_less_than_as_many_of_their_own() -> None:
     right = np.arange(100) % 5 > 0
-    alone = accuracy(right, [str(i) for i in range(100)])
-    twice = accuracy(np.repeat(right, 2), [str(i // 2) for i in range(200)])
+    alone = accuracy(right, [str(i) for i in range(100)], 0.95)
+    twice = accuracy(np.repeat(right, 2), [str(i // 2) for i in range(200)], 0.95)
     assert (alone.low, alone.high) == pytest.approx((twice.low, twice.high), abs=1e-9)
     assert alone.worth == pytest.approx(100, rel=0.02)
     from scipy.stats import binomtest
@@ -464,7 +467,7 @@ def test_answers_of_one_unit_are_worth_less_than_as_many_of_their_own() -> None:
 
 
 def test_the_ends_of_the_scale() -> None:
-    assert accuracy([True] * 50, [str(i) for i in range(50)]).low == pytest.approx(0.925, abs=0.01)
-    assert accuracy([True] * 50, [str(i % 5) for i in range(50)]).low < 0.5
+    assert accuracy([True] * 50, [str(i) for i in range(50)], 0.95).low == pytest.approx(0.925, abs=0.01)
+    assert accuracy([True] * 50, [str(i % 5) for i in range(50)], 0.95).low < 0.5
     one = accuracy([True, False], ["a", "a"])
     assert (one.low, one.high) == (0.0, 1.0)

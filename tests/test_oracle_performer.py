@@ -19,8 +19,7 @@ def test_values_and_gradients_are_those_of_performer_pytorch(kernel, causal) -> 
     assert layer.directions.shape == ORACLE["directions"].shape
     layer.directions = ORACLE["directions"]
     parts = [ORACLE[part].clone().requires_grad_() for part in ("query", "key", "value")]
-    phi_query, phi_key = layer.features(parts[0], own=True), layer.features(parts[1], own=False)
-    mixed = (causal_product if causal else product)(phi_query, phi_key, parts[2])
+    mixed = (causal_product if causal else product)(layer.features(parts[0])[0], *layer.features(parts[1]), parts[2])
     name = f"{kernel}_{'causal' if causal else 'both_sides'}"
     assert (mixed - ORACLE[name]).abs().max() < 1e-10
     for part, gradient in zip(("query", "key", "value"), torch.autograd.grad(mixed, parts, ORACLE["seed"]), strict=True):
@@ -34,8 +33,8 @@ def test_loud_keys_of_the_future_move_nothing(kernel) -> None:
     layer = KernelAttention(width=16, heads=2, kernel=kernel).build(1).double()
     query, key, value = torch.randn(3, 1, 2, 130, 8, dtype=torch.float64)
     loud = torch.cat([key[:, :, :65], 3 * key[:, :, 65:]], dim=2)
-    of_query = layer.features(query, own=True)
-    quiet, other = (causal_product(of_query, layer.features(k, own=False), value) for k in (key, loud))
+    of_query = layer.features(query)[0]
+    quiet, other = (causal_product(of_query, *layer.features(k), value) for k in (key, loud))
     assert (quiet[:, :, :65] - other[:, :, :65]).abs().max() < 1e-9  # sums of the future cancel to round-off
     assert (quiet[:, :, 65:] - other[:, :, 65:]).abs().max() > 1e-3
 
@@ -49,7 +48,7 @@ def test_the_weights_of_the_softmax_kernel_tend_to_softmax() -> None:
     def error(kernel: str, draws: int) -> float:
         layer = KernelAttention(width=8, heads=1, causal=False, kernel=kernel).build(1).double()
         layer.directions = torch.cat([KernelAttention(width=8, heads=1).build(1).directions.double() for _ in range(draws)])
-        mixed = product(layer.features(query, own=True), layer.features(key, own=False), value)
+        mixed = product(layer.features(query)[0], *layer.features(key), value)
         return float((mixed - exact).abs().mean())
 
     assert error("softmax", 400) < error("softmax", 1) / 3

@@ -106,9 +106,11 @@ def run(
         raise Refusal(f"There is no file {study}. Give a Python file that sets `study` to an allometry.Request.")
     found, folder = load_file(study, "study", f"{study}:study"), out or Path("allometry-studies") / study.stem
     if isinstance(found, dict):
-        if part is not None and part not in found:
-            raise Refusal(f"{study} has no part {part}. It has: {', '.join(map(str, found))}.")
+        if not found or part not in (None, *found):
+            raise Refusal(f"{study} has no part {part or 'to run'}. It has: {', '.join(map(str, found)) or 'none'}.")
         chosen = {folder / name: one for name, one in found.items() if part in (None, name)}
+    elif part is not None:
+        raise Refusal(f"{study} is one study and has no part {part}. Leave out --part.")
     else:
         chosen = {folder: found}
     for place, request in chosen.items():
@@ -142,14 +144,6 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A study's folder.")],
     out: Annotated[Path | None, typer.Option(help="Where the page goes. Default: report.html in the folder.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write the table of runs too: .csv, .parquet or .jsonl.")] = None,
-    objective: Annotated[
-        str, typer.Option(help="causal: predict the next token; span: encoder-decoders fill in missing spans (T5).")
-    ] = "causal",
-    scale: Annotated[str, typer.Option(help="What grows with the size: both, width or depth.")] = "both",
-    downstream: Annotated[
-        str | None,
-        typer.Option(help="Labelled sets to fine-tune on: files with text and label, stdlib:operands, :arguments, :names."),
-    ] = None,
     target: Annotated[
         float | None, typer.Option(help="FLOPs: what to train at this budget, and what loss to expect.")
     ] = None,

@@ -40,6 +40,11 @@ class Example(NamedTuple):
     group: str  # where it is from; empty where the rows do not say
     unit: str  # examples of one unit are right or wrong together
 
+    @property
+    def cluster(self) -> str:
+        """What an interval takes for one draw: all texts from one place, which are alike, else those of one unit."""
+        return self.group or self.unit
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Labelled:

@@ -34,9 +34,10 @@ class Asked:
 
 
 class Labels:
-    """Texts with labels, for a model that was built for `io` on a corpus; texts that are too long lose their end.
+    """Texts with labels, for a model that was built for `io` on a corpus; texts that are too long lose their beginning.
 
-    `shorter`: the model takes shorter inputs than it was built for, so that no more is read than the longest text needs.
+    The question stands behind the text, and edits of code stand near its end. `shorter`: the model takes shorter inputs than it
+    was built for, so that no more is read than the longest text needs.
     """
 
     def __init__(self, corpus: Corpus, labelled: Labelled, io: IO, shorter: bool = False) -> None:
@@ -49,7 +50,7 @@ class Labels:
         if shorter:
             longest = max(len(text) for part in texts.values() for text in part)
             self.io = _cut_to(io, longest)
-        self.cut = 0  # texts that lost their end
+        self.cut = 0  # texts that lost their beginning
         self.parts = {name: self._asked(texts[name], examples) for name, examples in labelled.parts.items()}
 
     @property
@@ -77,24 +78,29 @@ class Labels:
         rows = range(len(texts))
         if isinstance(self.io, Pairs):
             end = self.io.vocab - 1
-            lengths = [min(len(text), self.io.source - 1) for text in texts]
+            lengths = [min(len(text), room_for(self.io)) for text in texts]
             source = np.full((len(texts), self.io.source), end)
             for row, text, length in zip(rows, texts, lengths, strict=True):
-                source[row, :length] = text[:length]
+                source[row, :length] = text[len(text) - length :]
             keep = np.arange(self.io.source) <= np.array(lengths)[:, None]
             inputs = (torch.from_numpy(source), torch.full((len(texts), 1), end), torch.from_numpy(keep))
             targets = labels[:, None] + 1
         else:
             assert isinstance(self.io, Tokens)
-            lengths = [min(len(text), self.io.length - 2) for text in texts]
+            lengths = [min(len(text), room_for(self.io)) for text in texts]
             tokens = np.zeros((len(texts), self.io.length), dtype=np.int64)
             targets = torch.full(tokens.shape, IGNORED)
             for row, text, length in zip(rows, texts, lengths, strict=True):
-                tokens[row, 1 : 1 + length] = text[:length]
+                tokens[row, 1 : 1 + length] = text[len(text) - length :]
                 targets[row, 1 + length] = labels[row] + 1
             inputs = (torch.from_numpy(tokens),)
         self.cut += sum(len(text) > length for text, length in zip(texts, lengths, strict=True))
         return Asked(inputs=inputs, targets=targets, labels=labels)
+
+
+def room_for(io: IO) -> int:
+    """Tokens of a text that fit."""
+    return io.source - 1 if isinstance(io, Pairs) else io.length - 2
 
 
 def _cut_to(io: IO, longest: int) -> IO:

@@ -1,13 +1,14 @@
 """Spans: fill in what is missing, the span corruption of T5 (Raffel et al. 2019, arXiv:1910.10683, section 3.1.4).
 
 ```text
-Text:     d e f _ r e a d ( s e l f ) :
-Source:   d e f X r e a d ( s Y f ) : .     of the text 15 % is missing, in spans of 3 on average; X, Y stand for spans
-Target:   X _ Y e l .                       what was missing, each span behind its sign; `.` ends source and target
+Text      def_read(self):_return_self.data
+Source    def_rX(self):_return_self.daY.       of the text 15 % is missing, in spans of 3 on average; X, Y stand for spans
+Target    XeadYta.                             what was missing, each span behind its sign; `.` ends source and target
 ```
 
 A model reads the source, and the target up to each place (`.` stands before its first), and predicts the target. Every stretch
-of a length has as many missing tokens and spans as any other, as in T5, so that all sources and all targets are equally long.
+of a length has as many missing tokens and spans as any other, as in T5, so that all sources and all targets are equally long; it
+begins with what stays and ends with what is missing, as theirs do.
 Signs and the end are symbols of their own behind those of the corpus.
 """
 

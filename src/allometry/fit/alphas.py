@@ -36,7 +36,7 @@ PUBLISHED = {
 }
 
 
-def alphas(runs: pd.DataFrame, accuracy: pd.DataFrame | None, protocol: str, level: float = 0.95) -> list[dict[str, Any]]:
+def alphas(runs: pd.DataFrame, accuracy: pd.DataFrame | None, protocol: str, level: float = 0.9) -> list[dict[str, Any]]:
     """One row for each family and measure: slope, low, high (None: cannot tell), exponent, points, published.
 
     `runs` is the table of a study; `accuracy` what `transfer.downstream` gives, of one labelled set or several (their mean).

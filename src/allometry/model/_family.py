@@ -69,9 +69,8 @@ class Family(Spec):
 
     claims: ClassVar[frozenset[str]] = frozenset()
     grain: ClassVar[int] = 1  # widths are multiples of it; 2 where a part needs an even width
-    kinds: ClassVar[tuple[type[IO], ...]] = (
-        Tokens,
-    )  # of IO that it can be built for; the first is matched where none is named
+    # Kinds of IO that it can be built for; the first is matched where none is named.
+    kinds: ClassVar[tuple[type[IO], ...]] = (Tokens,)
 
     width: int
     depth: int
@@ -143,7 +142,22 @@ def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> Sel
         if nearest[0] < TOLERANCE / 2:
             break
     assert nearest
+    _believe(nearest[1], reference)
     return nearest[1]
+
+
+def _believe(family: Family, reference: IO) -> None:
+    """Refuse a closed form that does not give what is counted: sizes are matched by it. Ours are held to it by the tests."""
+    form = family.closed_form(reference) if not type(family).__module__.startswith("allometry.") else None
+    if form is None:
+        return
+    with torch.device("meta"):
+        counted = non_embedding_parameters(family.build(reference), reference.vocab)
+    if counted != form.non_embedding_parameters:
+        raise Refusal(
+            f"{type(family).__name__} says that it has {form.non_embedding_parameters:,} parameters outside the vocabulary and "
+            f"has {counted:,}. Where it replaces a site, state its cost too (ends, stack_cost), or return None from closed_form."
+        )
 
 
 def ends_of(scale: str) -> tuple[int, int]:
@@ -162,11 +176,21 @@ def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
     return min(near, key=lambda family: abs(math.log(family.matched_parameters(reference) / target)))
 
 
-def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:
-    """Names of the embedding tables and of the output layer: the last linear layer, if it gives a number per symbol."""
+def vocabulary_layers(model: nn.Module, vocab: int) -> dict[str, nn.Module]:
+    """The embedding tables and the output layer: the last linear layer, if it gives a number per symbol.
+
+    Where the vocabulary is as large as an embedding is wide, a number per symbol may be one per channel: there the output layer
+    is known by its reading channels of an embedding, which the second matrix of a feed-forward part does not.
+    """
+    tables = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    widths = {table.embedding_dim for table in tables.values()}
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    output = {name for name, module in linear[-1:] if module.out_features == vocab}
-    return output | {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    output = {
+        name: module
+        for name, module in linear[-1:]
+        if module.out_features == vocab and (vocab not in widths or module.in_features in widths)
+    }
+    return tables | output
 
 
 def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
@@ -175,9 +199,8 @@ def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
     A weight shared by several modules counts once per module. A module says with `idle_parameters()` how many of its own and
     its children's a token does not meet (the other experts of a sparse part).
     """
-    outside = vocabulary_layers(model, vocab)
-    modules = list(model.named_modules(remove_duplicate=False))
-    own = [module for name, module in modules if name not in outside]
+    outside = [id(module) for module in vocabulary_layers(model, vocab).values()]
+    own = [module for _, module in model.named_modules(remove_duplicate=False) if id(module) not in outside]
     met = sum(parameter.numel() for module in own for parameter in module.parameters(recurse=False))
     return met - idle_parameters(model)
 

@@ -32,8 +32,7 @@ class Timing(nn.Module):
         if table is None or table.shape[0] < length or table.device != x.device or table.dtype != x.dtype:
             with torch.inference_mode(False):  # a table made while evaluating must serve training too
                 angle = angles(max(length, self.step + 1), self.width, x)
-                both = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[
-                    :, : self.width
-                ]  # an odd width ends with a sine
+                both = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
+                both = both[:, : self.width]  # an odd width ends with a sine
                 table = self._table = (SIZE * (both + both[self.step]))[:length].to(x.dtype)
         return table[:length]

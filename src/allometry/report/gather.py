@@ -14,6 +14,7 @@ from allometry.flow import Refusal
 from allometry.record.store import Folder, read_json
 from allometry.record.table import held_out, table, transfers
 
+LEVEL = 0.9  # of every interval on the page
 CURVES = 60  # learning curves on the page: the best run of each family and budget first
 
 
@@ -28,10 +29,10 @@ def bundle(folder: Path, *, target: float | None = None, draws: int = 1000) -> d
     best = _best(runs)
     protocol = plan["request"].get("protocol", "frontier")
     sets = _optional(folder / "downstream.json", {})
-    accuracy = downstream(transfers(store), {name: np.asarray(found["groups"]) for name, found in sets.items()})
+    accuracy = downstream(transfers(store), {name: np.asarray(found["groups"]) for name, found in sets.items()}, LEVEL)
     return {
         "downstream": to_rows(accuracy, {name: found["baselines"] for name, found in sets.items()}),
-        "alphas": alphas(runs, accuracy, protocol),
+        "alphas": alphas(runs, accuracy, protocol, LEVEL),
         "answer": _answer(store, runs, plan, target, draws),
         "runs": runs.to_dict("records"),
         "learning_curves": _curves(store, best[:CURVES]),
@@ -58,6 +59,7 @@ def _answer(store: Folder, runs: pd.DataFrame, plan: dict[str, Any], target: flo
         families=[_short(family) for family in plan["families"]],
         target=target,
         draws=draws,
+        level=LEVEL,
     ).to_json()
 
 

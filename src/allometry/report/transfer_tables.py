@@ -23,7 +23,7 @@ def downstream_table(rows: list[dict[str, Any]], every: bool = False) -> Grid:
                 name,
                 cell(scientific(row.get("budget")), why="a baseline"),
                 cell(str(row["size"]) if row.get("size") else MISSING, why="a baseline"),
-                cell(number(100 * row["accuracy"], 3), between),
+                cell(number(100 * row["accuracy"], 3), between, tip=f"interval of {row.get('interval_of', 'texts')}"),
                 cell(str(row["seeds"]) if row.get("seeds") else MISSING, why="a baseline"),
             )
         )
@@ -32,7 +32,7 @@ def downstream_table(rows: list[dict[str, Any]], every: bool = False) -> Grid:
         _FAMILY,
         Column(name="budget", unit="FLOPs", tip="of the training before; tokens under fixed tokens"),
         Column(name="size"),
-        Column(name="accuracy", unit="%", tip="on test texts; interval over seeds and texts"),
+        Column(name="accuracy", unit="%", tip="on test texts, with a 90 % interval"),
         Column(name="seeds"),
     )
     return Grid(
@@ -64,7 +64,7 @@ def alphas_table(rows: list[dict[str, Any]]) -> Grid:
         Column(
             name="alpha",
             unit="per decade",
-            tip="of the negative loss in nats, or of the accuracy; downstream on upstream: per nat",
+            tip="of the negative loss in nats, or of the accuracy, with a 90 % interval; downstream on upstream: per nat",
         ),
         Column(name="exponent", unit="log-log", tip="-d ln(loss) / d ln(cost)", page_only=True),
         Column(name="points", page_only=True),

@@ -25,10 +25,8 @@ TOKENS_PER_PARAMETER = 80.0
 TUNE_SEED = 1000  # rates are chosen on this seed + the first scored one: never on a seed that is scored
 REPEATS = 4  # seeds of the one cell per family that measures the seed noise
 TUNE_RATES, BRACKET_RATES = 4, 3
-SCORING, STARTING = (
-    4.0,
-    0.1,
-)  # a run beyond its steps: held-out loss, in steps of 8 sequences; building the model, in seconds
+SCORING = 4.0  # what the held-out loss of a run takes, in steps of 8 sequences
+STARTING = 0.1  # seconds to build its model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

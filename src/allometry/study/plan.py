@@ -33,6 +33,7 @@ class Plan:
     prices: Prices
     seconds: float  # predicted wall time of all cells
     architectures: dict[str, str] = dataclasses.field(default_factory=dict)  # stored names of the families' types
+    labelled: dict[str, str] = dataclasses.field(default_factory=dict)  # fingerprints of the labelled sets
     degraded: tuple[str, ...] = ()
     more_minutes: str = ""
 
@@ -66,6 +67,7 @@ def read_plan(folder: Path) -> Plan | None:
         return None
     content = read_json(path)
     try:
+        content.setdefault("labelled", {})  # plans before it was stored
         fields = {f.name: content[f.name] for f in dataclasses.fields(Plan)}
         request = {k: tuple(v) if isinstance(v, list) else v for k, v in content["request"].items()}
         prices = [price_from_json(price) for price in content["prices"]]

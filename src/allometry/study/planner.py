@@ -6,7 +6,8 @@ how many minutes would bring it back, is part of the plan.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from allometry.data._corpus import Corpus
 from allometry.find import member
@@ -61,8 +62,9 @@ def make_plan(
     seconds_left: Callable[[], float],
     earlier: Plan | None,
     done: Callable[[Cell], int] = nothing,
+    longest: Mapping[str, int] = MappingProxyType({}),
 ) -> Plan:
-    """Price and design. `seconds_left` is the time for training alone.
+    """Price and design. `seconds_left` is the time for training alone; `longest`: the longest text of each labelled set.
 
     With an `earlier` plan, extend it; `done` tells how many runs of a cell have ended, which cost nothing more.
     """
@@ -82,10 +84,11 @@ def make_plan(
         used = sorted({(cell.family, cell.size) for cell in cells})
         prices = _timed(prices, used, tuple(sorted({cell.batch for cell in cells})), 0.0, io, request.scale, pool)
         shape, budgets, cells = _by_flops(request, prices, io.length)
-        cells = [*cells, *transfer_cells(cells, request.downstream, prices, io.length)]
+        cells = [*cells, *transfer_cells(cells, longest, prices, io.length)]
         notes, more = _thin(request, budgets) + _unmatched(prices, cells), ""
     else:
-        shape, budgets, cells, notes, more = _by_minutes(request, prices, io.length, jobs, seconds_left(), earlier, done)
+        left = seconds_left()
+        shape, budgets, cells, notes, more = _by_minutes(request, prices, io.length, jobs, left, earlier, done, longest)
     return Plan(
         request=request,
         data=corpus.fingerprint,
@@ -194,9 +197,10 @@ def _by_minutes(
     seconds: float,
     earlier: Plan | None,
     done: Callable[[Cell], int] = nothing,
+    longest: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Shape, Sequence[float], list[Cell], list[str], str]:
     """The first shape, in the order of preference, whose smallest design fits; then the largest budgets that still fit."""
-    search = _Search(request, prices, length, earlier)
+    search = _Search(request, prices, length, earlier, longest)
 
     def cost(design: Design | None) -> float:
         return wall_seconds(design[1], jobs, done) if design else math.inf
@@ -215,7 +219,8 @@ def _by_minutes(
     spent = 60 * request.minutes - seconds
     raise Refusal(
         f"{request.minutes:g} minutes carry no plan for {', '.join(map(short_name, shapes[-1].families))} at length {length}. "
-        f"The smallest that would: --minutes {(cost(search.design(shapes[-1], 0)) / TIGHT + spent) / 60 + 0.1:.1f}."
+        f"The smallest that would: --minutes {(cost(search.design(shapes[-1], 0)) / TIGHT + spent) / 60 + 0.1:.1f}"
+        f"{'' if request.length else f' --length {length}'}."
     )
 
 
@@ -245,8 +250,11 @@ def _shapes(request: Request, earlier: Plan | None) -> Iterator[Shape]:
 class _Search:
     """The designs of a request, from the smallest (index 0) up. Their cost grows with the index."""
 
-    def __init__(self, request: Request, prices: Prices, length: int, earlier: Plan | None) -> None:
+    def __init__(
+        self, request: Request, prices: Prices, length: int, earlier: Plan | None, longest: Mapping[str, int]
+    ) -> None:
         self.request, self.prices, self.length, self.earlier = request, prices, length, earlier
+        self.longest = longest
         self.fixed = request.protocol == "fixed-tokens"
 
     def design(self, shape: Shape, index: int, more: int = 0) -> Design | None:
@@ -256,7 +264,7 @@ class _Search:
             return None
         budgets, cells = found
         trained = [cell for cell in cells if cell.stage != "transfer"]  # those of an earlier plan are made anew
-        return budgets, [*trained, *transfer_cells(trained, self.request.downstream, self.prices, self.length)]
+        return budgets, [*trained, *transfer_cells(trained, self.longest, self.prices, self.length)]
 
     def _trained(self, shape: Shape, index: int, more: int) -> Design | None:
         if self.fixed:

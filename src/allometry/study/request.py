@@ -113,8 +113,8 @@ def _option(asked: Request, name: str) -> list[str]:
     if value == Request.__dataclass_fields__[name].default:  # type: ignore[attr-defined]
         return []
     if isinstance(value, tuple):
-        value = ",".join(_quoted(v) if isinstance(v, str) else _number(v) for v in value)
-    return ["--" + name.replace("_", "-"), _number(value) if isinstance(value, float) else str(value)]
+        value = ",".join(v if isinstance(v, str) else _number(v) for v in value)
+    return ["--" + name.replace("_", "-"), _number(value) if isinstance(value, float) else _quoted(str(value))]
 
 
 def _number(value: float) -> str:

@@ -18,6 +18,7 @@ from allometry.data._baseline import beginning
 from allometry.data._code_edits import PREFIX, labelled
 from allometry.data._corpus import Corpus, prepare
 from allometry.data._labelled import Labelled
+from allometry.data._labels import room_for
 from allometry.data.text import Text
 from allometry.find import member
 from allometry.flow import Refusal
@@ -93,9 +94,16 @@ def run_study(
                 for family in request.families:
                     member(FAMILIES, family).check(task.io)
                 sets = {name: labelled(name, corpus.folder.parent) for name in request.downstream}
+                fingerprints = {name: one.fingerprint for name, one in sets.items()}
             if earlier and earlier.data != corpus.fingerprint:
                 raise Refusal(
                     f"{out} holds a study of other data: the files have changed since. Choose another folder with --out."
+                )
+            if earlier and earlier.labelled and earlier.labelled != fingerprints:
+                changed = [name for name, seen in fingerprints.items() if earlier.labelled.get(name) != seen]
+                raise Refusal(
+                    f"{out} holds a study of other labelled texts: {', '.join(changed)} changed since. "
+                    "Choose another folder with --out."
                 )
             if earlier and earlier.architectures != architectures:
                 changed = [name for name, kind in architectures.items() if earlier.architectures.get(name) != kind]
@@ -125,15 +133,8 @@ class _Study:
         listener: Listener,
         sets: dict[str, Labelled],
     ) -> None:
-        self.sets = sets
-        self.request, self.out, self.corpus, self.pool, self.clock, self.listener = (
-            request,
-            out,
-            corpus,
-            pool,
-            clock,
-            listener,
-        )
+        self.request, self.out, self.corpus, self.sets = request, out, corpus, sets
+        self.pool, self.clock, self.listener = pool, clock, listener
         self.store = Folder(out)
         self.skipped: list[str] = []
         self.pace = 1.0  # actual over predicted seconds of the runs so far
@@ -144,6 +145,7 @@ class _Study:
         if earlier and (asked is None or had is None or asked <= had):
             return earlier
         ended = self._counts(ended=True)
+        longest = {name: int(one.about["most_bytes"]) for name, one in self.sets.items()}
         plan = make_plan(
             self.request,
             self.corpus,
@@ -153,8 +155,14 @@ class _Study:
             self.seconds_left,
             earlier,
             lambda cell: ended[_recorded(cell)],
+            longest,
         )
-        plan = dataclasses.replace(plan, architectures=architectures)
+        plan = dataclasses.replace(
+            plan,
+            architectures=architectures,
+            labelled={name: one.fingerprint for name, one in self.sets.items()},
+            degraded=(*plan.degraded, *self._cut(plan.length), *self._seen()),
+        )
         if not dry_run:
             write_plan(self.out, plan)
             self._commands()
@@ -163,6 +171,29 @@ class _Study:
                 self.corpus.about | {"fingerprint": self.corpus.fingerprint, "folder": str(self.corpus.folder)},
             )
         return plan
+
+    def _cut(self, length: int) -> list[str]:
+        """Which labelled sets have texts that do not fit, and how many: they lose their beginning."""
+        io = member(TASKS, self.request.task).asks(self.corpus.vocab, length)
+        notes = []
+        for name, one in self.sets.items():
+            lengths = [len(text) for part in one.parts.values() for text in self.corpus.encode([e.text for e in part])]
+            cut = sum(tokens > room_for(io) for tokens in lengths)
+            if cut:
+                notes.append(f"{name}: {cut:,} of {len(lengths):,} texts are longer than {room_for(io)} tokens and are cut")
+        return notes
+
+    def _seen(self) -> list[str]:
+        """Which labelled sets have test texts that stand in the training text, word for word: their answer was shown."""
+        if not self.sets:
+            return []
+        shown = beginning(self.corpus, self.corpus.about["train_bytes"]).tobytes()
+        notes = []
+        for name, one in self.sets.items():
+            seen = sum(example.text in shown for example in one.parts["test"])
+            if seen:
+                notes.append(f"{name}: {seen:,} of {len(one.parts['test']):,} test texts stand in the training text")
+        return notes
 
     def _counts(self, ended: bool = False) -> Counter[tuple[Any, ...]]:
         """How many runs each cell has in the store: asked, or those that ended."""
@@ -222,7 +253,7 @@ class _Study:
         if not self.sets or (self.out / "downstream.json").exists():
             return
         for name, one in self.sets.items():
-            names = [example.group or example.unit for example in one.parts["test"]]
+            names = [example.cluster for example in one.parts["test"]]
             numbers = {name: place for place, name in enumerate(sorted(set(names)))}
             groups = [numbers[name] for name in names]
             found[name] = {
@@ -240,10 +271,8 @@ class _Study:
         """What needs no network, on the same held-out text: an n-gram model and xz, once for a plan. They cannot fill in."""
         if self.request.objective != "causal":
             return
-        shown = min(
-            MOST_BASELINE_BYTES,
-            max(cell.D for cell in plan.cells) * self.corpus.about["train_bytes"] / len(self.corpus.train),
-        )
+        trained = max(cell.D for cell in plan.cells if cell.stage != "transfer")
+        shown = min(MOST_BASELINE_BYTES, trained * self.corpus.about["train_bytes"] / len(self.corpus.train))
         path = self.out / "baselines.json"
         if not path.exists() or read_json(path)["train_bytes"] != int(shown):
             found = Text(self.corpus, plan.length).baselines(int(shown), SEQUENCES)

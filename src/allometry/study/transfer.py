@@ -5,23 +5,30 @@ for all seeds of a cell together; what is reported is the `test` part (`fit/tran
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
+from allometry.find import member
 from allometry.flow import Run
 from allometry.study.design import SCORING, STARTING, Cell, Prices
-from allometry.study.job import Job
+from allometry.study.job import FAMILIES, Job
 
 STEPS, BATCH = 400, 32
 SHARES = (0.1, 0.3, 1.0)  # of the rate of the run that is fine-tuned
 
 
-def transfer_cells(cells: Iterable[Cell], sets: Sequence[str], prices: Prices, length: int) -> list[Cell]:
-    """One cell for each scored cell and set."""
-    return [_cell(cell, name, prices, length) for cell in cells if cell.stage == "score" for name in sets]
+def transfer_cells(cells: Iterable[Cell], longest: Mapping[str, int], prices: Prices, length: int) -> list[Cell]:
+    """One cell for each scored cell and set; `longest` is the tokens of the longest text of each set."""
+    return [_cell(cell, name, longest[name], prices, length) for cell in cells if cell.stage == "score" for name in longest]
 
 
-def _cell(scored: Cell, name: str, prices: Prices, length: int) -> Cell:
-    price, tokens = prices[scored.family, scored.size], STEPS * BATCH * length
+def reads_shorter(family: str) -> bool:
+    """Whether a family is fine-tuned on inputs no longer than its longest text: it takes any length."""
+    return "any_length" in member(FAMILIES, family).claims
+
+
+def _cell(scored: Cell, name: str, longest: int, prices: Prices, length: int) -> Cell:
+    read = min(length, longest + 2) if reads_shorter(scored.family) else length
+    price, tokens = prices[scored.family, scored.size], STEPS * BATCH * read
     return dataclasses.replace(
         scored,
         stage="transfer",
@@ -30,7 +37,7 @@ def _cell(scored: Cell, name: str, prices: Prices, length: int) -> Cell:
         steps=STEPS,
         D=float(tokens),
         C=tokens * price.flops,
-        seconds=STEPS * price.step_seconds(BATCH) + SCORING * price.step_seconds(8) + STARTING,
+        seconds=STEPS * price.step_seconds(BATCH) * read / length + SCORING * price.step_seconds(8) + STARTING,
         rates=len(SHARES),
     )
 

@@ -23,9 +23,10 @@ from allometry.find import member
 from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.record.store import Folder, explain
 from allometry.study.entry import Place
-from allometry.study.job import FAMILIES, TASKS, Job, family_at
+from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
+from allometry.study.transfer import reads_shorter
 from allometry.train import checkpoint
 from allometry.train.evaluate import answer, evaluate
 from allometry.train.loop import Diverged, Setting, train
@@ -205,7 +206,7 @@ def _asked(corpus: Path, name: str, io: IO, shorter: bool) -> Labels:
 
 
 def _labels(corpus: Path, job: Job) -> Labels:
-    return _asked(corpus, job.labelled, job.io, "any_length" in member(FAMILIES, job.family).claims)
+    return _asked(corpus, job.labelled, job.io, reads_shorter(job.family))
 
 
 @functools.lru_cache(maxsize=2)

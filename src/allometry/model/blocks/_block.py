@@ -4,7 +4,7 @@ A block is a Spec; `build()` makes the layer. A layer whose fast form is not the
 `reference(layer, x)` in the same file: the equation as a loop, the oracle of its tests.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -39,6 +39,24 @@ class Block(Spec):
     def cost(self, length: int, memory: int = 0) -> Cost | None:
         """What it costs on a sequence of `length` (and a memory of so many positions); None: the block gives no formula."""
         return None
+
+
+def check_heads(block: Any, even: bool = False) -> None:
+    """Refuse heads that do not share the channels evenly; `even` where positions turn pairs of a head's channels."""
+    unit = (2 if even else 1) * block.heads
+    if block.width % unit:
+        raise ValueError(
+            f"{type(block).__name__}(heads={block.heads}) cannot split width={block.width} into {'even ' * even}head widths. "
+            f"Choose a width that is a multiple of {unit}."
+        )
+
+
+def check_kernel(block: Any) -> None:
+    """Refuse an even number of taps where they lie around a position."""
+    if not block.causal and block.kernel % 2 == 0:
+        raise ValueError(
+            f"{type(block).__name__}(kernel={block.kernel}) has no middle where both sides are seen. Choose an odd kernel."
+        )
 
 
 def spread(weight: nn.Parameter | None, fan_in: int, outputs: int = 1) -> None:

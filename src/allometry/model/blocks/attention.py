@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
 from allometry.model.blocks._causal import LONGEST, CausalAttention
 from allometry.model.blocks._causal_operation import causal_attention
 from allometry.model.blocks._linear import Linear
@@ -37,12 +37,7 @@ class Attention(Block):
         super().__post_init__()
         if self.positions not in POSITIONS:
             raise ValueError(f"Attention(positions={self.positions!r}) is not known. Choose one of {', '.join(POSITIONS)}.")
-        even = 2 if self.positions == "rotary" else 1
-        if self.width % (even * self.heads):
-            raise ValueError(
-                f"Attention(heads={self.heads}) cannot split width={self.width} into {'even ' * (even - 1)}head widths. "
-                f"Choose a width that is a multiple of {even * self.heads}."
-            )
+        check_heads(self, even=self.positions == "rotary")
 
     def build(self, outputs: int) -> nn.Module:
         return _Attention(self, outputs)
@@ -66,6 +61,7 @@ class _Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
+        assert keep is None or not self.causal, "what a causal layer reads ends where its output stands: it has no padding"
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
         if self.causal and parts.device.type == "cpu" and length <= LONGEST:

@@ -1,11 +1,13 @@
 """FAVOR+ attention, causal or not (Choromanski et al. 2020, arXiv:2009.14794): softmax attention by positive random features.
 
-phi(x) = exp(w . x' - |x'|^2 / 2 - c), x' = x / head^(1/4), for `features` rows w, orthogonal within blocks of `head`, with
-the norms of Gaussian vectors. E[phi(q) . phi(k)] = exp(q . k / sqrt(head)) up to a constant.
+phi(x) = exp(w . x' - |x'|^2 / 2), x' = x / head^(1/4), for `features` rows w, orthogonal within blocks of `head`, with the
+norms of Gaussian vectors. E[phi(q) . phi(k)] = exp(q . k / sqrt(head)) up to a constant.
 
 Departs from the published code, which subtracts the largest exponent over *all* positions of the keys and adds 1e-4 to each
-feature: together these leak the future into the past. Here the key's constant c is half the largest |w|^2, which bounds the
-exponent whatever the data are, and nothing is added. The features are drawn once, when the layer is built (a buffer).
+feature: together these leak the future into the past. Here the features of each position are those of its own largest exponent,
+by which a query's cancel in the ratio and a key's are weighted: with the largest of the keys that are seen so far subtracted,
+so that no key overflows, none is lost beside smaller ones, and no later one is met. Nothing is added. The features are drawn
+once, when the layer is built (a buffer).
 
 The paper's other kernel, "generalized attention", is phi(x) = ReLU(w . x') + 1e-3: no estimate of softmax attention, but no
 exponent either, so the published code is followed as it is.
@@ -19,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
 from allometry.model.blocks._rotary import Rotary
 
 KERNELS = ("softmax", "relu")
@@ -57,6 +59,7 @@ class KernelAttention(Block):
         if self.kernel not in KERNELS:
             known = ", ".join(KERNELS)
             raise ValueError(f"KernelAttention(kernel={self.kernel!r}) is not known. Choose one of {known}.")
+        check_heads(self, even=True)
 
     def build(self, outputs: int) -> nn.Module:
         return _KernelAttention(self, outputs)
@@ -64,11 +67,12 @@ class KernelAttention(Block):
     def cost(self, length: int, memory: int = 0) -> Cost:
         square, head = self.width**2, self.width // self.heads
         m, chunk = feature_count(head), min(CHUNK, length)
-        flops = 8 * square * length + self.heads * 4 * m * (head * length + (head + 1) * length)
         if self.causal:
             padded = length + -length % chunk
             kernel = 4 * m * head * length + padded * (2 * chunk * (m + head + 1) + 4 * m * (head + 1))
-            flops = 8 * square * length + self.heads * kernel
+        else:
+            kernel = 4 * m * (head * length + (head + 1) * length)
+        flops = 8 * square * length + self.heads * kernel
         return Cost(parameters=4 * square, flops=flops, state=self.heads * m * (head + 1))
 
 
@@ -92,53 +96,77 @@ class _KernelAttention(nn.Module):
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        query, key = self.features(self.rotary(query), own=True), self.features(self.rotary(key), own=False)
+        (query, _), (key, scale) = self.features(self.rotary(query)), self.features(self.rotary(key))
         if keep is not None:
-            key = key * keep[:, None, :, None]
-        mixed = causal_product(query, key, value) if self.causal else product(query, key, value)
+            scale = scale.masked_fill(~keep[:, None], -math.inf)
+        mixed = causal_product(query, key, scale, value) if self.causal else product(query, key, scale, value)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
-    def features(self, x: Float[Tensor, "batch heads length head"], own: bool) -> Float[Tensor, "batch heads length m"]:
-        """phi(x). `own`: under exp, subtract each position's own largest exponent, which cancels in the ratio for queries only."""
-        x = x.float() if x.dtype == torch.bfloat16 else x  # exponents need the digits
-        x = x * x.shape[-1] ** -0.25
+    def features(
+        self, x: Float[Tensor, "batch heads length head"]
+    ) -> tuple[Float[Tensor, "batch heads length m"], Float[Tensor, "batch heads length"]]:
+        """(f, c) with phi(x) = f exp(c); under exp the largest of each position's f is 1."""
+        x = x.to(torch.promote_types(x.dtype, torch.float32)) * x.shape[-1] ** -0.25  # exponents need the digits
+        device = x.device.type if x.device.type != "meta" else "cpu"  # autocast knows no meta
+        with torch.autocast(device, enabled=False):
+            projected = x @ self.directions.T.to(x.dtype)
         if self.kernel == "relu":
-            return F.relu(x @ self.directions.T.to(x.dtype)) + FLOOR
-        exponent = x @ self.directions.T.to(x.dtype) - 0.5 * x.square().sum(-1, keepdim=True)
-        bound = 0.5 * self.directions.square().sum(-1).amax().to(x.dtype)
-        return (exponent - (exponent.detach().amax(-1, keepdim=True) if own else bound)).exp()
+            return F.relu(projected) + FLOOR, torch.zeros_like(projected[..., 0])
+        exponent = projected - 0.5 * x.square().sum(-1, keepdim=True)
+        scale = exponent.detach().amax(-1)
+        return (exponent - scale[..., None]).exp(), scale
 
 
 def causal_product(
     query: Float[Tensor, "batch heads length m"],
     key: Float[Tensor, "batch heads length m"],
+    scale: Float[Tensor, "batch heads length"],
     value: Float[Tensor, "batch heads length head"],
 ) -> Float[Tensor, "batch heads length head"]:
-    """The ratio of the class's equation, by chunks: pairs within a chunk, a running sum of phi(k) v^T for what is before."""
+    """The ratio of the class's equation, by chunks: pairs within a chunk, a running sum of phi(k) v^T for what is before.
+
+    `scale` is the keys' c, whatever that of the queries.
+    """
     batch, heads, length, _ = query.shape
     chunk = min(CHUNK, length)
     pad = -length % chunk
     value = F.pad(value.to(query.dtype), (0, 1), value=1.0)  # the last column becomes the denominator
     if pad:
         query, key, value = (F.pad(part, (0, 0, 0, pad)) for part in (query, key, value))
+        scale = F.pad(scale, (0, pad))
     query, key, value = (part.view(batch, heads, -1, chunk, part.shape[-1]) for part in (query, key, value))
-    within = (query @ key.transpose(-1, -2)).tril() @ value
-    sums = key.transpose(-1, -2) @ value  # [batch heads chunks m head+1]
-    # Chunks before this one alone: a sum less its last part would let a loud future in by rounding.
-    before = F.pad(sums[:, :, :-1], (0, 0, 0, 0, 1, 0)).cumsum(2)
-    total = (within + query @ before).view(batch, heads, length + pad, -1)[:, :, :length]
-    return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
+    scale = scale.view(batch, heads, -1, chunk)
+    of_chunk = scale.amax(-1)
+    before = F.pad(of_chunk[..., :-1], (1, 0), value=-math.inf).cummax(-1).values  # largest in the chunks before
+    so_far = torch.maximum(scale.cummax(-1).values, before[..., None])
+    later = torch.ones(chunk, chunk, dtype=torch.bool, device=query.device).triu(1)
+    weights = (scale[..., None, :] - so_far[..., None]).masked_fill(later, -math.inf).exp()
+    within = ((query @ key.mT) * weights) @ value
+    sums = (key * (scale - of_chunk[..., None]).exp()[..., None]).mT @ value  # [batch heads chunks m head+1]
+    past = [torch.zeros_like(sums[:, :, 0])]
+    for i in range(sums.shape[2] - 1):
+        kept, added = ((part[..., i] - before[..., i + 1]).exp()[..., None, None] for part in (before, of_chunk))
+        past.append(past[-1] * kept + sums[:, :, i] * added)
+    earlier = (query @ torch.stack(past, dim=2)) * (before[..., None] - so_far).exp()[..., None]
+    return _ratio((within + earlier).view(batch, heads, length + pad, -1)[:, :, :length])
 
 
 def product(
     query: Float[Tensor, "batch heads length m"],
     key: Float[Tensor, "batch heads length m"],
+    scale: Float[Tensor, "batch heads length"],
     value: Float[Tensor, "batch heads length head"],
 ) -> Float[Tensor, "batch heads length head"]:
-    """The same over both sides: one sum of phi(k) v^T for all positions."""
+    """The same over both sides: one sum of phi(k) v^T for all positions. `scale` is -inf where a key is padding."""
     value = F.pad(value.to(query.dtype), (0, 1), value=1.0)  # the last column becomes the denominator
-    total = query @ (key.transpose(-1, -2) @ value)
-    return total[..., :-1] / total[..., -1:].clamp_min(torch.finfo(total.dtype).tiny)
+    largest = scale.amax(-1, keepdim=True).clamp_min(torch.finfo(scale.dtype).min)
+    return _ratio(query @ ((key * (scale - largest).exp()[..., None]).mT @ value))
+
+
+def _ratio(total: Float[Tensor, "batch heads length both"]) -> Float[Tensor, "batch heads length head"]:
+    """By the last column; 0 where no key is seen."""
+    weight = total[..., -1:]
+    return total[..., :-1] / weight.where(weight > torch.finfo(total.dtype).tiny, 1.0)
 
 
 def orthogonal_directions(rows: int, head: int) -> Float[Tensor, "rows head"]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
+from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, check_kernel, spread
 from allometry.model.blocks._filter import before, filtered
 from allometry.model.blocks._linear import Linear
 
@@ -27,6 +27,11 @@ class LightweightConvolution(Block):
     heads: int
     kernel: int  # taps
     causal: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self)
+        check_kernel(self)
 
     def build(self, outputs: int) -> nn.Module:
         return _LightweightConvolution(self, outputs)
