@@ -204,6 +204,7 @@ def test_a_straight_line_gives_its_slope_and_too_few_points_none() -> None:
     assert line(x, 2 * x - 1, 0.95) == pytest.approx((2, 2, 2))
     assert line(x[:2], x[:2], 0.95) == (None, None, None)
     assert line(np.ones(4), x[:4], 0.95) == (None, None, None)
+    assert line(x, np.full(5, 0.5), 0.95) == (None, None, None)  # models at chance: nothing says how sure a slope of 0 is
 
 
 def runs_of(slope: float) -> pd.DataFrame:

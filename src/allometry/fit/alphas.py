@@ -37,7 +37,7 @@ PUBLISHED = {
 
 
 def alphas(runs: pd.DataFrame, accuracy: pd.DataFrame | None, protocol: str, level: float = 0.9) -> list[dict[str, Any]]:
-    """One row for each family and measure: slope, low, high (None: cannot tell), exponent, points, published.
+    """One row for each family and measure: slope, low, high (None: cannot tell), the same of the exponent, points, published.
 
     `runs` is the table of a study; `accuracy` what `transfer.downstream` gives, of one labelled set or several (their mean).
     """
@@ -61,8 +61,10 @@ def alphas(runs: pd.DataFrame, accuracy: pd.DataFrame | None, protocol: str, lev
             x, y = (x if cost == "quality" else np.log10(x)), points[gain].to_numpy(dtype=float)
             row = {"family": family, "measure": measure, "text": text, "points": len(points)}
             row |= dict(zip(("slope", "low", "high"), line(x, y, level), strict=True))
-            exponent = gain == "quality" and len(points) >= FEWEST
-            row["exponent"] = line(np.log(points[cost].to_numpy(float)), -np.log(-y), level)[0] if exponent else None
+            exponent: tuple[float | None, ...] = (None, None, None)
+            if gain == "quality":
+                exponent = line(np.log(points[cost].to_numpy(float)), -np.log(-y), level)
+            row |= dict(zip(("exponent", "exponent_low", "exponent_high"), exponent, strict=True))
             rows.append(row | {"published": PUBLISHED.get((str(family), measure))})
     return rows
 
@@ -70,11 +72,12 @@ def alphas(runs: pd.DataFrame, accuracy: pd.DataFrame | None, protocol: str, lev
 def line(
     x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"], level: float
 ) -> tuple[float | None, float | None, float | None]:
-    """Slope and interval of a straight line; None where the points are too few or all in one place."""
-    if len(x) < FEWEST or np.ptp(x) < 1e-9 * (1 + np.abs(x).max()):
+    """Slope and interval of a straight line; None where the points are too few, all in one place, or all equal.
+
+    Equal accuracies, as of models that all answer by chance, have no scatter that could say how sure a slope of 0 is.
+    """
+    if len(x) < FEWEST or np.ptp(x) < 1e-9 * (1 + np.abs(x).max()) or np.ptp(y) == 0:
         return None, None, None
-    if np.ptp(y) == 0:
-        return 0.0, 0.0, 0.0
     found = stats.linregress(x, y)
     half = float(stats.t.ppf((1 + level) / 2, len(x) - 2)) * float(found.stderr)
     return float(found.slope), float(found.slope) - half, float(found.slope) + half

@@ -45,15 +45,15 @@ def alphas_table(rows: list[dict[str, Any]]) -> Grid:
     cells = []
     for row in plain(rows):
         if row["slope"] is None:
-            slope = cell("cannot tell", tip=f"{row['points']} points: three are needed", tone="soft")
+            slope = cell("cannot tell", tip=f"{row['points']} points: three that differ are needed", tone="soft")
         else:
-            slope = cell(number(row["slope"], 3), f"[{number(row['low'], 3)}, {number(row['high'], 3)}]")
+            slope = cell(number(row["slope"], 3), _between(row))
         cells.append(
             (
                 family_cell(row["family"]),
                 Cell(text=row["text"], tip=row["measure"]),
                 slope,
-                cell(number(row["exponent"], 3), why="of accuracies there is none"),
+                cell(number(row["exponent"], 3), _between(row, "exponent_"), why="of accuracies there is none"),
                 Cell(text=str(row["points"])),
                 cell(number(row["published"], 2), "second-hand" if row["published"] is not None else "", why="not known"),
             )
@@ -73,3 +73,8 @@ def alphas_table(rows: list[dict[str, Any]]) -> Grid:
     return Grid(
         title="Slopes as Tay et al. 2022 have them", columns=columns, rows=tuple(cells), empty="No run has a loss yet."
     )
+
+
+def _between(row: dict[str, Any], of: str = "") -> str:
+    low, high = row[f"{of}low"], row[f"{of}high"]
+    return f"[{number(low, 3)}, {number(high, 3)}]" if low is not None else ""

@@ -118,7 +118,8 @@ def _priced(request: Request, io: IO, pool: Pool, rough: float, earlier: Plan | 
     known = dict(earlier.prices) if earlier else {}
     top = _largest_size(rough / 20)
     least, most = ends_of(request.scale)
-    wanted = [(f, s) for f in request.families for s in range(least, min(most, top + 4) + 1)]
+    ahead = 1 if request.scale == "depth" else 4  # four sizes deeper are twenty times the layers, each to be counted
+    wanted = [(f, s) for f in request.families for s in range(least, min(most, top + ahead) + 1)]
     wanted = [key for key in wanted if key not in known or not known[key].steps]
     known |= {(p.family, p.size): p for _, p in pool.ask([("price", f, s, io, request.scale, (), 0.0) for f, s in wanted])}
     if request.flops:
@@ -333,7 +334,8 @@ class _Search:
             return earlier.budgets, _joined(earlier.cells, new)
         tokens = float(round(FITTED * self.length * (request.batch or 1) * 10 ** (index / PER_DECADE)))
         apart = 2 if shape.stride == FULL.stride else 1
-        sizes = [3 + apart * k for k in range(max(4, shape.sizes))]
+        first = max(3, ends_of(request.scale)[0])
+        sizes = [first + apart * k for k in range(max(4, shape.sizes))]
         if sizes[-1] > min(max(s for g, s in self.prices if g == f) for f in shape.families):
             return None
         return [tokens], fixed_token_cells(self.prices, sizes, tokens, shape, self.length, request.batch, request.seed)
