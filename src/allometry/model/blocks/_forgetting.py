@@ -60,15 +60,15 @@ def forgetting_by_kernel(
     """The same by the kernels of torch.nn.GRU and torch.nn.RNN."""
     width = x.shape[-1]
     into, recurrent, bias = candidate.into.weight, candidate.recurrent, candidate.into.bias
-    if gate is None and leak is None:
-        return kernel(torch.rnn_tanh, x, into, recurrent, bias, torch.zeros_like(bias))
     none = torch.zeros_like(recurrent)
-    if gate is None:
-        keeps = none, none, -torch.logit(leak)
+    if gate is not None:
+        lets_in = [rows.expand(width, *rows.shape[1:]) for rows in (gate.into.weight, gate.recurrent, gate.into.bias)]
+    elif leak is not None:
+        lets_in = [none, none, torch.logit(leak)]
     else:
-        keeps = tuple(-rows.expand(width, *rows.shape[1:]) for rows in (gate.into.weight, gate.recurrent, gate.into.bias))
-    first = torch.cat([torch.full_like(bias, OPEN), keeps[2], bias])
-    weights = torch.cat([none, keeps[0], into]), torch.cat([none, keeps[1], recurrent])
+        return kernel(torch.rnn_tanh, x, into, recurrent, bias, torch.zeros_like(bias))
+    first = torch.cat([torch.full_like(bias, OPEN), -lets_in[2], bias])
+    weights = torch.cat([none, -lets_in[0], into]), torch.cat([none, -lets_in[1], recurrent])
     return kernel(torch.gru, x, *weights, first, torch.zeros_like(first))
 
 
@@ -138,7 +138,7 @@ def _(
 def _keep(
     ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor, Tensor | None], output: tuple[Tensor, Tensor]
 ) -> None:
-    ctx.save_for_backward(*inputs[1:], *output)
+    ctx.save_for_backward(*inputs[1:], *output)  # type: ignore[arg-type]
     ctx.mark_non_differentiable(output[1])
 
 
