@@ -47,8 +47,8 @@ def states(layer: nn.Module, x: Tensor, by_kernel: bool = False) -> Tensor:
     """What stands before the output's weights."""
     if hasattr(layer, "sums"):
         return (resetting_by_kernel if by_kernel else resetting)(x, layer.sums, layer.inner)
-    leak = layer.leak.sigmoid() if hasattr(layer, "leak") else None
-    return (forgetting_by_kernel if by_kernel else forgetting)(x, layer.candidate, getattr(layer, "gate", None), leak)
+    parts = layer.candidate, getattr(layer, "gate", None), getattr(layer, "leak", None)
+    return (forgetting_by_kernel if by_kernel else forgetting)(x, *parts)
 
 
 def noise(length: int, batch: int = 3, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -196,7 +196,7 @@ def test_a_leak_follows_the_speed_of_time_and_its_absence_does_not() -> None:
     alpha = leaky.leak.sigmoid()
 
     def slowed(k: int) -> Tensor:
-        return forgetting(x.repeat_interleave(k, 1), leaky.candidate, leak=alpha / k)[:, k - 1 :: k]
+        return forgetting(x.repeat_interleave(k, 1), leaky.candidate, leak=torch.logit(alpha / k))[:, k - 1 :: k]
 
     with torch.no_grad():
         truth = slowed(1024)

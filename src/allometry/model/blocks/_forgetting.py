@@ -1,11 +1,15 @@
 """States that forget: h_t = (1 - g_t) h_{t-1} + g_t tanh(n_t), equations 2, 5, 8 and 10 of Tallec and Ollivier 2018.
 
-g is a gate, one for each unit or one for all; or a leak; or 1. The state is kept in the precision of the weights, as a slow unit
-moves by less than bf16 resolves.
+g is a gate, one for each unit or one for all; or a leak, sigma of a parameter; or 1. The state is kept in the precision of the
+weights, as a slow unit moves by less than bf16 resolves.
 
 Two forms, of which a test says that they are equal. On CUDA a cell is a case of torch.nn.GRU, h_t = (1 - z) n + z h_{t-1}, whose
 reset gate is held open by its bias: z = sigma(-gate). Elsewhere it is a loop with the derivative of `_loop.py`, an operation to
 torch.compile and to the counter of FLOPs.
+
+On one thread of a busy Xeon (AVX-512, no AMX; 16 x 256 positions, width 256, fp32, forward and backward, median CPU time with
+train/allocator.py) the loop takes 63 ms with a gate for each unit, 40 with one for all, 34 with a leak and 29 without;
+torch.nn.GRU takes 138, LSTM 101, RNN 42.
 """
 
 import torch
@@ -48,7 +52,8 @@ def forgetting(
     inputs, recurrent = candidate.into(x), candidate.recurrent
     if gate is not None:
         inputs, recurrent = torch.cat([inputs, gate.into(x)], -1), torch.cat([recurrent, gate.recurrent])
-    return loop(inputs.to(recurrent.dtype), recurrent, leak)[0].transpose(0, 1)
+    leaks = None if leak is None else leak.sigmoid()
+    return loop(inputs.to(recurrent.dtype), recurrent, leaks)[0].transpose(0, 1)
 
 
 def forgetting_by_kernel(
@@ -64,7 +69,7 @@ def forgetting_by_kernel(
     if gate is not None:
         lets_in = [rows.expand(width, *rows.shape[1:]) for rows in (gate.into.weight, gate.recurrent, gate.into.bias)]
     elif leak is not None:
-        lets_in = [none, none, torch.logit(leak)]
+        lets_in = [none, none, leak]
     else:
         return kernel(torch.rnn_tanh, x, into, recurrent, bias, torch.zeros_like(bias))
     first = torch.cat([torch.full_like(bias, OPEN), -lets_in[2], bias])

@@ -48,7 +48,7 @@ class _LeakyRecurrence(nn.Module):
         return {"leak": GateBias(self.leak, keeps=False)}
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
-        return self.out(forgetting(x, self.candidate, leak=self.leak.sigmoid()))
+        return self.out(forgetting(x, self.candidate, leak=self.leak))
 
 
 def reference(layer: _LeakyRecurrence, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
