@@ -17,6 +17,7 @@ _PUBLIC = {
     "Family": ("allometry.model._family", "Family"),
     "SequenceFamily": ("allometry.model._stack", "SequenceFamily"),
     "ClosedForm": ("allometry.model._family", "ClosedForm"),
+    "chrono_": ("allometry.model.chrono", "chrono_"),
     "count": ("allometry.train.meter", "count"),
     "fit": ("allometry.fit.estimate", "fit"),
     "Criterion": ("allometry.fit.criterion", "Criterion"),
