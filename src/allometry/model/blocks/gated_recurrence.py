@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model._clock import Clock
+from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._forgetting import Sums, forgetting
-from allometry.model.blocks._gate_bias import GateBias
 from allometry.model.blocks._linear import Linear
 
 GATES = ("each", "one")
@@ -62,7 +62,7 @@ class _GatedRecurrence(nn.Module):
 
     def clocks(self) -> dict[str, Clock]:
         """g = 1/T."""
-        return {"gate": GateBias(self.gate.into.bias, keeps=False)}
+        return {"gate": BiasClock(self.gate.into.bias, lets_in=slice(None))}
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         return self.out(forgetting(x, self.candidate, self.gate))

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model._clock import Clock
+from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._forgetting import Sums
-from allometry.model.blocks._gate_bias import GateBias
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._resetting import resetting
 
@@ -48,7 +48,7 @@ class _GatedRecurrentUnit(nn.Module):
 
     def clocks(self) -> dict[str, Clock]:
         """z = 1 - 1/T."""
-        return {"update": GateBias(self.sums.into.bias, keeps=True, rows=self.keeps)}
+        return {"update": BiasClock(self.sums.into.bias, keeps=self.keeps)}
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         return self.out(resetting(x, self.sums, self.inner))

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.model._clock import Clock
+from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._forgetting import Sums, forgetting
-from allometry.model.blocks._gate_bias import GateBias
 from allometry.model.blocks._linear import Linear
 
 
@@ -45,7 +45,7 @@ class _LeakyRecurrence(nn.Module):
 
     def clocks(self) -> dict[str, Clock]:
         """alpha = 1/T."""
-        return {"leak": GateBias(self.leak, keeps=False)}
+        return {"leak": BiasClock(self.leak, lets_in=slice(None))}
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         return self.out(forgetting(x, self.candidate, leak=self.leak))
