@@ -17,7 +17,8 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import nn
 
-from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Tokens
+from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Series, Tokens
+from allometry.model.blocks._linear import Reading
 from allometry.spec import Spec
 
 SelfFamily = TypeVar("SelfFamily", bound="Family")
@@ -93,7 +94,10 @@ class Family(Spec):
         return {"width": width, "depth": depth}
 
     def build(self, io: IO) -> nn.Module:
-        """Return the module: `Int[batch length] -> Float[batch length vocab]`, logits or log-probabilities."""
+        """Return the module: `Int[batch length] -> Float[batch length vocab]`, logits or log-probabilities.
+
+        For other IO the shapes that it states; a number that is asked is given as it is.
+        """
         raise NotImplementedError
 
     def closed_form(self, io: IO) -> ClosedForm | None:
@@ -105,6 +109,10 @@ class Family(Spec):
         """Refuse a kind of IO that this family cannot be built for."""
         if isinstance(io, cls.kinds):
             return
+        if isinstance(io, Series):
+            raise Refusal(
+                f"{cls.__name__} reads no series of numbers. Take a family on SequenceFamily that is a causal language model."
+            )
         if isinstance(io, Tokens):
             raise Refusal(
                 f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."
@@ -117,7 +125,7 @@ class Family(Spec):
         if form is not None:
             return form.non_embedding_parameters
         with torch.device("meta"):
-            return non_embedding_parameters(self.build(reference), reference.vocab)
+            return non_embedding_parameters(self.build(reference), reference.outputs)
 
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
@@ -162,20 +170,20 @@ def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
     return min(near, key=lambda family: abs(math.log(family.matched_parameters(reference) / target)))
 
 
-def vocabulary_layers(model: nn.Module, vocab: int) -> set[str]:
-    """Names of the embedding tables and of the output layer: the last linear layer, if it gives a number per symbol."""
+def vocabulary_layers(model: nn.Module, outputs: int) -> set[str]:
+    """Names of the layers that read (tables, or a `Reading`) and of the output layer: the last linear one, if it has `outputs`."""
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    output = {name for name, module in linear[-1:] if module.out_features == vocab}
-    return output | {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    output = {name for name, module in linear[-1:] if module.out_features == outputs}
+    return output | {name for name, module in model.named_modules() if isinstance(module, nn.Embedding | Reading)}
 
 
-def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
+def non_embedding_parameters(model: nn.Module, outputs: int) -> int:
     """Parameters outside the embedding and the output layer that one token meets.
 
     A weight shared by several modules counts once per module. A module says with `idle_parameters()` how many of its own and
     its children's a token does not meet (the other experts of a sparse part).
     """
-    outside = vocabulary_layers(model, vocab)
+    outside = vocabulary_layers(model, outputs)
     modules = list(model.named_modules(remove_duplicate=False))
     own = [module for name, module in modules if name not in outside]
     met = sum(parameter.numel() for module in own for parameter in module.parameters(recurse=False))
