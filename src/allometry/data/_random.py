@@ -1,4 +1,4 @@
-"""Random numbers by a formula: those of an example hang on its seed and its number alone, at no cost for each example."""
+"""Random numbers by a formula: those of an example depend on its seed and its number alone."""
 
 import numpy as np
 from jaxtyping import Float, Int, UInt64
