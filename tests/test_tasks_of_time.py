@@ -1,6 +1,7 @@
 """Tasks that ask what a model can remember: each against a slow literal solver, its chance attained by a player without memory."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import allometry as al
 from allometry.data._generated import Generated
 from allometry.data._random import HELD_OUT
 from allometry.data._task import IGNORED, HeldOut, Task
@@ -16,8 +18,9 @@ from allometry.data.adding import Adding
 from allometry.data.copying import Copying
 from allometry.data.pixels import Pixels
 from allometry.data.warping import BLANK, FORMS, PACES, Warping
-from allometry.find import member, names
+from allometry.find import member, names, resolve
 from allometry.flow import Refusal, Series, Tokens
+from allometry.spec import from_json
 from allometry.train.evaluate import evaluate
 from allometry.train.loop import Setting, train_step
 from allometry.train.recipe import Recipe
@@ -365,6 +368,17 @@ def test_a_family_learns_it(task) -> None:
         model, *(getattr(task.held_out(200), name) for name in ("inputs", "targets", "weights", "document")), Setting()
     )
     assert held.loss < 0.5 * task.chance
+
+
+def test_a_task_is_found_by_its_name() -> None:
+    assert al.task("warping")(maximum=3) == Warping(maximum=3)
+    with pytest.raises(Refusal, match="Did you mean 'copying'"):
+        al.task("copyng")
+
+
+def test_a_task_is_kept_as_plain_json() -> None:
+    for task in [*MADE, *FORMS_OF_WARPING]:
+        assert from_json(json.loads(json.dumps(task.to_json())), resolve) == task
 
 
 def test_what_is_scored_is_of_a_seed_that_no_run_has() -> None:

@@ -46,6 +46,7 @@ _PUBLIC = {
     "study": ("allometry.api", "study"),
     "runs": ("allometry.api", "runs"),
     "family": ("allometry.api", "family"),
+    "task": ("allometry.api", "task"),
 }
 __all__ = sorted([*_PUBLIC, "__version__"])
 

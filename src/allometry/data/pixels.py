@@ -64,7 +64,7 @@ class Pixels(Spec):
     def fingerprint(self) -> str:
         """Hash of the images, the labels, how they are split and the order of the pixels."""
         arrays = [array for part in self._parts for array in part]
-        hashes = [[list(array.shape), hashlib.sha256(np.ascontiguousarray(array)).hexdigest()] for array in arrays]
+        hashes = [[list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()] for array in arrays]
         return content_id([FORMAT, "pixels", self.permuted, hashes])
 
     @property
@@ -155,5 +155,5 @@ def _digits() -> tuple[UInt8[np.ndarray, "images rows columns"], Int[np.ndarray,
     """The digits that scikit-learn carries."""
     from sklearn.datasets import load_digits  # here, as it takes a second to load
 
-    digits = load_digits()
-    return digits.images.astype(np.uint8), digits.target.astype(np.int64)
+    pixels, labels = load_digits(return_X_y=True)
+    return np.asarray(pixels, dtype=np.uint8).reshape(-1, 8, 8), np.asarray(labels, dtype=np.int64)
