@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allometry.data._corpus import Corpus
+from allometry.data._random import random_bits
 from allometry.data._task import Task
-from allometry.data.spans import SHORTEST, Spans, random_bits, spans_in
+from allometry.data.spans import SHORTEST, Spans, spans_in
 from allometry.data.text import Text
 from allometry.flow import Pairs, Refusal
 

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Spec": ("allometry.spec", "Spec"),
     "Tokens": ("allometry.flow", "Tokens"),
+    "Series": ("allometry.flow", "Series"),
     "Refusal": ("allometry.flow", "Refusal"),
     "TooFar": ("allometry.flow", "TooFar"),
     "Family": ("allometry.model._family", "Family"),
@@ -45,6 +46,7 @@ _PUBLIC = {
     "study": ("allometry.api", "study"),
     "runs": ("allometry.api", "runs"),
     "family": ("allometry.api", "family"),
+    "task": ("allometry.api", "task"),
 }
 __all__ = sorted([*_PUBLIC, "__version__"])
 

@@ -12,12 +12,17 @@ from allometry.flow import Refusal
 from allometry.model._family import Family
 from allometry.record.store import Folder
 from allometry.record.table import table
-from allometry.study.job import FAMILIES
+from allometry.study.job import FAMILIES, TASKS
 
 
 def family(name: str) -> type[Family]:
     """The family of a name, or of `path/to/file.py:Class`. `family("lstm").at(3).build(Tokens(vocab=256, length=256))`."""
     return member(FAMILIES, name)
+
+
+def task(name: str) -> type:
+    """The task of a name, or of `path/to/file.py:Class`. `task("warping")(maximum=40).batch(seed=0, first=0, count=32)`."""
+    return member(TASKS, name)  # type: ignore[no-any-return]
 
 
 def runs(folder: str | Path) -> pd.DataFrame:

@@ -37,6 +37,11 @@ class Tokens(Spec):
     vocab: int  # symbols
     length: int  # tokens in a sequence
 
+    @property
+    def outputs(self) -> int:
+        """Numbers that a model gives at a target."""
+        return self.vocab
+
     def longer(self) -> "Tokens":
         """The same at twice the length."""
         return self.edit(length=2 * self.length)
@@ -51,6 +56,11 @@ class Pairs(Spec):
     target: int  # tokens
 
     @property
+    def outputs(self) -> int:
+        """Numbers that a model gives at a target."""
+        return self.vocab
+
+    @property
     def length(self) -> int:
         """Tokens that a model reads in one example: costs are given per token of these."""
         return self.source + self.target
@@ -60,11 +70,50 @@ class Pairs(Spec):
         return self.edit(source=2 * self.source, target=2 * self.target)
 
 
-IO = Tokens | Pairs  # later tasks add grids and graphs
+ANSWERS = ("every", "end")
+LOSSES = ("cross_entropy", "squared")
+
+
+class Series(Spec):
+    """Vectors in, an answer at every position or at the end: `Float[batch length channels] -> Float[batch answers outputs]`.
+
+    The target of an answer is a class (`Int[batch answers]`), or one number (`Float[batch answers]`) where the loss is squared.
+    """
+
+    channels: int  # numbers at a position
+    length: int  # positions
+    outputs: int  # classes; 1 where a number is asked
+    answer: str = "end"  # every | end
+    loss: str = "cross_entropy"  # cross_entropy, in nats | squared
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.answer not in ANSWERS:
+            raise Refusal(f"Series(answer={self.answer!r}) is not known. It is one of: {', '.join(ANSWERS)}.")
+        if self.loss not in LOSSES:
+            raise Refusal(f"Series(loss={self.loss!r}) is not known. It is one of: {', '.join(LOSSES)}.")
+        if self.loss == "squared" and self.outputs != 1:
+            raise Refusal(f"Series(outputs={self.outputs}) asks for more than one number. A squared loss takes outputs=1.")
+
+    @property
+    def answers(self) -> int:
+        """Positions at which a model answers."""
+        return self.length if self.answer == "every" else 1
+
+    def longer(self) -> "Series":
+        """The same at twice the length."""
+        return self.edit(length=2 * self.length)
+
+
+IO = Tokens | Pairs | Series  # later tasks add grids and graphs
 
 # The references at which sizes are matched: a size is the same model on any data.
 REFERENCE = Tokens(vocab=256, length=256)
-REFERENCES: dict[type[Spec], IO] = {Tokens: REFERENCE, Pairs: Pairs(vocab=256, source=256, target=64)}
+REFERENCES: dict[type[Spec], IO] = {
+    Tokens: REFERENCE,
+    Pairs: Pairs(vocab=256, source=256, target=64),
+    Series: Series(channels=1, length=256, outputs=256, answer="every"),
+}
 
 
 SCALES = ("both", "width", "depth")  # what may grow with the size of a family
@@ -103,7 +152,7 @@ class Point:
     tokens: int
     flops: float
     seconds: float  # spent in training so far, over all starts
-    loss: float  # nats per target token
+    loss: float  # nats per target token, or the mean square where a number is asked
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -113,7 +162,7 @@ class End:
 
     status: str  # done | diverged | failed
     reason: str = ""
-    loss: float | None = None  # held-out, nats per target token
+    loss: float | None = None  # held-out, in the units of a Point
     bits_per_byte: float | None = None
     seconds: float = 0.0  # spent in training steps
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # versions, device, memory, held-out details

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from allometry.data._corpus import Corpus
 from allometry.data._labelled import Example, Labelled
+from allometry.data._random import random_bits
 from allometry.data._task import IGNORED
-from allometry.data.spans import random_bits
 from allometry.flow import IO, Pairs, Refusal, Tokens
 
 

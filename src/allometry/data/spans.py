@@ -20,13 +20,13 @@ from jaxtyping import Bool, Int, UInt64
 from torch import Tensor
 
 from allometry.data._corpus import Corpus
+from allometry.data._random import HELD_OUT, random_bits
 from allometry.data._task import HeldOut
 from allometry.data.text import Text
 from allometry.flow import Pairs, Refusal
 
 MISSING, SPAN = 0.15, 3.0  # share of the text; tokens in a span, on average
 SHORTEST = 8  # tokens of which something can be missing
-HELD_OUT = 2**63 - 1  # the seed of what is missing in the held-out text: none that a run can have
 
 
 def spans_in(length: int) -> tuple[int, int]:
@@ -150,22 +150,3 @@ def _cut(things: int, pieces: int, bits: UInt64[np.ndarray, "batch gaps"]) -> In
     cuts = np.sort(np.argsort(bits, axis=1, kind="stable")[:, : pieces - 1] + 1, axis=1)
     edges = np.concatenate([np.zeros((len(bits), 1), int), cuts, np.full((len(bits), 1), things)], axis=1)
     return np.diff(edges, axis=1)
-
-
-def random_bits(seed: int, examples: Int[np.ndarray, " batch"], count: int) -> UInt64[np.ndarray, "batch count"]:
-    """`count` random numbers for each example, by the mixing function of SplitMix64 (Steele et al. 2014).
-
-    A formula, so that an example does not depend on its batch, at no cost for each example.
-    """
-    with np.errstate(over="ignore"):
-        start = _mixed(_mixed(np.array([seed], dtype=np.uint64) + _GOLDEN) ^ examples.astype(np.uint64))
-        return _mixed(start[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mixed(bits: np.ndarray) -> np.ndarray:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

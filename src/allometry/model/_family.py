@@ -17,7 +17,8 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import nn
 
-from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Tokens
+from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Series, Tokens
+from allometry.model.blocks._linear import Reading
 from allometry.spec import Spec
 
 SelfFamily = TypeVar("SelfFamily", bound="Family")
@@ -92,7 +93,10 @@ class Family(Spec):
         return {"width": width, "depth": depth}
 
     def build(self, io: IO) -> nn.Module:
-        """Return the module: `Int[batch length] -> Float[batch length vocab]`, logits or log-probabilities."""
+        """Return the module: `Int[batch length] -> Float[batch length vocab]`, logits or log-probabilities.
+
+        For other IO the shapes that it states; a number that is asked is given as it is.
+        """
         raise NotImplementedError
 
     def closed_form(self, io: IO) -> ClosedForm | None:
@@ -104,6 +108,10 @@ class Family(Spec):
         """Refuse a kind of IO that this family cannot be built for."""
         if isinstance(io, cls.kinds):
             return
+        if isinstance(io, Series):
+            raise Refusal(
+                f"{cls.__name__} reads no series of numbers. Take a family on SequenceFamily that is a causal language model."
+            )
         if isinstance(io, Tokens):
             raise Refusal(
                 f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."
@@ -116,7 +124,7 @@ class Family(Spec):
         if form is not None:
             return form.non_embedding_parameters
         with torch.device("meta"):
-            return non_embedding_parameters(self.build(reference), reference.vocab)
+            return non_embedding_parameters(self.build(reference), reference.outputs)
 
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device
@@ -152,7 +160,7 @@ def _believe(family: Family, reference: IO) -> None:
     if form is None:
         return
     with torch.device("meta"):
-        counted = non_embedding_parameters(family.build(reference), reference.vocab)
+        counted = non_embedding_parameters(family.build(reference), reference.outputs)
     if counted != form.non_embedding_parameters:
         raise Refusal(
             f"{type(family).__name__} says that it has {form.non_embedding_parameters:,} parameters outside the vocabulary and "
@@ -176,30 +184,30 @@ def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
     return min(near, key=lambda family: abs(math.log(family.matched_parameters(reference) / target)))
 
 
-def vocabulary_layers(model: nn.Module, vocab: int) -> dict[str, nn.Module]:
-    """The embedding tables and the output layer: the last linear layer, if it gives a number per symbol.
+def vocabulary_layers(model: nn.Module, outputs: int) -> dict[str, nn.Module]:
+    """The layers that read (tables, or a `Reading`) and the output layer: the last linear one, if it has so many outputs.
 
-    Where the vocabulary is as large as an embedding is wide, a number per symbol may be one per channel: there the output layer
-    is known by its reading channels of an embedding, which the second matrix of a feed-forward part does not.
+    Where a model has as many outputs as channels, that may be another layer: there the output layer is known by its reading the
+    channels of what reads, which the second matrix of a feed-forward part does not.
     """
-    tables = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
-    widths = {table.embedding_dim for table in tables.values()}
+    readers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding | Reading)}
+    widths = {one.embedding_dim if isinstance(one, nn.Embedding) else one.out_features for one in readers.values()}
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     output = {
         name: module
         for name, module in linear[-1:]
-        if module.out_features == vocab and (vocab not in widths or module.in_features in widths)
+        if module.out_features == outputs and (outputs not in widths or module.in_features in widths)
     }
-    return tables | output
+    return readers | output
 
 
-def non_embedding_parameters(model: nn.Module, vocab: int) -> int:
+def non_embedding_parameters(model: nn.Module, outputs: int) -> int:
     """Parameters outside the embedding and the output layer that one token meets.
 
     A weight shared by several modules counts once per module. A module says with `idle_parameters()` how many of its own and
     its children's a token does not meet (the other experts of a sparse part).
     """
-    outside = [id(module) for module in vocabulary_layers(model, vocab).values()]
+    outside = [id(module) for module in vocabulary_layers(model, outputs).values()]
     own = [module for _, module in model.named_modules(remove_duplicate=False) if id(module) not in outside]
     met = sum(parameter.numel() for module in own for parameter in module.parameters(recurse=False))
     return met - idle_parameters(model)

@@ -13,7 +13,7 @@ Parts = dict[str, Block]
 
 @runtime_checkable
 class Sites(Protocol):
-    """What a language model and an encoder-decoder are made of."""
+    """What the models below are made of."""
 
     width: int
 
@@ -21,6 +21,8 @@ class Sites(Protocol):
     def encoder(self) -> nn.Module: ...
     def decoder(self, crossing: bool) -> nn.Module: ...
     def head(self, vocab: int) -> nn.Module: ...
+    def reading(self, channels: int) -> nn.Module: ...
+    def answering(self, outputs: int) -> nn.Module: ...
 
 
 class Layer(nn.Module):
@@ -132,8 +134,29 @@ class EncoderDecoder(nn.Module):
         return _auxiliary(self)
 
 
+class SeriesModel(nn.Module):
+    """`Float[batch length channels] -> Float[batch answers outputs]`: an answer at every position, or at the last alone."""
+
+    def __init__(self, family: Sites, channels: int, outputs: int, every: bool) -> None:
+        super().__init__()
+        self.embedding = family.reading(channels)
+        self.decoder = family.decoder(crossing=False)
+        self.norm = RMSNorm(family.width)
+        self.head = family.answering(outputs)
+        self.every = every
+        _start(self.embedding, self.head)
+
+    def forward(self, series: Float[Tensor, "batch length channels"]) -> Float[Tensor, "batch answers outputs"]:
+        x = self.decoder(self.embedding(series))
+        return self.head(self.norm(x if self.every else x[:, -1:]))  # type: ignore[no-any-return]
+
+    def auxiliary_loss(self) -> Tensor | float:
+        """What the parts add to the objective (router balance, ponder cost)."""
+        return _auxiliary(self)
+
+
 def _start(embedding: nn.Module, head: nn.Module) -> None:
-    """Initialise the tables of the vocabulary."""
+    """Initialise what reads and what answers."""
     for table in (module for module in embedding.modules() if isinstance(module, nn.Embedding)):
         nn.init.normal_(table.weight, std=0.5)  # beside the parts' outputs, which add up to a variance of one
     output: Any = getattr(head, "output", head)

@@ -4,6 +4,7 @@ A layer of the usual kind has two parts: x <- x + mixer(norm x); x <- x + channe
 positions, the channel part acts within one. Of such layers are made
 
 - a language model (`Tokens`): embedding, causal layers, norm, head;
+- the same for vectors (`Series`), with a linear layer as embedding, and a head with a bias;
 - an encoder-decoder (`Pairs`): layers that see both sides read the source; causal layers with a third part in the middle, which
   reads what the encoder gave, read the target. One embedding serves both.
 
@@ -14,11 +15,11 @@ from typing import ClassVar
 
 from torch import nn
 
-from allometry.flow import IO, Pairs, Refusal, Tokens
-from allometry.model._family import ClosedForm, Family, heads_for
-from allometry.model._layers import Decoder, Encoder, EncoderDecoder, LanguageModel, Layer, Parts
+from allometry.flow import IO, Pairs, Refusal, Series, Tokens
+from allometry.model._family import ClosedForm, Family, SelfFamily, heads_for
+from allometry.model._layers import Decoder, Encoder, EncoderDecoder, LanguageModel, Layer, Parts, SeriesModel
 from allometry.model.blocks._block import Block
-from allometry.model.blocks._linear import Linear
+from allometry.model.blocks._linear import BiasedLinear, Linear, Reading
 from allometry.model.blocks.cross_attention import CrossAttention
 from allometry.model.blocks.feed_forward import FeedForward
 from allometry.spec import Spec
@@ -102,9 +103,31 @@ class SequenceFamily(Family):
         """`Float[batch length width] -> Float[batch length vocab]`; its linear layer over the vocabulary is `output`, or itself."""
         return Linear(self.width, vocab)
 
+    def reading(self, channels: int) -> nn.Module:
+        """`Float[batch length channels] -> Float[batch length width]`: what the embedding is for tokens."""
+        return Reading(channels, self.width)
+
+    def answering(self, outputs: int) -> nn.Module:
+        """`Float[batch answers width] -> Float[batch answers outputs]`: what the head is for tokens."""
+        return BiasedLinear(self.width, outputs)
+
+    @classmethod
+    def at(cls: type[SelfFamily], size: int, kind: type[IO] | None = None, scale: str = "both") -> SelfFamily:
+        """A size is the same stack for series as for tokens. See `Family.at`."""
+        reads_tokens = kind is Series and Tokens in cls.kinds
+        return super().at(size, Tokens if reads_tokens else kind, scale)  # type: ignore[misc]
+
+    @classmethod
+    def check(cls, io: IO) -> None:
+        """A causal stack reads series as it reads tokens: only what stands around it is another."""
+        if not (isinstance(io, Series) and Tokens in cls.kinds):
+            super().check(io)
+
     def build(self, io: IO) -> nn.Module:
         """Return embedding, layers, final norm and an output layer of its own (not tied to the embedding)."""
         self.check(io)
+        if isinstance(io, Series):
+            return SeriesModel(self, io.channels, io.outputs, io.answer == "every")
         return EncoderDecoder(self, io.vocab) if isinstance(io, Pairs) else LanguageModel(self, io.vocab)
 
     def closed_form(self, io: IO) -> ClosedForm | None:
@@ -112,11 +135,12 @@ class SequenceFamily(Family):
         if isinstance(io, Pairs):
             stacks, targets = [self.encoder_cost(io.source), self.decoder_cost(io.target, self.memory(io.source))], io.target
         else:
-            stacks, targets = [self.decoder_cost(io.length, None)], io.length
+            stacks, targets = [self.decoder_cost(io.length, None)], io.answers if isinstance(io, Series) else io.length
         known = [stack for stack in stacks if stack is not None]
         if len(known) < len(stacks):
             return None
-        ends, norms = self.ends(io.vocab), len(known) * self.width
+        ends = self.ends_of_series(io) if isinstance(io, Series) else self.ends(io.vocab)
+        norms = len(known) * self.width
         flops = sum(stack.flops for stack in known) + ends.source * io.length + ends.target * targets
         return ClosedForm(
             parameters=sum(stack.parameters for stack in known) + norms + ends.parameters,
@@ -154,3 +178,10 @@ class SequenceFamily(Family):
     def ends(self, vocab: int) -> Ends:
         """What embedding and head cost."""
         return Ends(parameters=2 * vocab * self.width, non_embedding=0, source=0, target=2 * self.width * vocab)
+
+    def ends_of_series(self, io: Series) -> Ends:
+        """What reading and answering cost."""
+        parameters = (io.channels + 1) * self.width + (self.width + 1) * io.outputs
+        return Ends(
+            parameters=parameters, non_embedding=0, source=2 * io.channels * self.width, target=2 * self.width * io.outputs
+        )

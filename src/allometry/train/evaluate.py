@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from allometry.train.example import Inputs
+from allometry.train.example import Inputs, Targets
 from allometry.train.loop import Setting, logits_of, out_of_memory, token_losses
 
 
@@ -14,7 +14,7 @@ from allometry.train.loop import Setting, logits_of, out_of_memory, token_losses
 class Score:
     """Held-out losses."""
 
-    loss: float  # nats per scored token
+    loss: float  # nats per scored token, or the mean square where a number is asked
     documents: list[float]  # nats of each document
     positions: list[float]  # mean nats per token at each position of the sequence; nan where none is scored
 
@@ -54,9 +54,9 @@ def answer(
 def evaluate(
     model: nn.Module,
     inputs: Inputs,
-    targets: Int[Tensor, "sequences targets"],
-    weights: Float[Tensor, "sequences targets"],
-    document: Int[Tensor, " sequences"],
+    targets: Targets,
+    weights: Float[Tensor, "batch targets"],
+    document: Int[Tensor, " batch"],
     setting: Setting,
     batch: int = 16,
 ) -> Score:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
 from allometry.train.allocator import keep_freed_memory
-from allometry.train.example import Inputs
+from allometry.train.example import Inputs, Targets
 from allometry.train.recipe import Recipe
 
-Batch = tuple[Inputs, Int[Tensor, "batch targets"]]
+Batch = tuple[Inputs, Targets]
 POINTS = 50  # training points kept of a run
 FETCHED = 64  # sequences at a time, where batches are smaller: one by one they cost a small model 5 % of its step
 
@@ -46,7 +46,7 @@ def train_step(
     clip: float = 1.0,
     parts: int = 1,
 ) -> Tensor:
-    """One step of the optimiser; returns the mean loss in nats per token, before the step, on the device.
+    """One step of the optimiser; returns the mean loss of the targets asked, before the step, on the device.
 
     `parts` splits the batch and accumulates the gradient, which is the same to round-off.
     """
@@ -55,7 +55,8 @@ def train_step(
     for *inputs, targets in zip(*(part.chunk(parts) for part in (*batch[0], batch[1])), strict=True):
         inputs = [part.to(setting.device, non_blocking=True) for part in inputs]
         targets = targets.to(setting.device, non_blocking=True)
-        losses, asked = token_losses(model, tuple(inputs), targets, setting), (targets >= 0).sum()
+        losses = token_losses(model, tuple(inputs), targets, setting)
+        asked = targets.numel() if targets.is_floating_point() else (targets >= 0).sum()
         loss = losses.mean() * (targets.numel() / asked)  # a target that is not asked has no loss
         share = len(targets) / len(batch[1])
         objective = loss + auxiliary(model)
@@ -66,11 +67,14 @@ def train_step(
     return total
 
 
-def token_losses(
-    model: nn.Module, inputs: Inputs, targets: Int[Tensor, "batch targets"], setting: Setting
-) -> Float[Tensor, "batch targets"]:
-    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model; 0 of a target that is negative."""
+def token_losses(model: nn.Module, inputs: Inputs, targets: Targets, setting: Setting) -> Float[Tensor, "batch targets"]:
+    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model; 0 of a target that is negative.
+
+    Of a target that is a number it is the square of the error.
+    """
     logits = logits_of(model, inputs, setting)
+    if targets.is_floating_point():
+        return (logits.reshape(targets.shape) - targets).square()
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
 
@@ -158,8 +162,8 @@ def _batches(batch_of: Callable[[int, int], Batch], budget: Budget, step: int) -
 
 
 def tokens_in(inputs: Inputs) -> int:
-    """Tokens that a model reads; which of them are kept is no token."""
-    return sum(part.numel() for part in inputs if part.dtype != torch.bool)
+    """Tokens, or positions of a series, that a model reads; which of them are kept is no token."""
+    return sum(part.shape[:2].numel() for part in inputs if part.dtype != torch.bool)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

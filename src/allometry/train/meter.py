@@ -52,16 +52,16 @@ def count(family: Family, io: IO) -> Count:
     try:
         with torch.device("meta"):
             model = family.build(io)
-        inputs = tuple(tokens.to("meta") for tokens in example(io, 1)[0])
+        inputs = tuple(part.to("meta") for part in example(io, 1)[0])
         flops = _forward_flops(model.eval(), inputs)
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{family!r} cannot be counted: {in_words(error)}. It must run on the meta device.") from error
     form = family.closed_form(io)
-    vocabulary = sum(flops.get(name, 0.0) for name in vocabulary_layers(model, io.vocab))
+    vocabulary = sum(flops.get(name, 0.0) for name in vocabulary_layers(model, io.outputs))
     parameters = sum(p.numel() for p in model.parameters())
     return Count(
         parameters=parameters,
-        non_embedding_parameters=non_embedding_parameters(model, io.vocab),
+        non_embedding_parameters=non_embedding_parameters(model, io.outputs),
         active_parameters=parameters - idle_parameters(model),
         forward_flops_per_token=flops[""] / io.length,
         vocabulary_flops_per_token=vocabulary / io.length,

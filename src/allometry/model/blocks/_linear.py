@@ -43,6 +43,15 @@ class BiasedLinear(Linear):
         return product + self.bias.to(product.dtype)
 
 
+class Reading(BiasedLinear):
+    """Reads a vector of numbers, as an embedding reads a token: never rounded, and not counted among the layers."""
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
+        device = x.device.type if x.device.type != "meta" else "cpu"  # autocast knows no meta
+        with torch.autocast(device, enabled=False):
+            return F.linear(x, self.weight, self.bias)
+
+
 def rounds_to_bf16() -> bool:
     """Whether products on CPU are under autocast to bf16."""
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16

@@ -1,0 +1,56 @@
+"""A task whose examples are made by a formula, from their seed and their number: there is no file, and no end of them."""
+
+import numpy as np
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from allometry.data._random import HELD_OUT
+from allometry.data._task import IGNORED, HeldOut
+from allometry.flow import IO
+from allometry.spec import Spec, content_id
+
+# Raised by one whenever the same words give other examples.
+FORMAT = 1
+
+
+class Generated(Spec):
+    """A task in a few numbers. A member states `io`, `chance` and `examples`."""
+
+    @property
+    def io(self) -> IO:
+        raise NotImplementedError
+
+    @property
+    def chance(self) -> float:
+        raise NotImplementedError
+
+    def examples(self, seed: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of the examples of these numbers; each depends on the seed and its own number alone."""
+        raise NotImplementedError
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the task is; its examples follow from that."""
+        return content_id([FORMAT, self.to_json()])
+
+    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Num[Tensor, "batch targets"]]:
+        """Examples `first` to `first + count - 1` of the endless stream of this seed."""
+        inputs, targets = self.examples(seed, np.arange(first, first + count))
+        return (torch.from_numpy(inputs),), torch.from_numpy(targets)
+
+    def held_out(self, sequences: int = 96) -> HeldOut:
+        """The first examples of a seed that no run can have."""
+        return scored(*self.batch(HELD_OUT, 0, sequences))
+
+
+def scored(inputs: tuple[Tensor, ...], targets: Num[Tensor, "sequences targets"]) -> HeldOut:
+    """Examples to be scored on that are no text: each is a document of its own, and stands for no bytes."""
+    return HeldOut(
+        inputs=inputs,
+        targets=targets,
+        weights=(targets != IGNORED).float() if not targets.is_floating_point() else torch.ones_like(targets),
+        document=torch.arange(len(targets)),
+        documents=len(targets),
+        document_bytes=torch.zeros(len(targets)),
+    )
