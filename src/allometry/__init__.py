@@ -19,6 +19,7 @@ _PUBLIC = {
     "SequenceFamily": ("allometry.model._stack", "SequenceFamily"),
     "ClosedForm": ("allometry.model._family", "ClosedForm"),
     "chrono_": ("allometry.model.chrono", "chrono_"),
+    "timescales": ("allometry.probe.time_scales", "timescales"),
     "count": ("allometry.train.meter", "count"),
     "fit": ("allometry.fit.estimate", "fit"),
     "Criterion": ("allometry.fit.criterion", "Criterion"),

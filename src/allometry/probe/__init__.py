@@ -1,0 +1,1 @@
+"""What it prefers: properties of any module, measured."""

@@ -1,0 +1,185 @@
+"""On which time scales a sequence model remembers: what its gates say, and what its gradients do.
+
+A gate's bias says T where inputs and states are 0 (`model/_timescale.py`). Gradients say how much an input that lies `lag` steps
+back still moves the output, whatever the model: |d out_t / d in_{t - lag}|, the root mean square over sequences. For a unit
+that forgets exponentially it falls by 1 - 1/T a step, so that a straight line through its logarithm gives T again.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allometry.flow import Refusal
+from allometry.model.blocks._linear import Reading
+from allometry.model.chrono import clocks
+
+PROBES = (
+    4  # random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences)
+)
+FAINT = 1e-5  # of the largest norm: below it fp32 has no digits left
+RESAMPLES = 200  # of sequences, for the interval
+WITHIN = 0.9  # share of the gradient that lies within the horizon
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class TimeScales:
+    """What was read and measured.
+
+    `gates`: clock, unit, scale (steps). `lags`: lag (steps), norm, low, high (as shares of the largest). `units`: unit, scale, by
+    gradients, where a layer was asked. `scale`, `low`, `high`: T of the whole in steps; None where the data cannot tell, and
+    `verdict` says why. `horizon`: the lag within which nine tenths of the gradient lie.
+    """
+
+    gates: pd.DataFrame
+    lags: pd.DataFrame
+    units: pd.DataFrame
+    scale: float | None
+    low: float | None
+    high: float | None
+    horizon: int | None
+    verdict: str
+
+
+def timescales(
+    model: nn.Module,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+    *,
+    layer: str | None = None,
+    seed: int = 0,
+    level: float = 0.9,
+) -> TimeScales:
+    """Read the time scales of a model, and measure them where there are inputs.
+
+    Args:
+        model: any module whose output is `[batch length outputs]`, or that output and more; it is left as it was.
+        inputs: what it is called with: tokens `Int[batch length]`, or numbers `Float[batch length channels]`. Two sequences or
+            more give an interval. Without inputs the gates alone are read.
+        layer: the name of a part whose units are measured one by one, from its own input to its own output at the last
+            position; without it the whole model is measured, from its embedding or its numbers.
+        seed: of the random directions and of the resampled sequences.
+        level: of the interval, which is over sequences.
+
+    Raises:
+        Refusal: there is nothing to read or measure, or no part has the name.
+    """
+    found = clocks(model)
+    rows = [(name, unit, float(t)) for name, clock in found.items() for unit, t in enumerate(clock.read().cpu())]
+    gates = pd.DataFrame(rows, columns=["clock", "unit", "scale"])
+    if inputs is None:
+        if gates.empty:
+            raise Refusal(
+                f"{type(model).__name__} has no gates to read. Give inputs, so that its gradients can be measured."
+            )
+        return _result(gates, np.empty((0, 0, 0)), seed, level)
+    norms = _norms(model, (inputs,) if isinstance(inputs, Tensor) else tuple(inputs), layer, seed)
+    return _result(gates, norms, seed, level)
+
+
+def _norms(
+    model: nn.Module, inputs: tuple[Tensor, ...], layer: str | None, seed: int
+) -> Float[np.ndarray, "units batch lags"]:
+    """|d out_t / d in_{t - lag}| of the last position t: of each unit of a layer, or of the whole as one unit."""
+    parts = dict(model.named_modules())
+    if layer is not None and layer not in parts:
+        raise Refusal(f"{type(model).__name__} has no part '{layer}'. It has: {', '.join(filter(None, parts))}.")
+    seen: dict[str, Tensor] = {}
+
+    def enters(part: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen["in"] = given[0].detach().requires_grad_()
+        return (seen["in"], *given[1:])
+
+    def leaves(part: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
+        seen["out"] = out[0] if isinstance(out, tuple) else out
+
+    def is_read(part: nn.Module, given: tuple[Any, ...], out: Tensor) -> Tensor:
+        return seen.setdefault("in", out.detach().requires_grad_()) if "in" not in seen else out
+
+    hooks = []
+    if layer is not None:
+        hooks = [parts[layer].register_forward_pre_hook(enters), parts[layer].register_forward_hook(leaves)]
+    elif inputs[0].is_floating_point():
+        inputs = (inputs[0].detach().requires_grad_(), *inputs[1:])
+        seen["in"] = inputs[0]
+    else:
+        hooks = [part.register_forward_hook(is_read) for part in parts.values() if isinstance(part, nn.Embedding | Reading)]
+    trained = model.training
+    try:
+        with torch.enable_grad():
+            out = model.eval()(*inputs)
+    finally:
+        model.train(trained)
+        for hook in hooks:
+            hook.remove()
+    if layer is None:
+        out = out[0] if isinstance(out, tuple) else getattr(out, "logits", out)
+        seen["out"] = out
+    if "in" not in seen or seen["out"].ndim < 2:
+        raise Refusal("No embedding was met on the way. Give numbers as inputs, or name a layer whose input they become.")
+    out = seen["out"] if seen["out"].ndim == 2 else seen["out"][:, -1]  # [batch units]
+    if layer is not None:
+        heads = torch.eye(out.shape[1], dtype=out.dtype, device=out.device)[:, None].expand(-1, len(out), -1)
+    else:
+        draws = torch.Generator().manual_seed(seed)
+        heads = torch.randn(PROBES, *out.shape, generator=draws).to(out)
+    squares = []
+    for head in heads:
+        (gradient,) = torch.autograd.grad(out, seen["in"], head, retain_graph=True)
+        squares.append(gradient.detach().double().square().flatten(2).sum(-1).flip(1))
+    units = torch.stack(squares) if layer is not None else torch.stack(squares).mean(0, keepdim=True)
+    return units.sqrt().cpu().numpy()
+
+
+def _result(gates: pd.DataFrame, norms: Float[np.ndarray, "units batch lags"], seed: int, level: float) -> TimeScales:
+    empty = pd.DataFrame(columns=["lag", "norm", "low", "high"]), pd.DataFrame(columns=["unit", "scale"])
+    if not norms.size:
+        return TimeScales(
+            gates=gates, lags=empty[0], units=empty[1], scale=None, low=None, high=None, horizon=None, verdict="not measured"
+        )
+    by_sequence = (norms**2).mean(0)  # [batch lags]
+    curve = np.sqrt(by_sequence.mean(0))
+    if not np.isfinite(curve).all() or not curve.max() > 0:
+        raise Refusal(
+            "The gradients are zero or not finite, so nothing can be measured. Is the output a constant of its input?"
+        )
+    draws = np.random.default_rng(seed)
+    chosen = draws.integers(len(by_sequence), size=(RESAMPLES, len(by_sequence)))
+    curves = np.sqrt(by_sequence[chosen].mean(1))
+    ends = np.quantile(curves / curve.max(), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    lags = pd.DataFrame({"lag": np.arange(len(curve)), "norm": curve / curve.max(), "low": ends[0], "high": ends[1]})
+    scale, verdict = _scale(curve)
+    drawn = [t for t, _ in map(_scale, curves) if t is not None]
+    low, high = (
+        (None, None) if scale is None or len(by_sequence) < 2 else np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    )
+    each = [_scale(np.sqrt((unit**2).mean(0)))[0] for unit in norms] if len(norms) > 1 else []
+    return TimeScales(
+        gates=gates,
+        lags=lags,
+        units=pd.DataFrame({"unit": np.arange(len(each)), "scale": np.array(each, dtype=float)}),
+        scale=scale,
+        low=None if low is None else float(low),
+        high=None if high is None else float(high),
+        horizon=int(np.searchsorted(curve.cumsum(), WITHIN * curve.sum())),
+        verdict=verdict,
+    )
+
+
+def _scale(curve: Float[np.ndarray, " lags"]) -> tuple[float | None, str]:
+    """T by a straight line through the logarithm of what is not too faint, from lag 1 on: lag 0 has ways around the memory."""
+    known = np.flatnonzero(curve > FAINT * curve.max())
+    known = known[known > 0]
+    faint = np.flatnonzero(np.diff(known) > 1)
+    known = known[: faint[0] + 1] if len(faint) else known  # up to the first gap
+    if len(known) < 3:
+        return None, "cannot tell: fewer than three lags have a gradient"
+    slope = np.polyfit(known, np.log(curve[known]), 1)[0]
+    if slope >= 0 or -1 / slope > 2 * len(curve):
+        return None, f"cannot tell: longer than the {len(curve)} steps that were looked at"
+    return float(1 / -math.expm1(slope)), "measured"
