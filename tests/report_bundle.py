@@ -81,7 +81,11 @@ def bundle(**sizes: int) -> dict[str, Any]:
         "runs": rows,
         "learning_curves": {row["run"]: _curve(row) for row in rows},
         "positions": {
-            family: {"size": 2, "loss": [2.0 * _SCALE[family] + 3 / (i + 1) ** 0.6 for i in range(256)]}
+            family: {
+                "size": 2,
+                "loss": [2.0 * _SCALE[family] + 3 / (i + 1) ** 0.6 for i in range(256)],
+                "reach": [math.exp(-lag / (20 * _SCALE[family])) for lag in range(256)],
+            }
             for family in FAMILIES
         },
         "costs": [_cost(family, i) for i, family in enumerate(FAMILIES)],

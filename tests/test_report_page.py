@@ -213,7 +213,9 @@ def marks_drawn(shown: Any) -> list[str]:
 
 def test_every_figure_is_drawn_without_complaint(shown):
     plots = shown.locator("[data-figure] .js-plotly-plot")
-    assert plots.count() == shown.locator("[data-figure]").count() == 12  # loss, 4 + 4 panels, training, positions, parts
+    assert (
+        plots.count() == shown.locator("[data-figure]").count() == 13
+    )  # loss, 4 + 4 panels, training, positions, reach, parts
     drawn = plots.evaluate_all("all => all.map(plot => plot.querySelectorAll('.trace path').length)")
     assert min(drawn) > 0
 

@@ -81,7 +81,7 @@ def _curves(store: Folder, run_ids: list[str]) -> dict[str, dict[str, list[float
 
 
 def _positions(store: Folder, best: list[str], runs: pd.DataFrame) -> dict[str, Any]:
-    """Held-out loss by position, bits per byte, of each family's best run at the largest budget that it has."""
+    """Held-out loss by position, bits per byte, and gradient by lag, of each family's best run at its largest budget."""
     rows = runs.set_index("run")
     positions: dict[str, Any] = {}
     for run_id in best:
@@ -94,6 +94,7 @@ def _positions(store: Folder, best: list[str], runs: pd.DataFrame) -> dict[str, 
         positions[family] = {
             "size": int(rows.at[run_id, "size"]),
             "loss": [None if value is None else value * scale for value in nats],
+            "reach": end.facts.get("reach") or [],
         }
     return positions
 

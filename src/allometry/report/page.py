@@ -17,6 +17,7 @@ from allometry.report.figures import (
     parts_figure,
     position_figure,
     rate_figures,
+    reach_figure,
     training_figure,
 )
 from allometry.report.numbers import duration, number, plain, scientific
@@ -99,6 +100,7 @@ def _figures(parts: dict[str, Any], lists: dict[str, Any], known: dict[str, Mark
         "rates": rate_figures(answer, known),
         "training": training_figure(runs, parts["learning_curves"], known),
         "positions": position_figure(parts["positions"], known),
+        "reach": reach_figure(parts["positions"], known),
         "parts": parts_figure(lists["costs"]),
     }
 

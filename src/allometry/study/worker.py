@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ from allometry.data._labels import Labels
 from allometry.data._task import HeldOut, Task
 from allometry.find import member
 from allometry.flow import IO, End, Refusal, Run, in_words
+from allometry.probe._gradients import norms_by_lag
 from allometry.record.store import Folder, explain
 from allometry.study.entry import Place
 from allometry.study.job import TASKS, Job, family_at
@@ -34,6 +36,7 @@ from allometry.train.meter import count
 from allometry.train.speed import latency, seconds_per_step
 
 SEQUENCES = 96  # held out
+MEASURED = 8  # of them, in which the gradients of the last output are taken
 
 
 def serve(connection: Connection, place: Place) -> None:
@@ -196,8 +199,22 @@ def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, fac
             "document_nats": [round(nats, 6) for nats in score.documents],
             "document_bytes": sizes,
             "position_nats": [None if math.isnan(nats) else round(nats, 5) for nats in score.positions],
-        },
+        }
+        | _reach(model, held_out, setting),
     )
+
+
+def _reach(model: nn.Module, held_out: HeldOut, setting: Setting) -> dict[str, Any]:
+    """How much inputs move the last output by how far back they lie, of a language model that can be asked."""
+    whole = (held_out.weights > 0).all(1)
+    if len(held_out.inputs) > 1 or not whole.any():
+        return {}
+    try:
+        norms = norms_by_lag(model, (held_out.inputs[0][whole][:MEASURED].to(setting.device),))
+    except Exception as error:  # whatever a user's own module may raise under hooks: the run has its score without this
+        return {"reach": None, "reach_missing": in_words(error)}
+    curve = np.sqrt((norms**2).mean((0, 1)))
+    return {"reach": [float(f"{norm:.3g}") for norm in curve / curve.max()] if np.isfinite(curve).all() else None}
 
 
 @functools.lru_cache(maxsize=8)

@@ -100,6 +100,36 @@ def position_figure(positions: dict[str, dict[str, Any]], marks: dict[str, Mark]
     )
 
 
+def reach_figure(positions: dict[str, dict[str, Any]], marks: dict[str, Mark]) -> Figure | None:
+    """Gradient by lag: how far back a family's output looks, whatever its architecture."""
+    traces, shown = [], set()
+    for family, mark in marks.items():
+        found = positions.get(family) or {}
+        norms = [norm or None for norm in found.get("reach") or []][1:]  # lag 0 has no place on a logarithmic axis
+        if not any(norms):
+            continue
+        shown.add(family)
+        name = f"<b>{safe(family)}</b>, size {safe(found.get('size'))}"
+        words = f"{name}<br>%{{x}} tokens back: %{{y:.3~g}} of the largest<extra></extra>"
+        trace = {"type": "scatter", "mode": "lines", "x": list(range(1, len(norms) + 1)), "y": norms}
+        style = {"line": {"color": mark.colour, "width": 2, "dash": mark.dash}, "hovertemplate": words}
+        traces.append(trace | style | {"meta": {"group": mark.index}})
+    if not traces:
+        return None
+    return Figure(
+        id="reach",
+        title="How far back the output looks",
+        caption="The gradient of the last output with respect to an input so many tokens before it, as a share of the largest "
+        "gradient; trained models, held-out text, one size per family. A straight fall is a memory of one time scale.",
+        layout=layout(
+            axis("Tokens back") | {"type": "log"},
+            axis("Gradient (share of the largest)") | {"type": "log", "range": [-5, 0.1]},
+        ),
+        traces=traces,
+        legend=keys(marks, shown),
+    )
+
+
 def _curve(loss: list[float | None], row: dict[str, Any], mark: Mark, opacity: float) -> Trace:
     words = f"<b>{safe(row['family'])}</b>, size {row.get('size')}, {scientific(row.get('budget'))} asked"
     held_out = f"held out {number(row['bpb'], 4)} bits per byte"
