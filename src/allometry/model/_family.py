@@ -1,6 +1,6 @@
 """The contract of a family: an architecture at every size.
 
-To add one, copy `families/transformer.py`, or write a file of your own and name it `path/to/file.py:Class`. Needed are two
+To add one, copy `families/lstm.py`, or write a file of your own and name it `path/to/file.py:Class`. Needed are two
 fields and one method; the rest is inherited:
 
     class Mine(Family):

@@ -7,16 +7,14 @@ the transformer here departs in: norm before each part, no biases, rotary positi
 128 there; here it is a quarter of the width, at least 8 and at most 128, so that the tables are narrow at every size.
 """
 
-from typing import ClassVar
-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from allometry.model._attention import AttentionFamily
 from allometry.model._sharing import SharingFamily
 from allometry.model._stack import Ends
-from allometry.model.blocks._block import Block, spread
+from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear
-from allometry.model.blocks.attention import Attention
 
 
 def narrow(width: int) -> int:
@@ -28,16 +26,8 @@ def narrow(width: int) -> int:
     return min(128, max(8, width // 4))
 
 
-class Albert(SharingFamily):
+class Albert(SharingFamily, AttentionFamily):
     """mixer = softmax attention, channel = GELU feed-forward, the same in every layer; embedding V x E' x width and back."""
-
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
-
-    heads: int
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def embedding(self, vocab: int) -> nn.Module:
         return _Embedding(vocab, narrow(self.width), self.width)

@@ -13,8 +13,8 @@ biases, RMSNorm, rotary positions.
 
 from typing import ClassVar
 
+from allometry.model._attention import AttentionFamily
 from allometry.model._layers import Parts
-from allometry.model._stack import SequenceFamily
 from allometry.model.blocks._block import Block
 from allometry.model.blocks.attention import Attention
 from allometry.model.blocks.decoder_branches import DecoderBranches
@@ -26,13 +26,10 @@ from allometry.model.blocks.parallel_attention import ParallelAttention
 MOST = 16  # heads, doubled
 
 
-class EvolvedTransformer(SequenceFamily):
+class EvolvedTransformer(AttentionFamily):
     """Encoder: gate, branches, mixer, channel. Decoder: first, branches, mixer, cross, channel."""
 
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
     grain: ClassVar[int] = 2  # branches have half the width
-
-    heads: int
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:
@@ -48,9 +45,6 @@ class EvolvedTransformer(SequenceFamily):
         """Heads of a decoder's first attention."""
         twice = max(min(2 * self.heads, MOST), self.heads)
         return twice if self.width % (2 * twice) == 0 else self.heads
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def first(self, crossing: bool) -> Block:
         """Attention with twice the heads, beside cross-attention where there is an encoder to read."""

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from allometry.flow import IO, Pairs
+from allometry.model._attention import AttentionFamily
 from allometry.model._layers import Encoder, Layer, Parts
-from allometry.model._stack import SequenceFamily, StackCost
+from allometry.model._stack import StackCost
 from allometry.model.blocks._block import Block
-from allometry.model.blocks.attention import Attention
 from allometry.model.blocks.pooled_attention import PooledAttention, pool, pool_keep, shortened
 
 BLOCKS = 3
@@ -34,17 +34,11 @@ def pooling_layers(depth: int) -> tuple[int, ...]:
     return tuple(round(block * depth / blocks) for block in range(1, blocks)) or (0,)
 
 
-class FunnelTransformer(SequenceFamily):
+class FunnelTransformer(AttentionFamily):
     """mixer = softmax attention, pooled where a block of the encoder begins; channel = GELU feed-forward."""
 
     claims: ClassVar[frozenset[str]] = frozenset({"any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
     kinds: ClassVar[tuple[type[IO], ...]] = (Pairs,)
-
-    heads: int
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def encoder_mixer(self, layer: int) -> Block:
         if layer in pooling_layers(self.depth):

@@ -9,27 +9,17 @@ The model's output is a log-probability: a softmax after it changes nothing. The
   starts small.
 """
 
-from typing import ClassVar
-
 from torch import nn
 
-from allometry.model._stack import Ends, SequenceFamily
-from allometry.model.blocks._block import Block
+from allometry.model._attention import AttentionFamily
+from allometry.model._stack import Ends
 from allometry.model.blocks._mixture import MixtureOfSoftmaxes as Head
-from allometry.model.blocks.attention import Attention
 
 
-class MixtureOfSoftmaxes(SequenceFamily):
+class MixtureOfSoftmaxes(AttentionFamily):
     """mixer = softmax attention; channel = GELU feed-forward; head = log sum_j pi_j softmax(tanh(W_j h) E^T)."""
 
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
-
-    heads: int
     components: int = 15
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def head(self, vocab: int) -> nn.Module:
         return Head(self.width, self.components, vocab)

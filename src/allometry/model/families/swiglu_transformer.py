@@ -5,24 +5,13 @@ parameters and the FLOPs of the transformer's two. The stack is that of the `tra
 the gate alone.
 """
 
-from typing import ClassVar
-
-from allometry.model._stack import SequenceFamily
+from allometry.model._attention import AttentionFamily
 from allometry.model.blocks._block import Block
-from allometry.model.blocks.attention import Attention
 from allometry.model.blocks.gated_feed_forward import GatedFeedForward, matched_hidden
 
 
-class SwigluTransformer(SequenceFamily):
+class SwigluTransformer(AttentionFamily):
     """mixer = softmax attention; channel = feed-forward gated by SiLU."""
-
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
-
-    heads: int
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def channel(self, layer: int) -> Block:
         return GatedFeedForward(width=self.width, hidden=matched_hidden(self.width), activation="silu")

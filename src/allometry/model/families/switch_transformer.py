@@ -6,25 +6,15 @@ the FLOPs of a transformer, and eight times its feed-forward parameters in every
 of the published models have. `blocks/switch.py` says where the routing departs from the original.
 """
 
-from typing import ClassVar
-
-from allometry.model._stack import SequenceFamily
+from allometry.model._attention import AttentionFamily
 from allometry.model.blocks._block import Block
-from allometry.model.blocks.attention import Attention
 from allometry.model.blocks.switch import Switch
 
 
-class SwitchTransformer(SequenceFamily):
+class SwitchTransformer(AttentionFamily):
     """mixer = softmax attention; channel = GELU feed-forward and, in turn, one of several experts."""
 
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
-
-    heads: int
     experts: int = 8
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
 
     def channel(self, layer: int) -> Block:
         if layer % 2 == 1 or self.depth == 1:

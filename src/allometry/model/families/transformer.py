@@ -4,20 +4,8 @@ Attention moves information between positions, a feed-forward part acts within o
 usual today: norm before each part, no biases, rotary positions instead of sinusoids, embedding not tied.
 """
 
-from typing import ClassVar
-
-from allometry.model._stack import SequenceFamily
-from allometry.model.blocks._block import Block
-from allometry.model.blocks.attention import Attention
+from allometry.model._attention import AttentionFamily
 
 
-class Transformer(SequenceFamily):
+class Transformer(AttentionFamily):
     """mixer = softmax attention; channel = GELU feed-forward."""
-
-    claims: ClassVar[frozenset[str]] = frozenset({"causal", "any_length", "whole_past"})
-    grain: ClassVar[int] = 2  # rotary positions turn pairs of channels
-
-    heads: int
-
-    def mixer(self, layer: int) -> Block:
-        return Attention(width=self.width, heads=self.heads)
