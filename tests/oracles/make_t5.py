@@ -22,15 +22,6 @@ CONFIG = T5Config(
     dropout_rate=0.0,
     use_cache=False,
 )
-OF_GRADIENTS = (
-    "shared.weight",
-    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-    "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-    "encoder.block.1.layer.0.SelfAttention.q.weight",
-    "decoder.block.1.layer.1.EncDecAttention.k.weight",
-    "decoder.block.0.layer.2.DenseReluDense.wi.weight",
-    "encoder.final_layer_norm.weight",
-)
 
 
 def main() -> None:
@@ -55,12 +46,8 @@ def main() -> None:
     for name, mask in (("whole", torch.ones_like(keep)), ("padded", keep)):
         logits = model(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
         kept[f"{name} logits"] = logits
-        model.zero_grad()
-        (logits * seed).sum().backward()
-        for parameter in OF_GRADIENTS:
-            gradient = model.get_parameter(parameter).grad
-            assert gradient is not None
-            kept[f"{name} gradient {parameter}"] = gradient.float()
+    (logits * seed).sum().backward()  # of the padded case
+    kept |= {f"gradient {name}": parameter.grad.float() for name, parameter in model.named_parameters()}
     distances = torch.arange(-300, 301)
     for name, both in (("encoder", True), ("decoder", False)):
         kept[f"buckets {name}"] = T5Attention._relative_position_bucket(distances, bidirectional=both)
