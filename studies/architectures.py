@@ -13,7 +13,7 @@ Parts
                    code from code with two operands exchanged
     span           encoder-decoders of all families under the paper's own objective, three budgets, three sizes (a tenth of the
                    FLOPs that were first written down, cut before it was run, so that two cores carry it)
-    fixed-tokens   the paper's protocol, every size on the same tokens, four families, two seeds
+    fixed-tokens   the paper's protocol, four sizes on the same tokens, four families
     downstream     six of the causal families at three small budgets, two seeds, fine-tuned as above: what two cores carry
     long, prose    length 1024, and a second corpus (prose: by path, ALLOMETRY_PROSE=file), as conditions on fewer families
 
@@ -64,10 +64,10 @@ study = {
     ),
     "fixed-tokens": Request(
         families=("transformer", "performer", "evolved_transformer", "lightweight_convolution"), protocol="fixed-tokens",
-        flops=(1e10, 3e10, 1e11, 3e11), length=256, seeds=2, precision="fp32",
+        flops=(1e10, 1e11, 3e11, 1e12), length=256, seeds=1, precision="fp32",
     ),
     "long": Request(
-        families=("transformer", "performer", "lightweight_convolution"), flops=(3e10, 1e11, 3e11), length=1024, seeds=1, sizes=3,
+        families=("transformer", "performer", "lightweight_convolution"), flops=(1.3e11, 2.6e11, 5.2e11), length=1024, seeds=1, sizes=3,
         precision="fp32",
     ),
 }  # fmt: skip
