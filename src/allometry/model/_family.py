@@ -141,8 +141,10 @@ def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> Sel
     target, depth = parameters_at(size), depth_at(size if scale == "both" else BASE)
     depth = depth if kind is not Pairs else max(1, round(depth / 2))
     nearest: tuple[float, SelfFamily] | None = None
+    below, above = 0, 0
     for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
-        for family in (cls(**cls.shape(width, depth)) for width in _around(cls, target, depth, grain, reference)):
+        below, above = _around(cls, target, depth, grain, reference, below, above)
+        for family in (cls(**cls.shape(width, depth)) for width in sorted({below or grain, above})):
             miss = abs(math.log(family.matched_parameters(reference) / target))
             if nearest is None or miss < nearest[0]:
                 nearest = (miss, family)
@@ -219,15 +221,25 @@ def idle_parameters(model: nn.Module) -> int:
     return sum(module.idle_parameters() for module in modules if hasattr(module, "idle_parameters"))
 
 
-def _around(cls: type[Family], target: float, depth: int, grain: int, reference: IO) -> list[int]:
-    """The two multiples of `grain` on either side of the width that has `target` parameters."""
-    low, high = 1, 1
-    while cls(**cls.shape(high * grain, depth)).matched_parameters(reference) < target:
-        low, high = high, high * 2
-        if high * grain > 1 << 16:
-            raise Refusal(f"{cls.__name__} has too few parameters at any width: does its build use `width`?")
+def _around(
+    cls: type[Family], target: float, depth: int, grain: int, reference: IO, below: int, above: int
+) -> tuple[int, int]:
+    """The multiples of `grain` on either side of the width that has `target` parameters; the lower may be 0.
+
+    `below` and `above` are those of a coarser grain, between which they lie; above = 0: of none.
+    """
+
+    def falls_short(width: int) -> bool:
+        return cls(**cls.shape(width, depth)).matched_parameters(reference) < target
+
+    low, high = below // grain, above // grain
+    if not above:
+        high = 1
+        while falls_short(high * grain):
+            low, high = high, high * 2
+            if high * grain > 1 << 16:
+                raise Refusal(f"{cls.__name__} has too few parameters at any width: does its build use `width`?")
     while high - low > 1:
         middle = (low + high) // 2
-        below = cls(**cls.shape(middle * grain, depth)).matched_parameters(reference) < target
-        low, high = (middle, high) if below else (low, middle)
-    return [low * grain, high * grain]
+        low, high = (middle, high) if falls_short(middle * grain) else (low, middle)
+    return low * grain, high * grain

@@ -163,7 +163,9 @@ class SequenceFamily(Family):
 
     def stack_cost(self, each: list[Parts], length: int, memory: int = 0) -> StackCost | None:
         """Of layers that share nothing: every part once, and a norm before it."""
-        costs = [block.cost(length, memory) for parts in each for block in parts.values()]
+        blocks = [block for parts in each for block in parts.values()]
+        of = {block: block.cost(length, memory) for block in set(blocks)}  # layers are mostly alike
+        costs = [of[block] for block in blocks]
         known = [cost for cost in costs if cost is not None]
         if len(known) < len(costs):
             return None
