@@ -21,6 +21,7 @@ There the exponents of a chunk are differences of its running sum: in double pre
 sums is exact where it matters, and the remainders, near 0, are factors of rows.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -29,9 +30,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allometry.model.blocks._eager import in_eager_cpu
-from allometry.model.blocks._scan import by_position, scan
+from allometry.model.blocks._scan import scan
 
 CHUNK = 64  # positions: products within chunks grow with it, passed states fall
+LOWEST = -60.0  # of exponents: 1e-26 is nothing beside what is added to it, and below 1e-38 a CPU takes 200 times as long
 CACHED = 1 << 18  # numbers of x in work at a time: 1 MiB in fp32
 
 
@@ -109,9 +111,9 @@ class _StateSpace(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        *given, y, between, states = ctx.saved_tensors
+        *given, y, between, before = ctx.saved_tensors
         with torch.autocast("cpu", enabled=False):
-            found = _backward(gradient.to(y.dtype), *_alike(*given), y, between, states)
+            found = _backward(gradient.to(y.dtype), *_alike(*given), y, between, before)
         return tuple(of_part.to(part.dtype) for of_part, part in zip(found, given, strict=True))
 
 
@@ -128,48 +130,49 @@ def _factors(decay: Tensor, chunk: int) -> tuple[Tensor, Tensor, Tensor, Tensor,
     exact = decay.unflatten(1, (-1, chunk)).flatten(0, 1).double().cumsum(1)
     rounded = exact.to(decay.dtype)
     rest = (exact - rounded).to(decay.dtype)
-    from_start, to_end = exact.exp().to(decay.dtype), (exact[:, -1:] - exact).exp().to(decay.dtype)
+    from_start, to_end = (sums.clamp_min(LOWEST).to(decay.dtype).exp() for sums in (exact, exact[:, -1:] - exact))
     return rounded, rest.exp(), (-rest).exp(), from_start, to_end
 
 
 def _forward(
     x: Tensor, read: Tensor, write: Tensor, decay: Tensor, enters: Tensor, skip: Tensor, gate: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """out, y, L and the states before each chunk."""
+    """out, y, L and the state before each chunk, where there are several."""
     (batch, length, heads, head), state = x.shape, read.shape[2]
     chunk = min(CHUNK, length)
     rounded, up, down, from_start, to_end = _factors(decay, chunk)
     parts = (x, read, write, enters, gate)
     x, read, write, enters, gate = (part.unflatten(1, (-1, chunk)).flatten(0, 1) for part in parts)
     units, inner = len(x), heads * head
-    states = x.new_zeros(batch, units // batch, state, heads, head)
-    if length > chunk:
-        left, weights = x.new_empty(units, state, inner), (enters * to_end)[..., None]
+    if length > chunk:  # what a chunk leaves goes where the next one, if of the same sequence, finds it
+        left, weights = x.new_empty(units + 1, state, inner), (enters * to_end)[..., None]
         for some in _groups(units, chunk * inner):
-            torch.bmm(write[some].mT, (x[some] * weights[some]).flatten(2), out=left[some])
-        left, kept = left.view_as(states), from_start[:, -1].view(batch, -1, 1, heads, 1)
-        states[:, 1:] = by_position(kept[:, :-1], left[:, :-1])
-    before = states.view(units, state, inner)
+            torch.bmm(write[some].mT, (x[some] * weights[some]).flatten(2), out=left[1:][some])
+        before = left[:-1]
+        states = before.view(batch, -1, state, heads, head)
+        states[:, 0] = 0
+        _pass_on(states[:, 1:], from_start[:, -1].view(batch, -1, 1, heads, 1)[:, 1:-1])
+    else:
+        before = x.new_empty(0)
     out, between = x.new_empty(2, *x.shape), x.new_empty(units, heads, chunk, chunk)
     out, y = out.unbind()
-    future = torch.full((chunk, chunk), -torch.inf, dtype=x.dtype).triu(1)
     sums, weights = rounded.mT.contiguous(), (enters * down)[..., None]
     for some in _groups(units, chunk * inner):
         here, mixed = between[some], y[some]
         torch.sub(sums[some, :, :, None], sums[some, :, None], out=here)
-        here.add_(future).exp_()
+        here.clamp_min_(LOWEST).exp_().tril_()
         products = here * torch.bmm(read[some], write[some].mT)[:, None]
         within = torch.bmm(products.flatten(0, 1), _by_head(x[some], weights[some])).view(-1, heads, chunk, head)
         torch.mul(within.transpose(1, 2), up[some, ..., None], out=mixed)
         if length > chunk:
             mixed.addcmul_(torch.bmm(read[some], before[some]).view_as(mixed), from_start[some, ..., None])
         torch.addcmul(mixed, x[some], skip[:, None], out=out[some]).mul_(F.silu(gate[some]))
-    return out.view(batch, length, heads, head), y, between, states
+    return out.view(batch, length, heads, head), y, between, before
 
 
 def _backward(
     gradient: Tensor, x: Tensor, read: Tensor, write: Tensor, decay: Tensor, enters: Tensor, skip: Tensor,
-    gate: Tensor, y: Tensor, between: Tensor, states: Tensor,
+    gate: Tensor, y: Tensor, between: Tensor, before: Tensor,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """The gradients with respect to x, read, write, decay, enters, skip and gate."""
     (batch, length, heads, head), state = x.shape, read.shape[2]
@@ -179,17 +182,18 @@ def _backward(
     gradient, x, read, write, enters, gate = (part.unflatten(1, (-1, chunk)).flatten(0, 1) for part in parts)
     units, inner = len(x), heads * head
     passes = length > chunk
-    before, of_after, of_before = states.view(units, state, inner), torch.zeros_like(states), torch.empty_like(states)
     of_y, of_x, of_gate = x.new_empty(3, *x.shape)
+    of_states = x.new_empty(units + 1, state, inner) if passes else before  # before each chunk, and so after the one before
     for some in _groups(units, chunk * inner):
         torch.mul(gradient[some], F.silu(gate[some]), out=of_y[some])
         if passes:
             found = (of_y[some] * from_start[some, ..., None]).flatten(2)
-            torch.bmm(read[some].mT, found, out=of_before.view_as(before)[some])
+            torch.bmm(read[some].mT, found, out=of_states[some])
     if passes:
-        kept = from_start[:, -1].view(batch, -1, 1, heads, 1)
-        of_after[:, :-1] = by_position(kept[:, :-1], of_before[:, 1:], back=True)
-    after = of_after.view_as(before)
+        after = of_states[1:].view(batch, -1, state, heads, head)
+        after[:, -1] = 0
+        _pass_on(after[:, :-1], from_start[:, -1].view(batch, -1, 1, heads, 1)[:, 1:-1], back=True)
+    of_after = of_states[1:]
     of_read, of_write, of_skip = torch.empty_like(read), torch.empty_like(write), torch.zeros_like(skip)
     along, of_enters = torch.empty_like(enters), torch.empty_like(enters)
     for some in _groups(units, chunk * inner):
@@ -202,10 +206,10 @@ def _backward(
         torch.bmm(of_products, write[some], out=of_read[some])
         torch.bmm(of_products.mT, read[some], out=of_write[some])
         if passes:
-            out.addcmul_(torch.bmm(write[some], after[some]).view_as(out), to_end[some, ..., None])
+            out.addcmul_(torch.bmm(write[some], of_after[some]).view_as(out), to_end[some, ..., None])
             of_read[some] += torch.bmm((g * from_start[some, ..., None]).flatten(2), before[some].mT)
             leaves = (own * (enters[some] * to_end[some])[..., None]).flatten(2)
-            of_write[some] += torch.bmm(leaves, after[some].mT)
+            of_write[some] += torch.bmm(leaves, of_after[some].mT)
         of_enters[some] = (own * out).sum(-1)
         along[some] = (g * y[some]).sum(-1).addcmul_(enters[some], of_enters[some], value=-1)
         of_skip += (g * own).sum((0, 1, 3))
@@ -214,12 +218,18 @@ def _backward(
         torch.ops.aten.silu_backward(of_gated, gate[some], grad_input=of_gate[some])
     along = along.view(batch, -1, chunk, heads)
     if passes:
-        along[:, :-1, -1] += (of_after[:, :-1] * states[:, 1:]).sum((2, 4))
+        along[:, :-1, -1] += (after[:, :-1] * before.view_as(after)[:, 1:]).sum((2, 4))
     of_decay = along.flip(2).cumsum(2).flip(2)
-    found = (of_x, of_read, of_write, of_decay, of_enters, of_gate)
-    of_x, of_read, of_write, of_decay, of_enters, of_gate = (part.reshape(batch, length, *part.shape[2:]) if part is not of_decay
-        else part.flatten(1, 2) for part in found)
-    return of_x, of_read, of_write, of_decay, of_enters, of_skip, of_gate
+    of_parts = (of_x, of_read, of_write, of_decay.flatten(0, 1), of_enters, of_gate)
+    *of_parts, of_gate = (part.view(batch, length, *part.shape[2:]) for part in of_parts)
+    return *of_parts, of_skip, of_gate
+
+
+def _pass_on(states: Tensor, kept: Tensor, back: bool = False) -> None:
+    """In place, h_c += kept_{c-1} h_{c-1}; or `back`, h_c += kept_{c+1} h_{c+1}. kept has the numbers that are met."""
+    order = slice(None, None, -1 if back else 1)
+    for (before, here), share in zip(pairwise(states.unbind(1)[order]), kept.unbind(1)[order], strict=True):
+        here.addcmul_(share, before)
 
 
 def _by_head(x: Tensor, weights: Tensor) -> Tensor:
