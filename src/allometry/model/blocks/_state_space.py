@@ -17,6 +17,8 @@ On CPU the derivative is written by hand. With g = dL/dy, and D the gradient of 
     d(read write^T) = sum over heads of L * (g (enters x)^T);
     ddecay_t = sum over s >= t in the chunk of (g_s . y_s - enters_s x_s . v_s) + D . (state after it).
 
+What a position reads of its own input would cancel in the last line, so it goes with the skip, and L has no diagonal.
+
 There the exponents of a chunk are differences of its running sum: in double precision, of which the difference of the rounded
 sums is exact where it matters, and the remainders, near 0, are factors of rows.
 """
@@ -84,9 +86,8 @@ def in_products(
     y = (weights @ enter.transpose(2, 3)).transpose(2, 3)
     if x.shape[1] > 1:  # chunks
         to_end = between[..., -1, :].mT.exp()
-        left = write[:, :-1].mT @ (enter * to_end[..., None])[:, :-1].flatten(3)  # [batch chunks-1 state inner]
-        kept = decay.sum(2)[:, :-1, None, :, None].exp()
-        states = scan(kept.to(left.dtype), left.unflatten(3, x.shape[3:]))
+        left = (write[:, :-1].mT @ (enter * to_end[..., None])[:, :-1].flatten(3)).unflatten(3, x.shape[3:])
+        states = scan(decay.sum(2)[:, :-1, None, :, None].exp().expand_as(left), left)
         found = (read[:, 1:] @ states.flatten(3).to(read.dtype)).unflatten(3, x.shape[3:])
         y = y + F.pad(found * decay[:, 1:].cumsum(2).exp()[..., None], (0, 0) * 3 + (1, 0))
     return y.flatten(1, 2)
@@ -156,17 +157,17 @@ def _forward(
         before = x.new_empty(0)
     out, between = x.new_empty(2, *x.shape), x.new_empty(units, heads, chunk, chunk)
     out, y = out.unbind()
-    sums, weights = rounded.mT.contiguous(), (enters * down)[..., None]
+    sums, weights, direct = rounded.mT.contiguous(), (enters * down)[..., None], _own(read, write) * enters + skip
     for some in _groups(units, chunk * inner):
         here, mixed = between[some], y[some]
         torch.sub(sums[some, :, :, None], sums[some, :, None], out=here)
-        here.clamp_min_(LOWEST).exp_().tril_()
+        here.clamp_min_(LOWEST).exp_().tril_(-1)
         products = here * torch.bmm(read[some], write[some].mT)[:, None]
         within = torch.bmm(products.flatten(0, 1), _by_head(x[some], weights[some])).view(-1, heads, chunk, head)
         torch.mul(within.transpose(1, 2), up[some, ..., None], out=mixed)
         if length > chunk:
             mixed.addcmul_(torch.bmm(read[some], before[some]).view_as(mixed), from_start[some, ..., None])
-        torch.addcmul(mixed, x[some], skip[:, None], out=out[some]).mul_(F.silu(gate[some]))
+        torch.addcmul(mixed, x[some], direct[some, ..., None], out=out[some]).mul_(F.silu(gate[some]))
     return out.view(batch, length, heads, head), y, between, before
 
 
@@ -194,11 +195,12 @@ def _backward(
         after[:, -1] = 0
         _pass_on(after[:, :-1], from_start[:, -1].view(batch, -1, 1, heads, 1)[:, 1:-1], back=True)
     of_after = of_states[1:]
-    of_read, of_write, of_skip = torch.empty_like(read), torch.empty_like(write), torch.zeros_like(skip)
-    along, of_enters = torch.empty_like(enters), torch.empty_like(enters)
+    own, of_read, of_write = _own(read, write), torch.empty_like(read), torch.empty_like(write)
+    along, of_enters, through = enters.new_empty(3, *enters.shape)
+    direct = own * enters + skip
     for some in _groups(units, chunk * inner):
-        g, own, out = of_y[some], x[some], of_x[some]
-        by_head, entered = _by_head(g, up[some, ..., None]), _by_head(own, (enters[some] * down[some])[..., None])
+        g, here, out = of_y[some], x[some], of_x[some]
+        by_head, entered = _by_head(g, up[some, ..., None]), _by_head(here, (enters[some] * down[some])[..., None])
         products = between[some] * torch.bmm(read[some], write[some].mT)[:, None]
         within = torch.bmm(products.flatten(0, 1).mT, by_head).view(-1, heads, chunk, head)
         torch.mul(within.transpose(1, 2), down[some, ..., None], out=out)
@@ -208,21 +210,30 @@ def _backward(
         if passes:
             out.addcmul_(torch.bmm(write[some], of_after[some]).view_as(out), to_end[some, ..., None])
             of_read[some] += torch.bmm((g * from_start[some, ..., None]).flatten(2), before[some].mT)
-            leaves = (own * (enters[some] * to_end[some])[..., None]).flatten(2)
+            leaves = (here * (enters[some] * to_end[some])[..., None]).flatten(2)
             of_write[some] += torch.bmm(leaves, of_after[some].mT)
-        of_enters[some] = (own * out).sum(-1)
+        through[some] = (g * here).sum(-1)
+        of_enters[some] = (here * out).sum(-1)
         along[some] = (g * y[some]).sum(-1).addcmul_(enters[some], of_enters[some], value=-1)
-        of_skip += (g * own).sum((0, 1, 3))
-        out.mul_(enters[some, ..., None]).addcmul_(g, skip[:, None])
-        of_gated = torch.addcmul(y[some], own, skip[:, None]).mul_(gradient[some])
+        out.mul_(enters[some, ..., None]).addcmul_(g, direct[some, ..., None])
+        of_gated = torch.addcmul(y[some], here, direct[some, ..., None]).mul_(gradient[some])
         torch.ops.aten.silu_backward(of_gated, gate[some], grad_input=of_gate[some])
+    of_own = (through * enters).sum(-1, keepdim=True)
+    of_read.addcmul_(of_own, write)
+    of_write.addcmul_(of_own, read)
+    of_enters.addcmul_(own, through)
     along = along.view(batch, -1, chunk, heads)
     if passes:
         along[:, :-1, -1] += (after[:, :-1] * before.view_as(after)[:, 1:]).sum((2, 4))
     of_decay = along.flip(2).cumsum(2).flip(2)
     of_parts = (of_x, of_read, of_write, of_decay.flatten(0, 1), of_enters, of_gate)
     *of_parts, of_gate = (part.view(batch, length, *part.shape[2:]) for part in of_parts)
-    return *of_parts, of_skip, of_gate
+    return *of_parts, through.sum((0, 1)), of_gate
+
+
+def _own(read: Tensor, write: Tensor) -> Tensor:
+    """How much of what a position writes it reads at once."""
+    return (read * write).sum(-1, keepdim=True)
 
 
 def _pass_on(states: Tensor, kept: Tensor, back: bool = False) -> None:
