@@ -21,6 +21,9 @@ What a position reads of its own input would cancel in the last line, so it goes
 
 There the exponents of a chunk are differences of its running sum: in double precision, of which the difference of the rounded
 sums is exact where it matters, and the remainders, near 0, are factors of rows.
+
+On one thread of a busy Xeon (AVX-512, no AMX; 16 x 256 positions, 8 heads of 64 channels, states of 64, fp32, CPU time) it takes
+27 ms forward and 58 backward, and about a fifth more for 1 x 4096; chunks of 32 take as long, and of 128 longer.
 """
 
 from itertools import pairwise
