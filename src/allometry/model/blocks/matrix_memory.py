@@ -86,13 +86,10 @@ class _MatrixMemory(nn.Module):
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         width = x.shape[-1]
         parts, opens, gates = self.into(x).split([3 * width, width, 2 * self.heads], -1)
-        query, key, value = parts.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        lets_in, forget = (
-            gates.to(torch.promote_types(gates.dtype, torch.float32)).unflatten(-1, (2, -1)).permute(2, 0, 3, 1)
-        )
-        with torch.autocast("cpu", enabled=False):  # matrices too small for a bf16 kernel of a CPU; a GPU's is left on
-            if x.device.type == "cpu":
-                query, key, value = (part.to(gates.dtype) for part in (query, key, value))
+        exact = torch.promote_types(parts.dtype, torch.float32)
+        query, key, value = parts.to(exact).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        lets_in, forget = gates.to(exact).unflatten(-1, (2, -1)).permute(2, 0, 3, 1)
+        with torch.autocast("cpu", enabled=False):  # matrices too small for a bf16 kernel of a CPU; a GPU makes its own of them
             read = remembered(query, key, value, lets_in, F.logsigmoid(forget))
         return self.out(read.transpose(1, 2).flatten(2) * opens.sigmoid())
 
