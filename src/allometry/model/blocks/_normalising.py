@@ -78,7 +78,7 @@ def normalising_backward(
 ) -> tuple[Tensor, Tensor]:
     """The gradients with respect to the inputs and R."""
     with torch.autocast(gradient.device.type, enabled=False):
-        (length, heads, batch, head), back = states.shape, recurrent.mT.contiguous()
+        head, back = states.shape[-1], recurrent.mT.contiguous()
         _, keeps, new, out = active.unflatten(-1, (4, head)).unbind(-2)
         mean, share = saved
         of_sums = torch.empty_like(active)

@@ -1,18 +1,23 @@
 """mLSTM (Beck et al. 2024, arXiv:2405.04517, section 2.3): an LSTM whose cell is a matrix, which stores values under keys.
 
-Gates see the input alone, so that positions can be computed together. A chunk of them is compared pair by pair, as attention is; what
-lies before it comes from the matrix as it stood at the chunk's start, which a scan hands from chunk to chunk.
+Gates see the input alone, so that positions can be computed together. A chunk of them is compared pair by pair, as attention
+is; what lies before it comes from the matrix as it stood at the chunk's start, which a scan hands from chunk to chunk.
 
 Exponentials are kept in range by a stabiliser: with m_t the largest of the logarithms of the weights that position t gives to
 itself and to its past, and of 0, all weights of t are exponentials of numbers that are at most 0. It drops out of the equation
-exactly, so no derivative goes through it, and rounding in it is none in the result; it sees no later position. The paper's is not
-held above 0, and then the 1 of the denominator, exp(-m_t), has no bound.
+exactly, so no derivative goes through it, and its own rounding is none in the result; it sees no later position. The paper's is
+not held above 0, and then the 1 of the denominator, exp(-m_t), has no bound. In fp32 a weight is as exact as the sum of log f
+over a chunk: to 1e-5 while that is above -100, to 2e-4 where all 64 logits are -50.
 
 This is the memory. Of what the paper's block wraps around it, the twice wider inner stream with its convolution, its skip and its
-block-diagonal projections, and the norm of each head are left out: norms and channel part are those of the residual stack that all
-families here share. A norm right after it would undo the denominator too, which a head's outputs at one position share. Gates read the
-input of the layer, as the paper's equations have it. Forget gates start at the published linspace(3, 6) over the heads, T from 21
-to 404, and weights of both gates at 0, as in the authors' code.
+block-diagonal projections, and the norm of each head are left out: norms and channel part are those of the residual stack that
+all families here share, and a norm right after it would undo the denominator, which a head's outputs at a position have in common.
+Gates read the input of the layer, as in the paper's equations.
+
+Forget gates start at the published linspace(3, 6) over the heads, T from 21 to 404, and weights of both gates at 0, as in the
+authors' code. Input gates start at 1/T, there near 1: without that norm, sums of T random products, divided by another that may
+cancel, gave outputs with an rms of 2.5 and a largest of 27 where attention's have 0.1 and 3.5 (width 256, random inputs); at 1/T
+weights add up to 1 and the rms is 0.1 to 0.3.
 """
 
 import math
@@ -37,9 +42,9 @@ LEAST = 1e-20  # beside a largest weight of 1, a smaller n . q is a sum of zeros
 class MatrixMemory(Block):
     """q, k, v, o, i, f = W x_t + b; h_t = C_t q / max(|n_t . q|, 1) for each head; out = (sigma(o) h) W_out, with
 
-    C_t = sigma(f) C_{t-1} + exp(i) v k^T / sqrt(head), n_t = sigma(f) n_{t-1} + exp(i) k / sqrt(head): i and f are numbers of a head.
-    Parameters 5 width^2 + 2 heads width + 4 width + 2 heads. FLOPs per token, with chunks of c: twice the weights; for each head
-    2 c (2 head + 1) within the chunk and, but for the last chunk or the first, 2 head (head + 1) (2 + 1/c) for the matrix. Linear in
+    C_t = sigma(f) C_{t-1} + exp(i) v k^T / sqrt(head), n_t = sigma(f) n_{t-1} + exp(i) k / sqrt(head); i, f are a head's numbers.
+    Parameters 5 width^2 + 2 heads width + 4 width + 2 heads. FLOPs per token, with chunks of c: 10 width^2 + 4 heads width; for
+    each head 2 c (2 head + 1) within the chunk, and 2 head (head + 1) (2 + 1/c) for the matrix in all chunks but one. Linear in
     the length.
     """
 
@@ -79,9 +84,7 @@ class _MatrixMemory(nn.Module):
         self.clocks()["forget"].write(scale_of(published))
 
     def clocks(self) -> dict[str, Clock]:
-        """sigma(f) = 1 - 1/T, of a head."""
-        rows = len(self.into.bias)
-        return {"forget": BiasClock(self.into.bias, keeps=slice(rows - self.heads, rows))}
+        return {"forget": HeadClock(self.into.bias, self.heads)}
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         width = x.shape[-1]
@@ -89,9 +92,27 @@ class _MatrixMemory(nn.Module):
         exact = torch.promote_types(parts.dtype, torch.float32)
         query, key, value = parts.to(exact).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         lets_in, forget = gates.to(exact).unflatten(-1, (2, -1)).permute(2, 0, 3, 1)
-        with torch.autocast("cpu", enabled=False):  # matrices too small for a bf16 kernel of a CPU; a GPU makes its own of them
+        with torch.autocast(
+            "cpu", enabled=False
+        ):  # matrices too small for a bf16 kernel of a CPU; a GPU makes its own of them
             read = remembered(query, key, value, lets_in, F.logsigmoid(forget))
         return self.out(read.transpose(1, 2).flatten(2) * opens.sigmoid())
+
+
+class HeadClock(Clock):
+    """sigma(f) = 1 - 1/T keeps and, as written, exp(i) = 1/T lets in, as in equation 16 of the chrono paper; T is that of f alone."""
+
+    def __init__(self, bias: Tensor, heads: int) -> None:
+        self.bias, self.units, self.lets_in = bias, heads, slice(len(bias) - 2 * heads, len(bias) - heads)
+        self.forget = BiasClock(bias, keeps=slice(len(bias) - heads, len(bias)))
+
+    @torch.no_grad()
+    def write(self, scale: Float[Tensor, " units"]) -> None:
+        self.forget.write(scale)
+        self.bias[self.lets_in] = -scale.log().to(self.bias)
+
+    def read(self) -> Float[Tensor, " units"]:
+        return self.forget.read()
 
 
 def remembered(

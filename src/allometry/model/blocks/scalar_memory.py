@@ -1,13 +1,13 @@
-"""sLSTM (Beck et al. 2024, arXiv:2405.04517, section 2.2): an LSTM whose input gate is an exponential and whose state is an average.
+"""sLSTM (Beck et al. 2024, arXiv:2405.04517, section 2.2): an LSTM with exponential input gates, whose state is an average.
 
-An input with a large gate outweighs all that is stored, which a sigmoid cannot do. The state is divided by the sum of its weights, n.
-Memories mix within a head alone: the recurrent weights are block-diagonal. Forget gates start at the published power law, other
+An input with a large gate outweighs all that is stored, which a sigmoid cannot do. The state is divided by the sum of its weights,
+n. Memories mix within a head alone: the recurrent weights are block-diagonal. Forget gates start at the published power law, other
 biases and the recurrent weights at 0, as in the authors' code.
 
-This is the memory. Of what the paper's block wraps around it, the causal convolution that feeds the gates, the norm of each head and
-the gated feed-forward part with its own factor are left out: norms and channel part are those of the residual stack that all
+This is the memory. Of what the paper's block wraps around it, the causal convolution that feeds the gates, the norm of each head
+and the gated feed-forward part with its own factor are left out: norms and channel part are those of the residual stack that all
 families here share, c / n lies between -1 and 1 without a norm, and a convolution is a mixer of its own. As other mixers here it
-ends in a projection. The paper's z, i, f, o have full input weights, as here; the code's are block-diagonal.
+ends in a projection. Input weights are full, as in the paper's equations; those of the code are block-diagonal.
 """
 
 from typing import ClassVar
@@ -68,7 +68,7 @@ class _ScalarMemory(nn.Module):
         self.clocks()["forget"].write(published(head, spec.place).repeat(spec.heads))
 
     def clocks(self) -> dict[str, Clock]:
-        """f' = 1 - 1/T. Of the average c / n, a share f' n_{t-1} / n_t is kept; where gates are constant that is f', whatever i is."""
+        """f' = 1 - 1/T. Of the average, a share f' n_{t-1} / n_t is kept; where gates stay as they are it goes to f', whatever i."""
         keeps = slice(self.out.in_features, 2 * self.out.in_features)
         return {"forget": (ExponentialClock if self.exponential else BiasClock)(self.into.bias, keeps)}
 

@@ -1,8 +1,8 @@
 """mLSTM language model in the residual stack (Beck et al. 2024, arXiv:2405.04517): LSTMs whose cell is a matrix.
 
-A matrix for each head, which stores values under keys and forgets, moves information between positions at a cost linear in the length;
-a feed-forward part acts within one. It has no positions: what is older has faded more. Departs from the paper's blocks in the pre-norm
-residual equation that all families here share: `matrix_memory.py` says what of the blocks is left out.
+A matrix for each head, which stores values under keys and forgets, moves information between positions at a cost linear in the
+length; a feed-forward part acts within one. It has no positions: what is older has faded more. Departs from the paper's blocks in
+the pre-norm residual equation that all families here share: `matrix_memory.py` says what of the blocks is left out.
 """
 
 from typing import ClassVar
