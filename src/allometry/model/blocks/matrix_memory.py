@@ -100,7 +100,7 @@ class _MatrixMemory(nn.Module):
 
 
 class HeadClock(Clock):
-    """sigma(f) = 1 - 1/T keeps and, as written, exp(i) = 1/T lets in, as in equation 16 of the chrono paper; T is that of f alone."""
+    """sigma(f) = 1 - 1/T keeps; exp(i) = 1/T lets in, as written here after the chrono paper's equation 16. T is read from f."""
 
     def __init__(self, bias: Tensor, heads: int) -> None:
         self.bias, self.units, self.lets_in = bias, heads, slice(len(bias) - 2 * heads, len(bias) - heads)

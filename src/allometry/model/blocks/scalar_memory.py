@@ -68,7 +68,7 @@ class _ScalarMemory(nn.Module):
         self.clocks()["forget"].write(published(head, spec.place).repeat(spec.heads))
 
     def clocks(self) -> dict[str, Clock]:
-        """f' = 1 - 1/T. Of the average, a share f' n_{t-1} / n_t is kept; where gates stay as they are it goes to f', whatever i."""
+        """f' = 1 - 1/T. Of the average, a share f' n_{t-1} / n_t is kept: with constant gates it comes to f', whatever i is."""
         keeps = slice(self.out.in_features, 2 * self.out.in_features)
         return {"forget": (ExponentialClock if self.exponential else BiasClock)(self.into.bias, keeps)}
 
