@@ -19,8 +19,8 @@ as `_loop.py` says. It is an operation to torch.compile and to the counter of FL
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch._C._nn import softplus
 from torch.utils.flop_counter import register_flop_formula
 
 FAR = 40.0  # beyond it log sigma(x) = x to the last bit of a double; torch's default of 20 is for fp32
@@ -47,7 +47,7 @@ def normalising(inputs: Tensor, recurrent: Tensor, exponential: bool) -> tuple[T
                 torch.baddbmm(x, state, recurrent, out=sums)
             new.tanh_()
             out.sigmoid_()
-            kept = keeps if exponential else softplus(keeps, -1, FAR, out=log_keep)  # with beta = -1 it is log sigma
+            kept = keeps if exponential else F.softplus(keeps, -1, FAR, out=log_keep)  # with beta = -1 it is log sigma
             if size is None:
                 size = lets_in.clone(memory_format=torch.contiguous_format)
                 mean = here.copy_(new)

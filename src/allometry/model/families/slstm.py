@@ -20,6 +20,8 @@ class Slstm(SequenceFamily):
     kinds: ClassVar[tuple[type[IO], ...]] = (Tokens,)
 
     heads: int
+    forget: str = "sigmoid"  # sigmoid | exponential: what keeps the state
 
     def mixer(self, layer: int) -> Block:
-        return ScalarMemory(width=self.width, heads=self.heads, place=layer / max(1, self.depth - 1))
+        place = layer / max(1, self.depth - 1)
+        return ScalarMemory(width=self.width, heads=self.heads, forget=self.forget, place=place)
