@@ -16,6 +16,9 @@ comes after) and N = dL/dlog n_t, a shift of log f_t or of log n_{t-1} is the sa
 
 Memory goes [length heads batch rows], so that the product of a step is one for each head on matrices that lie together; the rest is
 as `_loop.py` says. It is an operation to torch.compile and to the counter of FLOPs on every device: no kernel of torch has it.
+
+On one thread of a busy Xeon (AVX-512, no AMX; 16 x 256 positions, width 256, fp32, forward and backward, median CPU time, an
+indication) sLSTM with its projections takes 140 ms with 8 heads, 150 with 4 and 161 with one; torch.nn.LSTM 138.
 """
 
 import torch
@@ -81,7 +84,7 @@ def normalising_backward(
         head, back = states.shape[-1], recurrent.mT.contiguous()
         _, keeps, new, out = active.unflatten(-1, (4, head)).unbind(-2)
         mean, share = saved
-        of_sums = torch.empty_like(active)
+        of_sums = torch.empty_like(active)  # at first the slopes of all positions, which the loop multiplies
         gates = of_sums.unflatten(-1, (4, head)).unbind(-2)
         if exponential:
             gates[1].fill_(1)
@@ -89,7 +92,7 @@ def normalising_backward(
             torch.neg(keeps, out=gates[1]).sigmoid_()
         torch.square(new, out=gates[2]).neg_().add_(1).mul_(share)
         torch.neg(out, out=gates[3]).add_(1).mul_(out).mul_(mean)
-        way = new.clone(memory_format=torch.contiguous_format)
+        way = new.clone(memory_format=torch.contiguous_format)  # s (tanh(z) - the average before)
         way[1:] -= mean[:-1]
         way.mul_(share)
         keep, outer = 1 - share, gradient.contiguous().unbind()

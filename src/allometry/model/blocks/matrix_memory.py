@@ -16,8 +16,11 @@ Gates read the input of the layer, as in the paper's equations.
 
 Forget gates start at the published linspace(3, 6) over the heads, T from 21 to 404, and weights of both gates at 0, as in the
 authors' code. Input gates start at 1/T, there near 1: without that norm, sums of T random products, divided by another that may
-cancel, gave outputs with an rms of 2.5 and a largest of 27 where attention's have 0.1 and 3.5 (width 256, random inputs); at 1/T
-weights add up to 1 and the rms is 0.1 to 0.3.
+cancel, give outputs with an rms of 2.5 and a largest of 27 where attention's have 0.1 and 3.5 (width 256, random inputs). At 1/T
+the weights of a head add up to 1; the rms is 0.06 and the largest 0.3.
+
+On one thread of a busy Xeon (AVX-512, no AMX; 8 x 256 positions, width 256, 8 heads, fp32, forward and backward, least CPU time of
+5, an indication): 81 ms, where attention takes 54 and torch.nn.LSTM 67, all with their projections.
 """
 
 import math
