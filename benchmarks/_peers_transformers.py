@@ -164,6 +164,25 @@ class _Funnel(nn.Module):
         return self.encoder(x, attention_mask=keep, token_type_ids=kind).last_hidden_state
 
 
+def mamba2(chunk: int) -> nn.Module:
+    """The pure torch path; 256 positions in a chunk is its default, and fewer are faster here."""
+    from transformers import Mamba2Config, Mamba2ForCausalLM
+
+    config = Mamba2Config(
+        vocab_size=VOCAB,
+        hidden_size=WIDTH,
+        expand=2,
+        head_dim=64,
+        num_heads=2 * WIDTH // 64,
+        state_size=64,
+        n_groups=1,
+        num_hidden_layers=DEPTH,
+        chunk_size=chunk,
+        use_cache=False,
+    )
+    return _Logits(Mamba2ForCausalLM(config))
+
+
 PACKAGE = "transformers"
 PEERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "geglu_transformer": {
@@ -182,6 +201,7 @@ PEERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
         "llama with mixtral's experts, grouped_mm": lambda: mixtral("grouped_mm"),
     },
     "albert": {"albert sdpa": lambda: albert("sdpa"), "albert eager": lambda: albert("eager")},
+    "mamba2": {f"mamba-2, chunks of {chunk}": lambda chunk=chunk: mamba2(chunk) for chunk in (64, 256)},
     "t5": {"t5 sdpa": lambda: t5("sdpa"), "t5 eager": lambda: t5("eager")},
     "funnel_transformer": {"funnel's encoder, plain decoder": lambda: EncoderDecoder(_Funnel(), decoder(), positions=False)},
 }

@@ -43,6 +43,7 @@ FILES = {
     "swiglu_transformer": ("_peers_transformers",),
     "albert": ("_peers_transformers",),
     "t5": ("_peers_transformers",),
+    "mamba2": ("_peers_transformers",),
     "funnel_transformer": ("_peers_transformers", "_peers_literal"),
     "mlp_mixer": ("_peers_literal",),
     "causal_mlp_mixer": ("_peers_literal",),
@@ -56,7 +57,7 @@ PAIRS = ("t5", "funnel_transformer", "mlp_mixer")  # encoder-decoders
 # What is asked against the best peer, where the architecture leaves room for a better form; else 1.
 BAR = dict.fromkeys(
     ("switch_transformer", "performer", "performer_relu", "lightweight_convolution", "dynamic_convolution"), 1.2
-)
+) | {"mamba2": 1.5}
 ALIKE = 0.10  # most that the parameters of a peer differ from ours
 WARM = 1  # steps that allocate and warm the caches
 FAR = 1.25  # a peer that takes this many times as long as the best one in the first round needs no second one
