@@ -18,7 +18,7 @@ Parts
     long, prose    length 1024, and a second corpus (prose: by path, ALLOMETRY_PROSE=file), as conditions on fewer families
 
 Cost: causal 9e14 training FLOPs, 14 minutes on one H100 with 14 runs at a time, and by estimate six hours on two cores; the others
-together 1.5e14, about two hours on two cores that do nothing else. Two seeds at the small budgets are those of `downstream`; in
+took 1.8 hours together, on two cores that did other work too. Two seeds at the small budgets are those of `downstream`; in
 the other parts one cell of each family, at the smallest budget, has four.
 
 Predictions, signed and with a margin, written down before the first run; judged on `causal` (and, where families are shared, on
@@ -67,8 +67,8 @@ study = {
         flops=(1e10, 1e11, 3e11, 1e12), length=256, seeds=1, precision="fp32",
     ),
     "long": Request(
-        families=("transformer", "performer", "lightweight_convolution"), flops=(1.3e11, 2.6e11, 5.2e11), length=1024, seeds=1, sizes=3,
-        precision="fp32",
+        families=("transformer", "performer", "lightweight_convolution"), flops=(1.3e11, 2.6e11, 5.2e11), length=1024, seeds=1,
+        sizes=3, precision="fp32",
     ),
 }  # fmt: skip
 if PROSE:
