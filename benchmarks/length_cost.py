@@ -22,7 +22,7 @@ from transformer_speed import own_step
 WIDTH, DEPTH, TOKENS, VOCAB = 64, 2, 4096, 256
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
 LAST = 3  # lengths of the second slope
-LINEAR = ("performer", "performer_relu", "lightweight_convolution", "dynamic_convolution", "lstm")
+LINEAR = ("performer", "performer_relu", "lightweight_convolution", "dynamic_convolution", "lstm", "min_gru", "mamba2")
 FAMILIES = (*LINEAR, "transformer", "evolved_transformer", "causal_mlp_mixer")
 BAR = 0.15  # of the slope of a linear family
 
