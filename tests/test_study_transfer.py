@@ -66,6 +66,11 @@ def test_a_study_of_pairs_is_fine_tuned_and_goes_on(tmp_path, labelled, monkeypa
     again = request.edit(jobs=1)
     carried_out(again, folder, tmp_path / "cache")
     assert len(transfers(Folder(folder))) == len(found)
+    whole = labelled.read_text()
+    labelled.write_text(whole.replace('"yes"}', '"no"}', 1))
+    with pytest.raises(Refusal, match=r"other labelled texts: .*marked\.jsonl changed since"):
+        carried_out(again, folder, tmp_path / "cache")
+    labelled.write_text(whole)
     other_sets = request.edit(downstream=())
     with pytest.raises(Refusal, match="another request"):
         carried_out(other_sets, folder, tmp_path / "cache")
