@@ -86,9 +86,9 @@ def read(table: pd.DataFrame, *, families: tuple[str, ...] | None, least_steps: 
     check_columns(table, (name,))
     there = tuple(dict.fromkeys(table["family"].astype(str)))
     asked = families or there
+    if asked and not there:
+        raise Refusal("The table has no runs: none has ended yet. Go on with the study by the command that began it.")
     for family in asked:
-        if not there:
-            raise Refusal("The table has no runs: none has ended yet. Go on with the study by the command that began it.")
         if family not in there:
             near = difflib.get_close_matches(family, there, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""

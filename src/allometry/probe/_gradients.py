@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from allometry.flow import Refusal
 from allometry.model.blocks._linear import Reading
 
-PROBES = (
-    4  # random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences)
-)
+# Random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences).
+PROBES = 4
 
 
 def norms_by_lag(
@@ -32,7 +31,10 @@ def norms_by_lag(
         seen["out"] = out[0] if isinstance(out, tuple) else out
 
     def is_read(part: nn.Module, given: tuple[Any, ...], out: Tensor) -> Tensor:
-        return seen.setdefault("in", out.detach().requires_grad_()) if "in" not in seen else out
+        if "in" in seen:  # what reads later is a part of the model
+            return out
+        seen["in"] = out.detach().requires_grad_()
+        return seen["in"]
 
     hooks = []
     if layer is not None:

@@ -18,9 +18,6 @@ from allometry.flow import Refusal
 from allometry.model.chrono import clocks
 from allometry.probe._gradients import norms_by_lag
 
-PROBES = (
-    4  # random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences)
-)
 FAINT = 1e-5  # of the largest norm: below it fp32 has no digits left
 RESAMPLES = 200  # of sequences, for the interval
 WITHIN = 0.9  # share of the gradient that lies within the horizon

@@ -113,7 +113,7 @@ def run_study(
                 )
             study = _Study(request, out, corpus, pool, clock, listener, sets)
             with clock.part("pricing and planning"):
-                plan = study.plan(jobs, device, earlier, architectures, dry_run)
+                plan = study.plan(jobs, device, earlier, architectures, fingerprints, dry_run)
             listener.planned(plan)
             if not dry_run:
                 study.carry_out(plan)
@@ -139,7 +139,15 @@ class _Study:
         self.skipped: list[str] = []
         self.pace = 1.0  # actual over predicted seconds of the runs so far
 
-    def plan(self, jobs: int, device: str, earlier: Plan | None, architectures: dict[str, str], dry_run: bool) -> Plan:
+    def plan(
+        self,
+        jobs: int,
+        device: str,
+        earlier: Plan | None,
+        architectures: dict[str, str],
+        fingerprints: dict[str, str],
+        dry_run: bool,
+    ) -> Plan:
         """The frozen plan; made or extended where there is none or more minutes are given."""
         asked, had = self.request.minutes, earlier.request.minutes if earlier else None
         if earlier and (asked is None or had is None or asked <= had):
@@ -160,7 +168,7 @@ class _Study:
         plan = dataclasses.replace(
             plan,
             architectures=architectures,
-            labelled={name: one.fingerprint for name, one in self.sets.items()},
+            labelled=fingerprints,
             degraded=(*plan.degraded, *self._cut(plan.length), *self._seen()),
         )
         if not dry_run:

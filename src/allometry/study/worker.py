@@ -200,7 +200,7 @@ def _score(model: nn.Module, corpus: Path, setting: Setting, seconds: float, fac
             "document_bytes": sizes,
             "position_nats": [None if math.isnan(nats) else round(nats, 5) for nats in score.positions],
         }
-        | _reach(model, held_out, setting),
+        | (_reach(model, held_out, setting) if job.stage == "score" else {}),  # the report shows no others
     )
 
 
@@ -214,7 +214,8 @@ def _reach(model: nn.Module, held_out: HeldOut, setting: Setting) -> dict[str, A
     except Exception as error:  # whatever a user's own module may raise under hooks: the run has its score without this
         return {"reach": None, "reach_missing": in_words(error)}
     curve = np.sqrt((norms**2).mean((0, 1)))
-    return {"reach": [float(f"{norm:.3g}") for norm in curve / curve.max()] if np.isfinite(curve).all() else None}
+    told = np.isfinite(curve).all() and curve.max() > 0
+    return {"reach": [float(f"{norm:.3g}") for norm in curve / curve.max()] if told else None}
 
 
 @functools.lru_cache(maxsize=8)

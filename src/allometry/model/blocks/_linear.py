@@ -47,9 +47,13 @@ class Reading(BiasedLinear):
     """Reads a vector of numbers, as an embedding reads a token: never rounded, and not counted among the layers."""
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
-        device = x.device.type if x.device.type != "meta" else "cpu"  # autocast knows no meta
-        with torch.autocast(device, enabled=False):
+        with unrounded(x):
             return F.linear(x, self.weight, self.bias)
+
+
+def unrounded(x: Tensor) -> torch.autocast:
+    """A context in which products with x are made in its own precision, whatever autocast says."""
+    return torch.autocast(x.device.type if x.device.type != "meta" else "cpu", enabled=False)  # autocast knows no meta
 
 
 def rounds_to_bf16() -> bool:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
+from allometry.model.blocks._linear import unrounded
 from allometry.model.blocks._rotary import Rotary
 
 KERNELS = ("softmax", "relu")
@@ -107,8 +108,7 @@ class _KernelAttention(nn.Module):
     ) -> tuple[Float[Tensor, "batch heads length m"], Float[Tensor, "batch heads length"]]:
         """(f, c) with phi(x) = f exp(c); under exp the largest of each position's f is 1."""
         x = x.to(torch.promote_types(x.dtype, torch.float32)) * x.shape[-1] ** -0.25  # exponents need the digits
-        device = x.device.type if x.device.type != "meta" else "cpu"  # autocast knows no meta
-        with torch.autocast(device, enabled=False):
+        with unrounded(x):
             projected = x @ self.directions.T.to(x.dtype)
         if self.kernel == "relu":
             return F.relu(projected) + FLOOR, torch.zeros_like(projected[..., 0])

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
-from allometry.model.blocks._linear import Linear, bf16_kernel_is_fast
+from allometry.model.blocks._linear import Linear, bf16_kernel_is_fast, unrounded
 
 FEWEST = 4  # places that every expert has in a group
 
@@ -109,8 +109,7 @@ class _Switch(nn.Module):
 
     def _logits(self, rows: Float[Tensor, "tokens width"]) -> Float[Tensor, "tokens experts"]:
         """In fp32 at least, also under autocast."""
-        device = rows.device.type if rows.device.type != "meta" else "cpu"  # autocast knows no meta
-        with torch.autocast(device, enabled=False):
+        with unrounded(rows):
             rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
             if self.training and self.spec.jitter:
                 rows = rows * torch.empty_like(rows).uniform_(1 - self.spec.jitter, 1 + self.spec.jitter)
