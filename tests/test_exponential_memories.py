@@ -1,11 +1,10 @@
 """sLSTM and mLSTM: loop and chunks are the equation, the stabiliser drops out and sees no later position, gates are clocks."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
+from compiled import compiled_is_eager
 from torch import Tensor, nn
 
 import allometry as al
@@ -272,25 +271,14 @@ def test_torchs_checks_of_the_operation_hold(exponential) -> None:
 
 
 COMPILED = """
-import torch
 from allometry.model.blocks.matrix_memory import MatrixMemory
 from allometry.model.blocks.scalar_memory import ScalarMemory
 
 torch.manual_seed(0)
 model = torch.nn.Sequential(*(block(width=8, heads=2).build(1) for block in (ScalarMemory, MatrixMemory)))
 x = torch.randn(2, 70, 8)
-results = []
-for form in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
-    model.zero_grad()
-    out = form(x)
-    out.square().sum().backward()
-    results.append([out.detach(), *(p.grad for p in model.parameters())])
-for eager, compiled in zip(*results, strict=True):
-    torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-6)
 """
 
 
 def test_compiled_is_eager_in_one_graph() -> None:
-    """In a process of its own, as the compiler cannot trace type checks."""
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    compiled_is_eager(COMPILED, "rtol=1e-4, atol=1e-6")

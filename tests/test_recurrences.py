@@ -1,11 +1,10 @@
 """Recurrences with tanh: the loop and torch's kernels are the equation, gates are clocks, and a closed gate holds bit by bit."""
 
-import subprocess
-import sys
 from itertools import pairwise
 
 import pytest
 import torch
+from compiled import compiled_is_eager
 from torch import Tensor, nn
 
 import allometry as al
@@ -247,7 +246,6 @@ def test_a_second_derivative_is_refused() -> None:
 
 
 COMPILED = """
-import torch
 from allometry.model.blocks.gated_recurrence import GatedRecurrence
 from allometry.model.blocks.gated_recurrent_unit import GatedRecurrentUnit
 from allometry.model.blocks.leaky_recurrence import LeakyRecurrence
@@ -255,18 +253,8 @@ from allometry.model.blocks.leaky_recurrence import LeakyRecurrence
 torch.manual_seed(0)
 model = torch.nn.Sequential(*(block(width=8).build(1) for block in (GatedRecurrence, LeakyRecurrence, GatedRecurrentUnit)))
 x = torch.randn(2, 30, 8)
-results = []
-for form in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
-    model.zero_grad()
-    out = form(x)
-    out.square().sum().backward()
-    results.append([out.detach(), *(p.grad for p in model.parameters())])
-for eager, compiled in zip(*results, strict=True):
-    torch.testing.assert_close(compiled, eager)
 """
 
 
 def test_compiled_is_eager_in_one_graph() -> None:
-    """In a process of its own, as the compiler cannot trace type checks."""
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    compiled_is_eager(COMPILED)

@@ -1,12 +1,11 @@
 """The selective state space: chunks against the recurrence, steps of any size, warped time, clocks, memory."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
+from compiled import OF_TOKENS, compiled_is_eager
 from torch import Tensor, nn
 
 import allometry as al
@@ -249,24 +248,13 @@ def test_heads_that_share_no_channels_evenly_are_refused() -> None:
 
 
 COMPILED = """
-import torch
 from allometry.flow import Tokens
 from allometry.model.families.mamba2 import Mamba2
 
-tokens = torch.randint(11, (2, 70))
+x = torch.randint(11, (2, 70))
 model = Mamba2(**Mamba2.shape(16, 1)).build(Tokens(vocab=11, length=70))
-results = []
-for form in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
-    model.zero_grad()
-    logits = form(tokens)
-    torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
-    results.append([logits.detach(), *(p.grad for p in model.parameters())])
-for eager, compiled in zip(*results, strict=True):
-    torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-5)
 """
 
 
 def test_compiled_is_eager_in_one_graph() -> None:
-    """In a process of its own, as the compiler cannot trace type checks."""
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    compiled_is_eager(COMPILED, "rtol=1e-4, atol=1e-5", OF_TOKENS)
