@@ -1,13 +1,15 @@
 """How a study is shown while it runs: bars where there is a terminal, plain lines where there is none."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from allometry.report.numbers import duration, scientific
-from allometry.study.job import Job, short_name
+from allometry.study.job import short_name
+from allometry.study.listener import Programme, Work
 from allometry.study.plan import Plan
 
 LINE_EVERY = 15.0  # seconds between plain lines
@@ -18,7 +20,6 @@ class Quiet:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.plan: Plan | None = None
 
     def __enter__(self) -> "Quiet":
         return self
@@ -26,19 +27,19 @@ class Quiet:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def planned(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def stage(self, name: str, jobs: list[Job], done: int) -> None:
+    def planned(self, plan: Plan | Programme) -> None:
         return None
 
-    def began(self, job: Job) -> None:
+    def stage(self, name: str, jobs: Sequence[Work], done: int) -> None:
         return None
 
-    def point(self, job: Job, step: int, loss: float, tokens: int, seconds: float) -> None:
+    def began(self, job: Work) -> None:
         return None
 
-    def ended(self, job: Job, status: str) -> None:
+    def point(self, job: Work, step: int, loss: float, tokens: int, seconds: float) -> None:
+        return None
+
+    def ended(self, job: Work, status: str) -> None:
         if status != "done":
             self.note(f"{job.name}: {status}")
 
@@ -54,18 +55,17 @@ class Lines(Quiet):
         self._began = self._said = time.perf_counter()
         self._total = self._done = 0
 
-    def planned(self, plan: Plan) -> None:
-        super().planned(plan)
-        for line in plan_lines(plan):
+    def planned(self, plan: Plan | Programme) -> None:
+        for line in plan_lines(plan) if isinstance(plan, Plan) else programme_lines(plan):
             self.note(line)
 
-    def stage(self, name: str, jobs: list[Job], done: int) -> None:
+    def stage(self, name: str, jobs: Sequence[Work], done: int) -> None:
         self._total, self._done = len(jobs), 0
         kept = f", {done} done before" if done else ""
         if jobs or done:
             self.note(f"{name}: {len(jobs)} runs{kept}")
 
-    def ended(self, job: Job, status: str) -> None:
+    def ended(self, job: Work, status: str) -> None:
         super().ended(job, status)
         self._done += 1
         now = time.perf_counter()
@@ -96,20 +96,20 @@ class Bars(Lines):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan | Programme) -> None:
         super().planned(plan)
         self._study = self._progress.add_task("study", total=max(plan.flops, 1.0), said="")
 
-    def began(self, job: Job) -> None:
+    def began(self, job: Work) -> None:
         self._bars[job.name] = self._progress.add_task(job.name, total=job.steps, said="")
 
-    def point(self, job: Job, step: int, loss: float, tokens: int, seconds: float) -> None:
+    def point(self, job: Work, step: int, loss: float, tokens: int, seconds: float) -> None:
         speed = tokens / seconds if seconds > 0 else 0.0
         said = f"loss {loss:.3f} · {speed:,.0f} tokens/s"
         if job.name in self._bars:
             self._progress.update(self._bars[job.name], completed=step, said=said)
 
-    def ended(self, job: Job, status: str) -> None:
+    def ended(self, job: Work, status: str) -> None:
         Quiet.ended(self, job, status)
         self._done += 1
         if (bar := self._bars.pop(job.name, None)) is not None:
@@ -118,7 +118,7 @@ class Bars(Lines):
             said = f"run {self._done} of {self._total} of this stage"
             self._progress.update(self._study, advance=job.labels["C"], said=said)
 
-    def stage(self, name: str, jobs: list[Job], done: int) -> None:
+    def stage(self, name: str, jobs: Sequence[Work], done: int) -> None:
         self._total, self._done = len(jobs), 0
         if self._study is not None:
             self._progress.update(self._study, description=f"study: {name}")
@@ -175,3 +175,12 @@ def plan_lines(plan: Plan) -> list[str]:
     ]
     lines += [f"  note         {note}" for note in plan.degraded]
     return lines + ([f"  more         {plan.more_minutes}"] if plan.more_minutes else [])
+
+
+def programme_lines(programme: Programme) -> list[str]:
+    """An experiment and its price in a few lines."""
+    return [
+        f"{programme.title}: {programme.arms} arms, {programme.seeds} seeds",
+        f"  to do        {programme.to_do} runs, {scientific(programme.flops)} FLOPs; {programme.done} ended before",
+        f"  machine      {programme.jobs} runs side by side on {programme.device}",
+    ]

@@ -85,7 +85,8 @@ def compare(
 @app.command()
 def run(
     study: Annotated[
-        Path, typer.Argument(help="A Python file that sets `study` to an allometry.Request, or to several by name.")
+        Path,
+        typer.Argument(help="A Python file that sets `study` to an allometry.Request or Experiment, or to several by name."),
     ],
     out: Annotated[
         Path | None, typer.Option(help="The study's folder. Default: allometry-studies/<name of the file>.")
@@ -100,10 +101,13 @@ def run(
     """Run a study file. It resumes by itself."""
     from allometry.find import load_file
     from allometry.flow import Refusal
+    from allometry.study.experiment import Experiment
     from allometry.study.request import Request
 
     if not study.is_file():
-        raise Refusal(f"There is no file {study}. Give a Python file that sets `study` to an allometry.Request.")
+        raise Refusal(
+            f"There is no file {study}. Give a Python file that sets `study` to an allometry.Request or Experiment."
+        )
     found, folder = load_file(study, "study", f"{study}:study"), out or Path("allometry-studies") / study.stem
     if isinstance(found, dict):
         if not found or part not in (None, *found):
@@ -114,8 +118,17 @@ def run(
     else:
         chosen = {folder: found}
     for place, request in chosen.items():
-        if not isinstance(request, Request):
-            raise Refusal(f"{study} sets `study` to a {type(request).__name__}. It must be an allometry.Request.")
+        if not isinstance(request, Request | Experiment):
+            raise Refusal(
+                f"{study} sets `study` to a {type(request).__name__}. It must be an allometry.Request or Experiment."
+            )
+        if isinstance(request, Experiment):
+            if minutes is not None:
+                raise Refusal(
+                    "An experiment trains the steps that its arms say. Leave out --minutes; --dry-run says how long."
+                )
+            _experiment(request if jobs is None else request.edit(jobs=jobs), place, study, dry_run, quiet, as_json)
+            continue
         if minutes is not None:
             request = request.edit(minutes=minutes, flops=())
         if jobs is not None:
@@ -230,6 +243,32 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
         print_json(bundle["answer"] | {"report": str(page.resolve()), "folder": str(out.resolve())})
     else:
         _show_answer(bundle, page)
+
+
+def _experiment(experiment: Any, out: Path, file: Path, dry_run: bool, quiet: bool, as_json: bool) -> None:
+    from allometry.progress import listener
+    from allometry.report.experiment import arms_table, verdict_lines, write_experiment
+    from allometry.report.study_tables import prices_table
+    from allometry.study.run_experiment import run_experiment
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    screen = console(stderr=as_json)
+    with listener(screen, quiet) as told:
+        rows = run_experiment(experiment, out, told, dry_run=dry_run, file=file)
+    if dry_run:
+        if as_json:
+            print_json(rows)
+        else:
+            screen.print(prices_table(rows))
+        return
+    bundle, page = write_experiment(out)
+    if as_json:
+        print_json(bundle | {"report": str(page.resolve()), "folder": str(out.resolve())})
+        return
+    screen.print(arms_table(bundle))
+    typer.echo(f"Report: {page.resolve()}")
+    for line in verdict_lines(bundle):
+        typer.echo(line)
 
 
 def _show_answer(bundle: dict[str, Any], page: Path) -> None:

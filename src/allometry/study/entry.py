@@ -19,6 +19,7 @@ class Place:
     threads: int
     checkpoint_seconds: float = 15.0
     revision: str = ""
+    study: str = ""  # the user's study file, whose own classes a worker may be sent
 
 
 def begin(connection: Connection, place: Place) -> None:

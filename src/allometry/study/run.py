@@ -1,18 +1,11 @@
 """Carry out a study: prepare the data, plan, tune, bracket, score. Resumes by itself; finishes in the time it was given."""
 
-import contextlib
 import dataclasses
-import fcntl
-import os
 import shlex
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import torch
+from typing import Any
 
 from allometry.data._baseline import beginning
 from allometry.data._code_edits import PREFIX, labelled
@@ -23,18 +16,19 @@ from allometry.data.text import Text
 from allometry.find import member
 from allometry.flow import Refusal
 from allometry.model._family import Family
-from allometry.record.store import Folder, guarded, make_folder, read_json, write_json
+from allometry.record.store import Folder, make_folder, read_json, write_json
 from allometry.record.table import table
 from allometry.spec import type_name
 from allometry.study.clock import Clock
 from allometry.study.design import STAGES, Cell
-from allometry.study.entry import Place
 from allometry.study.job import FAMILIES, TASKS, Job, labels, short_name
+from allometry.study.listener import Listener
 from allometry.study.plan import Plan, read_plan, write_plan
 from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
 from allometry.study.rates import Rates
 from allometry.study.request import Request
+from allometry.study.start import alone, device_of, jobs_on, place_for
 from allometry.study.transfer import SHARES, transfer_job
 from allometry.study.worker import SEQUENCES
 from allometry.train.checkpoint import WEIGHTS
@@ -43,18 +37,6 @@ RESERVE = 6.0  # seconds kept for the baselines and the report
 LATEST = 1.05  # of the minutes asked: no run is started that would end later ...
 MOST_BASELINE_BYTES = 2e6  # an n-gram model of more takes longer than it tells
 GIVEN_UP = 1.10  # ... and what is under way then is given up (its checkpoint stays)
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Who is told how the study goes."""
-
-    def planned(self, plan: Plan) -> None: ...
-    def stage(self, name: str, jobs: list[Job], done: int) -> None: ...
-    def began(self, job: Job) -> None: ...
-    def point(self, job: Job, step: int, loss: float, tokens: int, seconds: float) -> None: ...
-    def ended(self, job: Job, status: str) -> None: ...
-    def note(self, text: str) -> None: ...
 
 
 def run_study(
@@ -68,23 +50,17 @@ def run_study(
     names = [short_name(family) for family in request.families]
     if len(set(names)) < len(names):
         raise Refusal(f"Two families are called {', '.join(n for n in set(names) if names.count(n) > 1)}. Rename one class.")
-    device = _device(request)
-    jobs = request.jobs or (1 if device.startswith("cuda") else os.cpu_count() or 1)
+    device = device_of(request.device)
+    jobs = jobs_on(device, request.jobs)
     make_folder(out)
-    with _alone(out):
+    with alone(out):
         clock = Clock(out, began if began is not None else time.perf_counter())
         earlier = read_plan(out)
         if earlier and earlier.request.question != request.question:
             raise Refusal(
                 f"{out} holds a study of another request ({earlier.request.command()}). Choose another folder with --out."
             )
-        place = Place(
-            store=out,
-            device=device,
-            threads=max(1, (os.cpu_count() or 1) // jobs),
-            revision=_revision(),
-            checkpoint_seconds=float(os.environ.get("ALLOMETRY_CHECKPOINT_SECONDS", "15")),
-        )
+        place = place_for(out, device, jobs)
         with Pool(jobs, place) as pool:  # the workers load while the data is prepared
             with clock.part("preparing the data"):
                 corpus = _prepare(request, cache)
@@ -412,38 +388,3 @@ def _check_family(reference: str) -> str:
     if not (isinstance(family, type) and issubclass(family, Family)):
         raise Refusal(f"{reference} is not a family. Make it a subclass of allometry.Family with a method build(self, io).")
     return type_name(family)
-
-
-def _device(request: Request) -> str:
-    if request.device != "auto":
-        if request.device.startswith("cuda") and not torch.cuda.is_available():
-            raise Refusal(f"--device {request.device}: this machine has no CUDA device. Use --device cpu.")
-        return request.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Refuse to work in a folder in which another process works. The lock goes with the process, however that ends."""
-    with guarded(out / ".lock"):
-        file = open(out / ".lock", "w")  # noqa: SIM115 (closed below; it is the lock)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise Refusal(f"Another process works in {out}. Wait for it, or choose another folder with --out.") from error
-    try:
-        yield
-    finally:
-        file.close()
-
-
-def _revision() -> str:
-    """The git revision of this package's checkout, or an empty string where it is installed otherwise."""
-    here = Path(__file__).parent
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-    return ""

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from allometry.data._code_edits import labelled
 from allometry.data._corpus import load
 from allometry.data._labels import Labels
 from allometry.data._task import HeldOut, Task
-from allometry.find import member
+from allometry.find import load_file, member
 from allometry.flow import IO, End, Refusal, Run, in_words
 from allometry.probe._gradients import norms_by_lag
 from allometry.record.store import Folder, explain
@@ -29,12 +30,14 @@ from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
 from allometry.study.transfer import reads_shorter
+from allometry.study.trial import Trial, scored
 from allometry.train import checkpoint
 from allometry.train.evaluate import answer, evaluate
 from allometry.train.loop import Diverged, Setting, train
 from allometry.train.meter import count
 from allometry.train.speed import latency, seconds_per_step
 
+Scoring = Callable[[Setting, Folder, dict[str, Any]], End]
 SEQUENCES = 96  # held out
 MEASURED = 8  # of them, in which the gradients of the last output are taken
 
@@ -42,6 +45,8 @@ MEASURED = 8  # of them, in which the gradients of the last output are taken
 def serve(connection: Connection, place: Place) -> None:
     """Answer requests until the connection closes."""
     torch.set_num_threads(place.threads)
+    if place.study:
+        load_file(Path(place.study), "study", place.study)  # its own classes are found by the name of its module
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (message := connection.recv()) is not None:
             kind, *arguments = message
@@ -74,6 +79,13 @@ def price(
     return "priced", priced
 
 
+def step_seconds(place: Place, connection: Connection, spec: Any, io: IO, batch: int) -> Any:
+    """Seconds of a training step of one model; none where it cannot be trained, as its runs will say."""
+    with contextlib.suppress(Exception):
+        return "timed", _timed(spec, io, (batch,), Setting(device=place.device), 0.0)[0][batch]
+    return "timed", math.nan
+
+
 def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, seconds: float) -> tuple[dict[int, float], float]:
     torch.manual_seed(0)
     model = spec.build(io).to(setting.device)
@@ -93,8 +105,45 @@ def precisions(place: Place, connection: Connection, family: str, size: int, io:
 
 
 def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> Any:
-    """Do one run from wherever it was, and record how it ended."""
+    """Do one run of a comparison from wherever it was, and record how it ended."""
     run = job.run()
+
+    def score(setting: Setting, store: Folder, facts: dict[str, Any]) -> End:
+        task = _labels(corpus, job) if job.labelled else _task(corpus, job.task, job.length)
+        memory = Memory(place.device)
+        model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
+        facts = facts | {"memory_bytes": memory.peak()}
+        if isinstance(task, Labels):
+            end = _judge(model, task, setting, seconds, facts)
+        else:
+            end = _score(model, corpus, setting, seconds, facts, job)
+        _keep(run, model, job.keep and end.status == "done", setting)
+        return end
+
+    return _record(place, connection, run, job, score)
+
+
+def try_out(place: Place, connection: Connection, trial: Trial) -> Any:
+    """Do one run of an experiment from wherever it was, and record how it ended."""
+    run = trial.run
+
+    def score(setting: Setting, store: Folder, facts: dict[str, Any]) -> End:
+        setting, memory = dataclasses.replace(setting, points=trial.points), Memory(place.device)
+        model, seconds = _train(run, trial.labels["flops_per_token"], trial.task, setting, store, connection)
+        _keep(run, model, trial.keep, setting)
+        steps = max((point.step for point in store.points(run.id)), default=0)
+        return scored(model, trial, setting, seconds, facts | {"memory_bytes": memory.peak(), "steps": steps})
+
+    return _record(place, connection, run, trial, score)
+
+
+def _keep(run: Run, model: nn.Module, wanted: bool, setting: Setting) -> None:
+    if wanted and setting.folder:
+        checkpoint.keep(setting.folder, model, {"family": run.family.to_json(), "io": run.io.to_json()})
+
+
+def _record(place: Place, connection: Connection, run: Run, job: Job | Trial, score: Scoring) -> Any:
+    """Record that a run was asked and how it ended; `score` trains and scores it, given setting, store and known facts."""
     store = Folder(place.store)
     folder = store.ask(run, job.labels)
     began = time.perf_counter()
@@ -109,18 +158,9 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
         checkpoint_seconds=place.checkpoint_seconds,
         notify=notify,
     )
-    memory = Memory(place.device)
     facts = _facts(place, run.precision)
     try:
-        task = _labels(corpus, job) if job.labelled else _task(corpus, job.task, job.length)
-        model, seconds = _train(run, job.labels["flops_per_token"], task, setting, store, connection)
-        facts |= {"memory_bytes": memory.peak()}
-        if isinstance(task, Labels):
-            end = _judge(model, task, setting, seconds, facts)
-        else:
-            end = _score(model, corpus, setting, seconds, facts, job)
-        if job.keep and end.status == "done":
-            checkpoint.keep(folder, model, {"family": run.family.to_json(), "io": run.io.to_json()})
+        end = score(setting, store, facts)
     except Diverged as error:
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
@@ -248,4 +288,10 @@ def _facts(place: Place, precision: str) -> dict[str, Any]:
     }
 
 
-_ANSWERS: dict[str, Any] = {"price": price, "precisions": precisions, "run": carry_out}
+_ANSWERS: dict[str, Any] = {
+    "price": price,
+    "precisions": precisions,
+    "seconds": step_seconds,
+    "run": carry_out,
+    "trial": try_out,
+}

@@ -51,6 +51,20 @@ def answer(
     return Answers(loss=float(-scores.gather(1, asked).mean()), labels=scores.argmax(1))
 
 
+def accuracy(
+    model: nn.Module, inputs: Inputs, targets: Int[Tensor, "examples targets"], setting: Setting, batch: int = 64
+) -> float:
+    """Share of the targets that are asked of which the model's likeliest is the right one."""
+    model.eval()
+    right = torch.zeros((), dtype=torch.long)
+    with torch.no_grad():
+        for first in range(0, len(targets), batch):
+            part = slice(first, first + batch)
+            said = logits_of(model, tuple(tensor[part].to(setting.device) for tensor in inputs), setting).argmax(-1).cpu()
+            right += ((said == targets[part]) & (targets[part] >= 0)).sum()
+    return float(right / (targets >= 0).sum())
+
+
 def evaluate(
     model: nn.Module,
     inputs: Inputs,

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,8 @@ from allometry.flow import Budget, Point
 from allometry.train import checkpoint
 from allometry.train.allocator import keep_freed_memory
 from allometry.train.example import Inputs, Targets
-from allometry.train.recipe import Recipe
 
 Batch = tuple[Inputs, Targets]
-POINTS = 50  # training points kept of a run
 FETCHED = 64  # sequences at a time, where batches are smaller: one by one they cost a small model 5 % of its step
 
 
@@ -30,7 +29,25 @@ class Setting:
     precision: str = "fp32"  # fp32 | bf16: autocast of matrix products, weights stay fp32
     folder: Path | None = None  # of the checkpoints; None: none are written
     checkpoint_seconds: float = 15.0
+    points: int = 50  # training points kept of a run
     notify: Callable[[str], None] = lambda text: None
+
+
+class Recipe(Protocol):
+    """How a run trains: `recipe.py` and `rmsprop.py` are two."""
+
+    @property
+    def clip(self) -> float:
+        """Largest norm of the gradient; 0: it is not clipped."""
+        ...
+
+    @property
+    def until(self) -> float:
+        """The run stops when the loss of a Point is at or below this."""
+        ...
+
+    def rate_at(self, step: int, steps: int) -> float: ...
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer: ...
 
 
 class Diverged(Exception):
@@ -48,7 +65,8 @@ def train_step(
 ) -> Tensor:
     """One step of the optimiser; returns the mean loss of the targets asked, before the step, on the device.
 
-    `parts` splits the batch and accumulates the gradient, which is the same to round-off.
+    `clip` is the largest norm of the gradient; 0: it is not clipped. `parts` splits the batch and accumulates the gradient, which
+    is the same to round-off.
     """
     optimizer.zero_grad(set_to_none=True)
     total = torch.zeros((), device=setting.device)
@@ -62,7 +80,8 @@ def train_step(
         objective = loss + auxiliary(model)
         (objective * share if parts > 1 else objective).backward()
         total += loss.detach() * share
-    nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
+    if clip:
+        nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
     optimizer.step()
     return total
 
@@ -99,7 +118,9 @@ def train(
     setting: Setting,
     flops_per_token: float,
 ) -> Generator[Point, None, float]:
-    """Train for `budget.steps` steps, from the checkpoint in the folder if there is one, yielding Points as it goes.
+    """Train for `budget.steps` steps, or until the recipe is content, yielding Points as it goes.
+
+    It goes on from the checkpoint in the folder, if there is one.
 
     `batch_of(first, count)` gives sequences first .. first + count - 1 of the run's endless stream, so that going on after
     a kill is a number. Returns the seconds spent in steps over all starts. Raises Diverged, and checkpoint.Damaged.
@@ -111,7 +132,7 @@ def train(
     where = (checkpoint.read(setting.folder, model, optimizer) if setting.folder else None) or {"step": 0, "seconds": 0.0}
     step, seconds, parts = int(where["step"]), float(where["seconds"]), int(where.get("parts", 1))
     window, since = torch.zeros((), device=parameters_of) + where.get("window", 0.0), int(where.get("since", 0))
-    every = max(1, budget.steps // POINTS)
+    every = max(1, budget.steps // setting.points)
     started = saved = time.perf_counter()
     for batch in _batches(batch_of, budget, step):
         for group in optimizer.param_groups:
@@ -142,6 +163,8 @@ def train(
                 metrics={"rate": optimizer.param_groups[0]["lr"]},
             )
             window, since = torch.zeros_like(window), 0
+            if mean <= recipe.until:
+                break
         if setting.folder and step < budget.steps and now - saved > setting.checkpoint_seconds:
             spent = seconds + now - started
             where = {"step": step, "seconds": spent, "parts": parts, "window": float(window), "since": since}

@@ -3,7 +3,8 @@
 The decay ends with the run's own budget: a run cut short of its schedule says nothing of its compute (arXiv:2203.15556).
 """
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from allometry.spec import Spec
 
 class Recipe(Spec):
     """AdamW with its schedule."""
+
+    until: ClassVar[float] = -math.inf  # the whole budget is trained
 
     rate: float  # the highest learning rate
     warmup: float = 0.1  # share of the steps, 0 to 1

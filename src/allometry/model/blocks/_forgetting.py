@@ -25,21 +25,21 @@ OPEN = 40.0  # sigma of it is 1, in double precision too
 
 
 class Sums(nn.Module):
-    """a_t = W x_t + b + R h_{t-1}, so many rows."""
+    """a_t = W x_t + b + R h_{t-1}, so many rows. An input has as many channels as the state, or `inputs` of its own."""
 
-    def __init__(self, width: int, rows: int) -> None:
+    def __init__(self, width: int, rows: int, inputs: int = 0) -> None:
         super().__init__()
-        self.into = BiasedLinear(width, rows)
+        self.into = BiasedLinear(inputs or width, rows)
         self.recurrent = nn.Parameter(torch.empty(rows, width))
-        spread(self.into.weight, width)
+        spread(self.into.weight, inputs or width)
         spread(self.recurrent, width)
 
-    def forward(self, x: Float[Tensor, "batch width"], state: Float[Tensor, "batch width"]) -> Float[Tensor, "batch rows"]:
+    def forward(self, x: Float[Tensor, "batch inputs"], state: Float[Tensor, "batch width"]) -> Float[Tensor, "batch rows"]:
         return self.into(x) + state @ self.recurrent.T
 
 
 def forgetting(
-    x: Float[Tensor, "batch length width"],
+    x: Float[Tensor, "batch length inputs"],
     candidate: Sums,
     gate: Sums | None = None,
     leak: Float[Tensor, " width"] | None = None,
@@ -57,23 +57,22 @@ def forgetting(
 
 
 def forgetting_by_kernel(
-    x: Float[Tensor, "batch length width"],
+    x: Float[Tensor, "batch length inputs"],
     candidate: Sums,
     gate: Sums | None = None,
     leak: Float[Tensor, " width"] | None = None,
 ) -> Float[Tensor, "batch length width"]:
     """The same by the kernels of torch.nn.GRU and torch.nn.RNN."""
-    width = x.shape[-1]
     into, recurrent, bias = candidate.into.weight, candidate.recurrent, candidate.into.bias
-    none = torch.zeros_like(recurrent)
+    width, nothing, none = recurrent.shape[1], torch.zeros_like(into), torch.zeros_like(recurrent)
     if gate is not None:
         lets_in = [rows.expand(width, *rows.shape[1:]) for rows in (gate.into.weight, gate.recurrent, gate.into.bias)]
     elif leak is not None:
-        lets_in = [none, none, leak]
+        lets_in = [nothing, none, leak]
     else:
         return kernel(torch.rnn_tanh, x, into, recurrent, bias, torch.zeros_like(bias))
     first = torch.cat([torch.full_like(bias, OPEN), -lets_in[2], bias])
-    weights = torch.cat([none, -lets_in[0], into]), torch.cat([none, -lets_in[1], recurrent])
+    weights = torch.cat([nothing, -lets_in[0], into]), torch.cat([none, -lets_in[1], recurrent])
     return kernel(torch.gru, x, *weights, first, torch.zeros_like(first))
 
 

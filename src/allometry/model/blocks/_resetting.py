@@ -14,7 +14,7 @@ from allometry.model.blocks._loop import kernel, of_recurrent, swept
 
 
 def resetting(
-    x: Float[Tensor, "batch length width"], sums: Sums, inner: Float[Tensor, " width"]
+    x: Float[Tensor, "batch length inputs"], sums: Sums, inner: Float[Tensor, " width"]
 ) -> Float[Tensor, "batch length width"]:
     """All states, from h_0 = 0. Rows of the sums are r, z, n; `inner` is the bias of n that r multiplies."""
     if x.is_cuda and not torch.compiler.is_compiling():
@@ -25,7 +25,7 @@ def resetting(
 
 
 def resetting_by_kernel(
-    x: Float[Tensor, "batch length width"], sums: Sums, inner: Float[Tensor, " width"]
+    x: Float[Tensor, "batch length inputs"], sums: Sums, inner: Float[Tensor, " width"]
 ) -> Float[Tensor, "batch length width"]:
     """The same by torch.nn.GRU's."""
     second = torch.cat([torch.zeros_like(inner), torch.zeros_like(inner), inner])
