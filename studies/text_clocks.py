@@ -16,6 +16,7 @@ from allometry import Request, chrono_
 from allometry.flow import IO
 from allometry.model.families.lstm import Lstm
 
+HERE = os.path.relpath(__file__)  # so that the record holds no folder of this machine
 PROSE = os.environ.get("ALLOMETRY_PROSE")  # a file of prose; the part is left out without one
 
 
@@ -37,7 +38,7 @@ class Chrono64(Chrono8):
 def request(source: str) -> Request:
     return Request(
         sources=(source,),
-        families=("lstm", f"{__file__}:Chrono8", f"{__file__}:Chrono64"),
+        families=("lstm", f"{HERE}:Chrono8", f"{HERE}:Chrono64"),
         flops=(1e10, 3e10, 1e11),
         length=256,
         seeds=3,
