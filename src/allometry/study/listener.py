@@ -21,6 +21,7 @@ class Programme:
     device: str
 
 
+@runtime_checkable
 class Work(Protocol):
     """One run, as far as a listener is concerned."""
 

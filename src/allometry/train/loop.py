@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,7 @@ class Setting:
     notify: Callable[[str], None] = lambda text: None
 
 
+@runtime_checkable
 class Recipe(Protocol):
     """How a run trains: `recipe.py` and `rmsprop.py` are two."""
 

@@ -54,6 +54,8 @@ def count(family: Family, io: IO) -> Count:
             model = family.build(io)
         inputs = tuple(part.to("meta") for part in example(io, 1)[0])
         flops = _forward_flops(model.eval(), inputs)
+    except Refusal:
+        raise
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{family!r} cannot be counted: {in_words(error)}. It must run on the meta device.") from error
     form = family.closed_form(io)
