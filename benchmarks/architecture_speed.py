@@ -11,7 +11,8 @@ the wall. One thread by default, as threads that wait for each other spin where 
     .venv-peers/bin/python benchmarks/architecture_speed.py --family lightweight_convolution   # or another of FILES, or all
 
 Peers are in `_peers_<name>.py`: `PEERS`, from a family to its forms, and `PACKAGE` where one has to be installed. To add one,
-write such a file and name it in FILES. The `transformer` has a benchmark of its own, transformer_speed.py.
+write such a file and name it in FILES. `--length` is for families whose peers have no table of positions, and what it measures is
+kept beside the usual. The `transformer` has a benchmark of its own, transformer_speed.py.
 """
 
 import argparse
@@ -53,6 +54,7 @@ FILES = {
     "evolved_transformer": ("_peers_literal",),
     "lstm": ("_peers_literal",),
 }
+ANY_LENGTH = ("mamba2", "lstm")  # whose peers have no positions
 PAIRS = ("t5", "funnel_transformer", "mlp_mixer")  # encoder-decoders
 # What is asked against the best peer, where the architecture leaves room for a better form; else 1.
 BAR = dict.fromkeys(
@@ -63,12 +65,12 @@ WARM = 1  # steps that allocate and warm the caches
 FAR = 1.25  # a peer that takes this many times as long as the best one in the first round needs no second one
 
 
-def ours(family: str) -> nn.Module:
+def ours(family: str, length: int) -> nn.Module:
     from allometry.find import member
     from allometry.flow import Pairs, Tokens
 
     kind = member("allometry.model.families", family)
-    io = Pairs(vocab=VOCAB, source=SOURCE, target=TARGET) if family in PAIRS else Tokens(vocab=VOCAB, length=LENGTH)
+    io = Pairs(vocab=VOCAB, source=SOURCE, target=TARGET) if family in PAIRS else Tokens(vocab=VOCAB, length=length)
     return kind(**kind.shape(WIDTH, DEPTH)).build(io)
 
 
@@ -87,13 +89,13 @@ def peers_of(family: str) -> dict[str, Callable[[], nn.Module]]:
     return found
 
 
-def batch_of(family: str, batch: int) -> tuple[tuple[Tensor, ...], Tensor]:
+def batch_of(family: str, batch: int, length: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """What is read, and what is to be predicted."""
-    tokens = torch.randint(VOCAB, (batch, 2 * LENGTH), generator=torch.Generator().manual_seed(1))
+    tokens = torch.randint(VOCAB, (batch, 2 * length), generator=torch.Generator().manual_seed(1))
     if family in PAIRS:
         source, target = tokens[:, :SOURCE].contiguous(), tokens[:, SOURCE : SOURCE + TARGET + 1]
         return (source, target[:, :-1].contiguous()), target[:, 1:].contiguous()
-    return (tokens[:, :LENGTH].contiguous(),), tokens[:, 1 : LENGTH + 1].contiguous()
+    return (tokens[:, :length].contiguous(),), tokens[:, 1 : length + 1].contiguous()
 
 
 def racers(
@@ -101,7 +103,7 @@ def racers(
 ) -> tuple[dict[str, Callable[[str], Callable[[], float]]], dict[str, int]]:
     """For each form a function from a precision to its step, ours first; and the parameters of each."""
     steps, parameters = {}, {}
-    forms = {"allometry": lambda: ours(family), **peers_of(family)}
+    forms = {"allometry": lambda: ours(family, batch[0][-1].shape[1]), **peers_of(family)}
     for form in [form for form in forms if form == "allometry" or not chosen or form in chosen]:
         torch.manual_seed(0)
         with contextlib.redirect_stdout(sys.stderr):  # some packages print when they are imported or built
@@ -150,7 +152,8 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int, tokens: int) -> 
 def run(family: str, asked: argparse.Namespace) -> dict[str, Any]:
     """Of one family, by precision; printed as they come."""
     chosen = [form.strip() for form in asked.forms.split(";") if form.strip()]
-    batch = batch_of(family, asked.batch)
+    batch = batch_of(family, asked.batch, asked.length)
+    lengths = "" if asked.length == LENGTH else f" {asked.batch} x {asked.length}"
     makers, parameters = racers(family, chosen, batch)
     found = {}
     for precision in ["fp32", "bf16"] if asked.precision == "both" else [asked.precision]:
@@ -166,7 +169,8 @@ def run(family: str, asked: argparse.Namespace) -> dict[str, Any]:
                 flush=True,
             )
         load = round(os.getloadavg()[0], 1)
-        found[f"{family} {precision}"] = {"batch": asked.batch, "threads": asked.threads, "load": load, "forms": rows}
+        shape = {"batch": asked.batch, "length": asked.length, "threads": asked.threads}
+        found[f"{family} {precision}{lengths}"] = shape | {"load": load, "forms": rows}
     return found
 
 
@@ -175,10 +179,15 @@ def main() -> None:
     parser.add_argument("--family", choices=[*FILES, "all"], required=True)
     parser.add_argument("--precision", choices=["bf16", "fp32", "both"], default="both")
     parser.add_argument("--batch", type=int, default=16, help="sequences in a step")
+    parser.add_argument("--length", type=int, default=LENGTH, help=f"tokens in a sequence; of {', '.join(ANY_LENGTH)} alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--forms", default="", help="peers by name, with semicolons between them; all by default")
     asked = parser.parse_args()
+    if asked.length != LENGTH and asked.family not in ANY_LENGTH:
+        parser.error(
+            f"--length is for {' and '.join(ANY_LENGTH)}: peers of {asked.family} have tables of {LENGTH} positions."
+        )
     torch.set_num_threads(asked.threads)
     path = RESULTS / "architecture_speed.json"
     known = json.loads(path.read_text())["forms"] if path.exists() else {}

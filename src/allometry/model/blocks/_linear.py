@@ -24,9 +24,7 @@ class Linear(nn.Linear):
         super().__init__(width, outputs, bias=False)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
-        if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
-            return F.linear(x, self.weight)
-        return _ThroughFp32.apply(x, self.weight)
+        return product(x, self.weight)
 
 
 class BiasedLinear(Linear):
@@ -49,6 +47,13 @@ class Reading(BiasedLinear):
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
         with unrounded(x):
             return F.linear(x, self.weight, self.bias)
+
+
+def product(x: Float[Tensor, "*batch width"], weight: Float[Tensor, "outputs width"]) -> Float[Tensor, "*batch outputs"]:
+    """x W^T, of a weight that stands in another layer."""
+    if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
+        return F.linear(x, weight)
+    return _ThroughFp32.apply(x, weight)
 
 
 def unrounded(x: Tensor) -> torch.autocast:
