@@ -77,6 +77,7 @@ class _OneLayer(nn.Module):
         self.inputs = io.channels if isinstance(io, Series) else io.vocab
         self.every = not isinstance(io, Series) or io.answer == "every"
         self.cell = CELLS[spec.cell](self.inputs, spec)
+        self.cell.read(io.channels if isinstance(io, Series) else 1)
         self.readout = BiasedLinear(spec.width, io.outputs)
 
     def forward(self, x: Shaped[Tensor, "batch length *channels"]) -> Float[Tensor, "batch answers outputs"]:
@@ -86,7 +87,23 @@ class _OneLayer(nn.Module):
         return self.readout(states if self.every else states[:, -1:])
 
 
-class _Forgetting(nn.Module):
+class _Cells(nn.Module):
+    """A layer of cells. `into` are the weights that read the input."""
+
+    def into(self) -> list[nn.Parameter]:
+        raise NotImplementedError
+
+    def read(self, numbers: int) -> None:
+        """Start the weights that read the input, of which so many numbers are not 0: what a cell sees has a variance of 1.
+
+        Of a one-hot vector it is one number, however many tokens there are. Gates that are nearly shut let in little, and with a
+        smaller start copying and adding begin to be learned some five times later (measured with studies/copying.py, adding.py).
+        """
+        for weight in self.into():
+            spread(weight, numbers)
+
+
+class _Forgetting(_Cells):
     """Equation 10 with a gate, 5 with a leak, 2 without."""
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
@@ -101,6 +118,9 @@ class _Forgetting(nn.Module):
         if self.gate is not None:
             nn.init.constant_(self.gate.into.bias, USUAL)
 
+    def into(self) -> list[nn.Parameter]:
+        return [sums.into.weight for sums in (self.candidate, self.gate) if sums is not None]
+
     def clocks(self) -> dict[str, Clock]:
         """1/T of what lets in."""
         bias = self.leak if self.gate is None else self.gate.into.bias
@@ -110,7 +130,7 @@ class _Forgetting(nn.Module):
         return forgetting(x, self.candidate, self.gate, self.leak)
 
 
-class _Resetting(nn.Module):
+class _Resetting(_Cells):
     """torch.nn.GRU's equations."""
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
@@ -121,6 +141,9 @@ class _Resetting(nn.Module):
         with torch.no_grad():
             self.sums.into.bias[self.keeps] = -USUAL
 
+    def into(self) -> list[nn.Parameter]:
+        return [self.sums.into.weight]
+
     def clocks(self) -> dict[str, Clock]:
         """z = 1 - 1/T."""
         return {"update": BiasClock(self.sums.into.bias, keeps=self.keeps)}
@@ -129,18 +152,13 @@ class _Resetting(nn.Module):
         return resetting(x, self.sums, self.inner)
 
 
-class _LongMemory(nn.Module):
-    """torch.nn.LSTM's equations, rows i, f, g, o, by its kernel; one bias, 1 of the forget gate, the second pinned at zero.
-
-    torch starts all weights at most at 1 / sqrt(width), where two numbers as input hardly move a gate that is nearly shut;
-    with such a start no row of 200 numbers was added in 2,000 steps (studies/adding.py), with this one in 1,000.
-    """
+class _LongMemory(_Cells):
+    """torch.nn.LSTM's equations, rows i, f, g, o, by its kernel; one bias, 1 of the forget gate, the second pinned at zero."""
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
         super().__init__()
         width = spec.width
         self.recurrence = nn.LSTM(inputs, width, batch_first=True)
-        spread(self.recurrence.weight_ih_l0, inputs)
         spread(self.recurrence.weight_hh_l0, width)
         with torch.no_grad():
             self.recurrence.bias_ih_l0.zero_()[width : 2 * width] = -USUAL
@@ -148,12 +166,15 @@ class _LongMemory(nn.Module):
         self.recurrence.register_buffer("bias_hh_l0", torch.zeros(4 * width))
         self.recurrence._init_flat_weights()
 
+    def into(self) -> list[nn.Parameter]:
+        return [self.recurrence.weight_ih_l0]
+
     def forward(self, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length width"]:
         return self.recurrence(x)[0]  # type: ignore[no-any-return]
 
 
 USUAL = -1.0  # bias of a gate that lets in: T = 1 + e = 3.7, where LSTMs start their forget gates (Jozefowicz et al. 2015)
-CELLS: dict[str, Callable[[int, OneLayer], nn.Module]] = {
+CELLS: dict[str, Callable[[int, OneLayer], _Cells]] = {
     "rnn": _Forgetting,
     "leaky": _Forgetting,
     "gated": _Forgetting,

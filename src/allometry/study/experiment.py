@@ -8,7 +8,8 @@ and its trained network may be scored on other tasks. What is expected is writte
 from allometry.flow import IO, Budget, Refusal, Run
 from allometry.spec import Spec
 
-MEASURES = ("loss", "half_chance")  # and test:<name>
+MEASURES = ("loss", "half_chance")
+NAMED = ("test:", "recovered:")  # measures that a name follows
 
 
 class OtherTask(Spec):
@@ -65,7 +66,9 @@ class Expectation(Spec):
     """A claim on two arms: a measure of one is at most, or at least, so many times that of the other.
 
     `loss` is the held-out loss, `half_chance` the first step at which the training loss is half the level of chance, `test:<name>`
-    the loss on another task. Without `against` the loss is held against the level of chance.
+    the loss on another task. `recovered:<name>`, of an arm that starts from another, is the share of what its parent lost on that
+    other task, against its own, which came back when the arm was trained there. Without `against` a loss is held against the
+    level of chance, and a share against 1.
     """
 
     text: str
@@ -109,10 +112,9 @@ class Experiment(Spec):
         missing = [name for name in (claim.arm, claim.against) if name and name not in {arm.name for arm in self.arms}]
         if missing:
             raise Refusal(f"The expectation {claim.text!r} is on {', '.join(missing)}, which is no arm.")
-        if claim.measure not in MEASURES and not claim.measure.startswith("test:"):
-            raise Refusal(
-                f"Expectation(measure={claim.measure!r}) is not known. It is one of: {', '.join(MEASURES)}, test:name."
-            )
+        if claim.measure not in MEASURES and not claim.measure.startswith(NAMED):
+            known = ", ".join((*MEASURES, *(f"{kind}<name>" for kind in NAMED)))
+            raise Refusal(f"Expectation(measure={claim.measure!r}) is not known. It is one of: {known}.")
         if (claim.at_most is None) == (claim.at_least is None):
             raise Refusal(f"The expectation {claim.text!r} takes one of at_most and at_least.")
         if claim.measure == "half_chance" and not claim.against:
