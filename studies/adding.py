@@ -46,9 +46,9 @@ and has a squared error of 1/6.
 The paper: with the longest time scale at the length of the row, an LSTM with chrono initialisation learns rows of 750 in a seventh
 of the steps that the standard one takes.
 
-Ours: the same network, optimiser and rate; batches of 20, as the paper does not say, and what a cell sees of the input starts with a
-variance of 1. A run that has solved the task (a
-fiftieth of chance) stops. Longest time scales ten times too small and too large are ours.""",
+Ours: the same network, optimiser and rate; batches of 20, as the paper does not say, and what a cell sees of the input starts with
+a variance of 1. A run that has solved the task (a fiftieth of chance) stops. Longest time scales ten times too small and too large
+are ours.""",
     seeds=SEEDS,
     points=250,
     arms=tuple(

@@ -48,8 +48,8 @@ chance on which the standard one stays for the 60,000 steps that are drawn; at a
 500.
 
 Ours: the same network, optimiser and rate. Batches of 20, as the paper does not say; 20,000 steps, and a run that has solved the
-task (a fortieth of chance) stops. What a cell sees of the input starts with a variance of 1. Longest time scales ten times too small and too
-large are ours."""
+task (a fortieth of chance) stops. What a cell sees of the input starts with a variance of 1. Longest time scales ten times too
+small and too large are ours."""
 
 wait = Copying(delay=500)
 near = "a wait of 500 steps"
