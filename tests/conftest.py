@@ -19,7 +19,14 @@ def pytest_configure() -> None:
 
 # Files whose few tests take long, the longest first. xdist hands out whole files, the fullest first: these would come last,
 # and one worker would stand idle behind them. `make test` asks for the order given here.
-LONG = ("test_families", "test_command_stopped", "test_command", "test_command_studies", "test_study_transfer", "test_examples")
+LONG = (
+    "test_families",
+    "test_command_stopped",
+    "test_command",
+    "test_command_studies",
+    "test_study_transfer",
+    "test_examples",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
