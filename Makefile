@@ -9,7 +9,7 @@ demo: install
 	$(BIN)/allometry compare --minutes $(MINUTES)
 
 test: install-dev
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 lint: install-dev
 	$(BIN)/ruff check src tests benchmarks examples

@@ -17,6 +17,24 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
+# Files whose few tests take long, the longest first. xdist hands out whole files, the fullest first: these would come last,
+# and one worker would stand idle behind them. `make test` asks for the order given here.
+LONG = (
+    "test_families",
+    "test_command_stopped",
+    "test_command",
+    "test_command_studies",
+    "test_study_transfer",
+    "test_examples",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first; all else stays in its order."""
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of published data beside the checkout, or where ALLOMETRY_SHARED says; else the test is skipped."""

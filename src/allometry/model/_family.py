@@ -12,6 +12,7 @@ fields and one method; the rest is inherited:
 
 import functools
 import math
+from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import torch
@@ -140,20 +141,26 @@ def _solved(cls: type[SelfFamily], size: int, kind: type[IO], scale: str) -> Sel
         return _deepened(cls, size, kind)
     target, depth = parameters_at(size), depth_at(size if scale == "both" else BASE)
     depth = depth if kind is not Pairs else max(1, round(depth / 2))
-    nearest: tuple[float, SelfFamily] | None = None
+
+    @functools.cache  # a width is met at several grains
+    def parameters(width: int) -> int:
+        return cls(**cls.shape(width, depth)).matched_parameters(reference)
+
+    nearest: tuple[float, int] | None = None
     below, above = 0, 0
     for grain in (g for g in (64, 32, 16, 8, 4, 2, 1) if g % cls.grain == 0):
-        below, above = _around(cls, target, depth, grain, reference, below, above)
-        for family in (cls(**cls.shape(width, depth)) for width in sorted({below or grain, above})):
-            miss = abs(math.log(family.matched_parameters(reference) / target))
+        below, above = _around(cls.__name__, parameters, target, grain, below, above)
+        for width in sorted({below or grain, above}):
+            miss = abs(math.log(parameters(width) / target))
             if nearest is None or miss < nearest[0]:
-                nearest = (miss, family)
+                nearest = (miss, width)
         assert nearest
         if nearest[0] < TOLERANCE / 2:
             break
     assert nearest
-    _believe(nearest[1], reference)
-    return nearest[1]
+    family = cls(**cls.shape(nearest[1], depth))
+    _believe(family, reference)
+    return family
 
 
 def _believe(family: Family, reference: IO) -> None:
@@ -222,24 +229,20 @@ def idle_parameters(model: nn.Module) -> int:
 
 
 def _around(
-    cls: type[Family], target: float, depth: int, grain: int, reference: IO, below: int, above: int
+    name: str, parameters: Callable[[int], int], target: float, grain: int, below: int, above: int
 ) -> tuple[int, int]:
     """The multiples of `grain` on either side of the width that has `target` parameters; the lower may be 0.
 
     `below` and `above` are those of a coarser grain, between which they lie; above = 0: of none.
     """
-
-    def falls_short(width: int) -> bool:
-        return cls(**cls.shape(width, depth)).matched_parameters(reference) < target
-
     low, high = below // grain, above // grain
     if not above:
         high = 1
-        while falls_short(high * grain):
+        while parameters(high * grain) < target:
             low, high = high, high * 2
             if high * grain > 1 << 16:
-                raise Refusal(f"{cls.__name__} has too few parameters at any width: does its build use `width`?")
+                raise Refusal(f"{name} has too few parameters at any width: does its build use `width`?")
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if falls_short(middle * grain) else (low, middle)
+        low, high = (middle, high) if parameters(middle * grain) < target else (low, middle)
     return low * grain, high * grain
