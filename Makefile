@@ -3,6 +3,9 @@ PYTHON ?= python3
 MINUTES ?= 5
 BIN := .venv/bin
 
+# Bytecode is kept: without it each process of the tests compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint install install-dev bench peers clean
 
 demo: install
@@ -12,8 +15,8 @@ test: install-dev
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 lint: install-dev
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples studies
+	$(BIN)/ruff format --check src tests benchmarks examples studies
 
 # The figures of benchmarks/README.md, one after the other, on an otherwise idle machine.
 bench: install peers
