@@ -138,7 +138,10 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(seed):
 
 def test_a_ratio_to_unfinished_runs_is_a_bound_and_no_ratio_is_made_up():
     unfinished = [Value(value=1000, beyond=True)] * 3
-    assert (judge(exact(10, 10, 10), unfinished, at_most=1).ratio, judge(exact(10, 10, 10), unfinished, at_most=1).bound) == (
+    assert (
+        judge(exact(10, 10, 10), unfinished, at_most=1).ratio,
+        judge(exact(10, 10, 10), unfinished, at_most=1).bound,
+    ) == (
         pytest.approx(0.01),
         "at most",
     )

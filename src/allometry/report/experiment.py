@@ -112,7 +112,9 @@ def _judged(expected: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]], 
 
 def _find(arms: Mapping[str, Mapping[str, Any]], name: str, expected: Mapping[str, Any]) -> Mapping[str, Any]:
     if name not in arms:
-        raise Refusal(f"The expectation {expected.get('text')!r} names the arm {name!r}, which is not one of: {', '.join(arms)}.")
+        raise Refusal(
+            f"The expectation {expected.get('text')!r} names the arm {name!r}, which is not one of: {', '.join(arms)}."
+        )
     return arms[name]
 
 

@@ -4,14 +4,16 @@ from collections import Counter
 from typing import Any
 
 from allometry.fit.arms import TEST
-from allometry.report.experiment_tables import arm_tables, extremes, interval, seconds, steps, test_table
+from allometry.report.experiment_strip import claim_strip
+from allometry.report.experiment_tables import arm_tables, extremes, interval, lost_table, seconds, steps, test_table
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
-from allometry.report.numbers import duration, number, plain, scientific
+from allometry.report.numbers import brief, duration, number, plain, scientific
 from allometry.report.page import draw
 from allometry.report.palette import marks
 
+LEDE = 400  # letters of a first paragraph that may stand under the title
 SIGNS = {"holds": "✓", "refuted": "✕", "cannot tell": "?"}
 ENDINGS = {"done": "done", "diverged": "diverged", "failed": "failed", "begun": "not ended", "missing": "not begun"}
 
@@ -32,14 +34,15 @@ def render_experiment(bundle: dict[str, Any]) -> str:
         },
         known,
         about=bundle["about"],
-        claims=[_claim(one) for one in expected],
+        lede=next((text for text in bundle["about"][:1] if len(text) <= LEDE), ""),
+        claims=[_claim(one, {arm["name"]: str(arm["line"]) for arm in arms}) for one in expected],
         tally=tally(expected),
         state=_state(counts),
-        unsound=counts["diverged"] + counts["failed"],
         unfinished=counts["begun"] + counts["missing"],
         total=counts.total(),
         grids=arm_tables(arms),
         tests=test_table(arms),
+        lost=lost_table(arms),
         facts=_facts(bundle),
     )
 
@@ -48,28 +51,23 @@ def tally(expected: list[dict[str, Any]]) -> str:
     """The verdicts in one sentence.
 
     >>> tally([{"verdict": "holds"}, {"verdict": "holds"}, {"verdict": "cannot tell"}])
-    'Of 3 expectations 2 hold, none is refuted, and of 1 the runs cannot tell.'
+    '2 of 3 expectations hold, none is refuted, 1 cannot be told.'
     """
     if not expected:
         return "Nothing was expected beforehand: the figures are all there is."
     found = Counter(one["verdict"] for one in expected)
-    holds, refuted, open_ = (found[verdict] for verdict in SIGNS)
+    holds, refuted, untold = (found[verdict] for verdict in SIGNS)
     if len(expected) == 1:
-        return {"holds": "The expectation holds.", "refuted": "The expectation is refuted."}.get(
-            expected[0]["verdict"], "The runs cannot tell whether the expectation holds."
-        )
+        words = ("holds", "is refuted", "cannot be told from these runs")
+        return f"The expectation {words[list(SIGNS).index(expected[0]['verdict'])]}."
     if holds == len(expected):
         return f"All {holds} expectations hold."
-    words = [
-        f"{holds or 'none'} {'hold' if holds > 1 else 'holds'}",
-        f"{refuted or 'none'} {'are' if refuted > 1 else 'is'} refuted",
-    ]
-    if not open_:
-        return f"Of {len(expected)} expectations {' and '.join(words)}."
-    return f"Of {len(expected)} expectations {', '.join(words)}, and of {open_} the runs cannot tell."
+    told = f"{holds or 'None'} of {len(expected)} expectations {'holds' if holds < 2 else 'hold'}"
+    told += f", {refuted or 'none'} {'is' if refuted < 2 else 'are'} refuted"
+    return f"{told}, {untold} cannot be told." if untold else f"{told}."
 
 
-def _claim(one: dict[str, Any]) -> dict[str, Any]:
+def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
     """An expectation in words: what was asked, what was measured, and the verdict with its reason."""
     measure, unit = one["measure"], one["unit"]
     written = steps if measure == "half_chance" else _loss
@@ -77,10 +75,16 @@ def _claim(one: dict[str, Any]) -> dict[str, Any]:
     if one["against"]:
         theirs, other = _values(one["others"], written), str(one["against"])
     else:
-        theirs = "–" if one["level"] is None else steps(_exact(one["level"])) if measure == "half_chance" else number(one["level"])
+        theirs = (
+            "–"
+            if one["level"] is None
+            else steps(_exact(one["level"]))
+            if measure == "half_chance"
+            else number(one["level"])
+        )
         other = "the steps it was given" if measure == "half_chance" else "chance"
     bounds = [
-        f"{word} {number(one[key])} times" for key, word in (("at_most", "at most"), ("at_least", "at least")) if one.get(key)
+        f"{word} {brief(one[key])}" for key, word in (("at_most", "at most"), ("at_least", "at least")) if one.get(key)
     ]
     name = {"loss": "held-out loss", "half_chance": "step at which the training loss is half of chance"}.get(measure)
     return {
@@ -89,14 +93,20 @@ def _claim(one: dict[str, Any]) -> dict[str, Any]:
         "verdict": one["verdict"],
         "sign": SIGNS[one["verdict"]],
         "kind": one["verdict"].replace(" ", "-"),
+        "strip": claim_strip(one),
+        "lines": [lines[one["arm"]], lines.get(str(one["against"]), "")],
         "arm": one["arm"],
         "other": other,
         "ours": ours,
         "theirs": theirs,
         "unit": "" if measure == "half_chance" else unit,
-        "ratio": f"{one['bound'] + ' ' if one['bound'] else ''}{number(one['ratio'], 2)}" if one["ratio"] is not None else "",
+        "ratio": f"{one['bound'] + ' ' if one['bound'] else ''}{number(one['ratio'], 2)}"
+        if one["ratio"] is not None
+        else "",
         "interval": interval(one["low"], one["high"]),
-        "asked": f"{name or 'loss in the test ' + measure.removeprefix(TEST)}: {' and '.join(bounds)}",
+        "asked": f"{name or 'loss in the test ' + measure.removeprefix(TEST)} {' and '.join(bounds)} × that of {other}"
+        if one["against"]
+        else f"{name or 'loss in the test ' + measure.removeprefix(TEST)} {' and '.join(bounds)} × {other}",
         "pairs": _pairs(one),
         "lacking": one["lacking"],
     }
@@ -107,8 +117,11 @@ def _pairs(one: dict[str, Any]) -> str:
     if not one["pairs"]:
         return one["reason"]
     things = "pairs of seeds" if one["against"] else "seeds"
-    pairs = f"{one['fulfilled']} of {one['pairs']} {things} fulfil it"
-    return pairs if one["verdict"] == "holds" else f"{pairs}, {one['violated']} violate it; {one['reason']}"
+    if one["verdict"] == "holds":
+        return f"all {one['pairs']} {things} fulfil it"
+    if one["verdict"] == "refuted":
+        return f"all {one['pairs']} {things} violate it"
+    return f"{one['fulfilled']} of {one['pairs']} {things} fulfil it, {one['violated']} violate it: {one['reason']}"
 
 
 def _values(values: list[dict[str, Any]], written: Any) -> str:
@@ -134,7 +147,9 @@ def _exact(value: float) -> dict[str, Any]:
 
 def _state(counts: Counter[str]) -> str:
     """How far the experiment is, in words."""
-    return ", ".join(f"{counts[status]} {words}" for status, words in ENDINGS.items() if counts[status]) or "no run was asked"
+    return (
+        ", ".join(f"{counts[status]} {words}" for status, words in ENDINGS.items() if counts[status]) or "no run was asked"
+    )
 
 
 def _facts(bundle: dict[str, Any]) -> list[tuple[str, str]]:
@@ -161,5 +176,5 @@ def _facts(bundle: dict[str, Any]) -> list[tuple[str, str]]:
 def _span(values: list[float | None]) -> str:
     known = sorted({float(value) for value in values if value is not None})
     if len(known) <= 3:
-        return ", ".join(number(value, 5) for value in known)
+        return ", ".join(brief(value, 5) for value in known)
     return extremes(known)

@@ -10,62 +10,99 @@ from allometry.report.figures._arms import Arm
 from allometry.report.grid import Cell, Column, Grid, cell, family_cell
 from allometry.report.numbers import MISSING, number, scientific
 
-STATUSES = ("diverged", "failed", "begun", "missing")
 WORDS = {"missing": "not begun", "begun": "not ended"}
 
 
-def arm_tables(arms: list[Arm]) -> list[Grid]:
-    """One table for each panel."""
-    return [_arm_table(name, own) for name, own in _arms.panels(arms).items()]
+def arm_tables(arms: list[Arm]) -> list[tuple[Grid, list[tuple[str, str, str]]]]:
+    """One table for each panel, and below it what is to be noted of its arms: name, line, note."""
+    return [(_arm_table(name, own), _notes(own)) for name, own in _arms.panels(arms).items()]
+
+
+def _notes(arms: list[Arm]) -> list[tuple[str, str, str]]:
+    found = []
+    for arm in arms:
+        parts = [f"starts from the weights of {arm['parent']}" if arm.get("parent") else "", str(arm.get("note") or "")]
+        if any(parts):
+            found.append((str(arm["name"]), str(arm["line"]), "; ".join(part for part in parts if part)))
+    return found
 
 
 def _arm_table(panel: str, arms: list[Arm]) -> Grid:
     dose, dose_unit = _arms.dose_words(arms)
-    dosed, noted = bool(_arms.doses(arms)), any(arm.get("parent") or arm.get("note") for arm in arms)
+    levels = {arm["chance"] for arm in arms}
+    shown = {
+        "dose": bool(_arms.doses(arms)),
+        "chance": len(levels) > 1,
+    }
     columns = (
-        Column(name="line", text=True),
-        *((Column(name=dose or "at", unit=dose_unit),) if dosed else ()),
-        Column(name="seeds", unit="done of asked"),
-        Column(name="held-out loss", unit=f"{arms[0]['unit']}, min to max", tip="mean over the seeds that are done"),
-        Column(name="chance", tip="the loss of a player without memory"),
-        Column(name="loss / chance"),
-        Column(
-            name="half the chance",
-            unit="step, median of seeds",
-            tip="first step at which the mean training loss since the record before is at most half of the chance loss",
+        ("", Column(name="line", text=True)),
+        ("dose", Column(name=dose or "at", unit=dose_unit)),
+        ("", Column(name="seeds", tip="runs that are done, of those asked")),
+        ("", Column(name="held-out loss", unit="mean, min to max", tip="over the seeds that are done")),
+        ("", Column(name="error", unit="of one", tip="standard error of the loss of one run, by its held-out sequences")),
+        ("chance", Column(name="chance", tip="the loss of a player without memory")),
+        ("", Column(name="loss / chance")),
+        (
+            "",
+            Column(
+                name="half the chance",
+                unit="step: median, min to max",
+                tip="first step at which the mean training loss since the record before is at most half of the chance loss",
+            ),
         ),
-        Column(name="N", unit="parameters"),
-        Column(name="time", unit="minutes a run"),
-        Column(name="without a loss", text=True),
-        *((Column(name="note", text=True),) if noted else ()),
+        ("", Column(name="N", unit="parameters")),
+        ("", Column(name="minutes", unit="a run", tip="mean over the runs that have ended")),
     )
-    rows = tuple(_row(arm, dosed, noted) for arm in arms)
-    return Grid(title=panel or "All arms", columns=columns, rows=rows, empty="No arm is listed.")
+    level = f" · chance {number(next(iter(levels)))}" if len(levels) == 1 else ""
+    kept = [i for i, (kind, _) in enumerate(columns) if shown.get(kind, True)]
+    rows = tuple(tuple(cells[i] for i in kept) for cells in map(_row, arms))
+    title = f"{panel or 'All arms'} · {arms[0]['unit']}{level}"
+    return Grid(title=title, columns=tuple(columns[i][1] for i in kept), rows=rows)
 
 
-def _row(arm: Arm, dosed: bool, noted: bool) -> tuple[Cell, ...]:
+def _row(arm: Arm) -> tuple[Cell, ...]:
     outcomes, losses = arm["outcomes"], _arms.losses(arm)
     middle, done = _arms.mean(losses), sum(o["status"] == "done" for o in outcomes)
-    line = family_cell(str(arm["line"]))
-    note = "; ".join(text for text in (f"starts from: {arm['parent']}" if arm.get("parent") else "", arm.get("note")) if text)
+    errors = [o["standard_error"] for o in outcomes if o["standard_error"] is not None]
     return (
-        Cell(text=line.text, family=line.family, tip=str(arm["name"])),
-        *((cell(_arms.dose_text(arm["at"], "") or MISSING, why="this line has no dose"),) if dosed else ()),
-        Cell(text=f"{done} of {len(outcomes)}", tone="" if done == len(outcomes) else "loud"),
-        cell(number(middle), aside=extremes(losses), tip=_errors(outcomes), tone="strong", why="no run is done"),
+        family_cell(str(arm["line"])),
+        cell(_arms.dose_text(arm["at"], "") or MISSING, why="this line has no dose"),
+        Cell(text=str(done)) if done == len(outcomes) else Cell(text=f"{done} of {len(outcomes)}", tone="loud"),
+        cell(number(middle), aside=_bracket(extremes(losses)), tone="strong", why="no run is done"),
+        cell(number(max(errors, default=None), 2), why="not measured"),
         cell(number(arm["chance"])),
         cell(number(middle / arm["chance"], 2) if middle is not None and arm["chance"] else MISSING, why="no run is done"),
         half_chance_cell([o["half_chance"] for o in outcomes if o["half_chance"]]),
         cell(count(arm.get("N"))),
-        cell(_minutes(outcomes), tip="mean over the runs that have ended", why="no run has ended"),
-        _troubles(outcomes),
-        *((Cell(text=note, tone="soft"),) if noted else ()),
+        cell(_minutes(outcomes), why="no run has ended"),
     )
+
+
+def lost_table(arms: list[Arm]) -> Grid:
+    """Every run without a loss, with its reason; runs that have not begun are counted, not listed."""
+    columns = (Column(name="arm", text=True), Column(name="seed"), Column(name="status", text=True))
+    rows = []
+    for arm in arms:
+        name = Cell(text=str(arm["name"]), family=str(arm["line"]))
+        absent = [o for o in arm["outcomes"] if o["status"] == "missing"]
+        for o in arm["outcomes"]:
+            if o["status"] in ("diverged", "failed", "begun"):
+                words = f"{WORDS.get(o['status'], o['status'])} at step {o['steps']}"
+                tone = "soft" if o["status"] == "begun" else "loud"
+                rows.append((name, Cell(text=str(o["seed"])), Cell(text=words, aside=o["reason"], tone=tone)))
+        if absent:
+            seeds = ", ".join(str(o["seed"]) for o in absent)
+            rows.append((name, Cell(text=seeds), Cell(text=WORDS["missing"], tone="soft")))
+    return Grid(title="Runs without a loss", columns=columns, rows=tuple(rows), empty="Every run has a loss.")
 
 
 def extremes(values: Sequence[float]) -> str:
     """The range of the seeds."""
     return f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else ""
+
+
+def _bracket(text: str) -> str:
+    return f"({text})" if text else ""
 
 
 def half_chance_cell(values: list[dict[str, Any]]) -> Cell:
@@ -79,7 +116,7 @@ def half_chance_cell(values: list[dict[str, Any]]) -> Cell:
         plain = not (low["beyond"] or high["beyond"] or high["value"] is None)
         middle = {"value": statistics.mean((low["value"], high["value"])), "beyond": False} if plain else high
     aside = f"{steps(order[0])} to {steps(order[-1])}" if order[0] != order[-1] else ""
-    return Cell(text=steps(middle), aside=aside)
+    return Cell(text=steps(middle), aside=_bracket(aside))
 
 
 def steps(value: dict[str, Any]) -> str:
@@ -116,7 +153,7 @@ def test_table(arms: list[Arm]) -> Grid:
                     Cell(text=str(arm["name"]), family=str(arm["line"])),
                     Cell(text=name),
                     cell(str(len(losses))),
-                    cell(number(middle), aside=extremes(losses)),
+                    cell(number(middle), aside=_bracket(extremes(losses))),
                     cell(number(chance)),
                     cell(number(middle / chance, 2) if middle is not None and chance else MISSING),
                 )
@@ -132,15 +169,6 @@ def test_table(arms: list[Arm]) -> Grid:
     return Grid(title="Tests on other tasks", columns=columns, rows=tuple(rows), empty="No arm was tested on another task.")
 
 
-def _errors(outcomes: list[dict[str, Any]]) -> str:
-    errors = [o["standard_error"] for o in outcomes if o["standard_error"] is not None]
-    sequences = {o["sequences"] for o in outcomes if o["sequences"]}
-    if not errors:
-        return ""
-    over = f" over {' or '.join(str(n) for n in sorted(sequences))} held-out sequences" if sequences else ""
-    return f"standard error of the loss of one run{over}: at most {number(max(errors), 2)}"
-
-
 def _minutes(outcomes: list[dict[str, Any]]) -> str:
     times = [seconds(o) for o in outcomes if o["status"] not in ("missing", "begun")]
     return number(sum(times) / len(times) / 60, 2) if times else MISSING
@@ -149,14 +177,6 @@ def _minutes(outcomes: list[dict[str, Any]]) -> str:
 def seconds(outcome: dict[str, Any]) -> float:
     """Time that a run took: all of it where that was measured, else its training."""
     return outcome["wall_seconds"] or outcome["seconds"] or 0.0
-
-
-def _troubles(outcomes: list[dict[str, Any]]) -> Cell:
-    found = {status: [o for o in outcomes if o["status"] == status] for status in STATUSES}
-    text = ", ".join(f"{len(some)} {WORDS.get(status, status)}" for status, some in found.items() if some)
-    reasons = "; ".join(f"seed {o['seed']}: {o['reason']}" for o in outcomes if o["reason"] and o["status"] in STATUSES)
-    loud = found["diverged"] or found["failed"]
-    return Cell(text=text, aside=reasons, tone="loud" if loud else "soft")
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from allometry.report.figures._figure import Trace, axis, ends, log_range, safe
-from allometry.report.numbers import number
+from allometry.report.numbers import brief, number
 from allometry.report.palette import Mark, faded
 
 Arm = dict[str, Any]
@@ -47,7 +47,7 @@ def dose_words(arms: Iterable[Arm]) -> tuple[str, str]:
 
 def dose_text(at: float | None, unit: str) -> str:
     """A dose in words: 40 steps."""
-    return f"{number(at, 4)} {unit}".strip() if at is not None else ""
+    return f"{brief(at)} {unit}".strip() if at is not None else ""
 
 
 def losses(arm: Arm) -> list[float]:
@@ -75,7 +75,7 @@ def dose_axis(title: str, at: Sequence[float]) -> dict[str, Any]:
     found = axis(title, log=False) | {"range": [min(at) - room, max(at) + room]}
     gaps = [b - a for a, b in itertools.pairwise(at)]
     if gaps and len(at) <= 10 and min(gaps) >= (max(at) - min(at)) / 14:
-        found |= {"tickmode": "array", "tickvals": list(at), "ticktext": [number(value, 4) for value in at]}
+        found |= {"tickmode": "array", "tickvals": list(at), "ticktext": [brief(value) for value in at]}
     return found
 
 

@@ -3,6 +3,7 @@
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
 from allometry.report.figures._figure import LABELLED, Figure, Trace, View, keys, layout, safe
+from allometry.report.numbers import brief
 from allometry.report.palette import Mark
 
 
@@ -21,7 +22,7 @@ def _figure(index: int, name: str, arms: list[Arm], marks: dict[str, Mark]) -> F
     tests = [test for arm in arms for o in arm["outcomes"] for test in _tests(o) if test["at"] is not None]
     at = sorted({test["at"] for test in tests} | {arm["at"] for arm in arms if arm["at"] is not None})
     shown = [test[key] for test in tests for key in ("loss", "chance")] + [v for arm in arms for v in _arms.losses(arm)]
-    x_axis = _arms.dose_axis(_arms.title(f"{dose} in the test" if dose else "At", unit), at)
+    x_axis = _arms.dose_axis(_arms.title(f"{dose} in the test" if dose else "Test", unit), at)
     trained = _arms.doses(arms)
     views = [
         View(
@@ -56,13 +57,15 @@ def _view(arms: list[Arm], marks: dict[str, Mark]) -> list[Trace]:
                 if test["at"] is not None:
                     by_place.setdefault(test["at"], []).append(test["loss"])
                     chance[test["at"]] = max(test["chance"], chance.get(test["at"], test["chance"]))
+        if arm["at"] is not None and arm["at"] not in by_place and _arms.losses(arm):
+            by_place[arm["at"]] = _arms.losses(arm)
+            chance.setdefault(arm["at"], arm["chance"])
         places = sorted(by_place)
         values = [[loss for loss in by_place[place] if loss is not None] for place in places]
-        words = [f"<b>{safe(arm['line'])}</b>, tested at {place:g}" for place in places]
+        words = [f"<b>{safe(arm['line'])}</b>, tested at {brief(place)}" for place in places]
         traces += _arms.over_seeds(places, values, mark, words, safe(arm["unit"]))
         if arm["at"] is not None and _arms.losses(arm):
             traces.append(_trained(arm, mark))
-            chance.setdefault(arm["at"], arm["chance"])
     places = sorted(chance)
     return [*_arms.chance_line(places, [chance[place] for place in places]), *traces]
 

@@ -5,8 +5,9 @@ from typing import Any
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
 from allometry.report.figures._figure import LABELLED, Figure, Trace, keys, layout, safe
-from allometry.report.numbers import number
 from allometry.report.palette import Mark
+
+CROSSES = 1.35  # runs that diverged stand so many times above the largest loss
 
 
 def dose_figures(arms: list[Arm], marks: dict[str, Mark]) -> list[Figure]:
@@ -20,12 +21,17 @@ def _shared(own: list[Arm], panels: list[list[Arm]]) -> list[float]:
     """All losses and chance levels of the panels that are to be compared with this one."""
     kind = (_arms.dose_words(own), own[0]["unit"])
     alike = [arm for panel in panels if (_arms.dose_words(panel), panel[0]["unit"]) == kind for arm in panel]
-    return [value for arm in alike for value in (*_arms.losses(arm), arm["chance"]) if value is not None]
+    values = [value for arm in alike for value in (*_arms.losses(arm), arm["chance"]) if value is not None]
+    lost = any(outcome["status"] == "diverged" for arm in alike for outcome in arm["outcomes"])
+    return [*values, CROSSES * max(values)] if lost else values
 
 
 def _figure(index: int, name: str, arms: list[Arm], shown: list[float], marks: dict[str, Mark]) -> Figure:
     at, (dose, unit), loss_unit = _arms.doses(arms), _arms.dose_words(arms), str(arms[0]["unit"])
-    x_axis, y_axis = _arms.dose_axis(_arms.title(dose, unit), at), _arms.loss_axis(f"Held-out loss ({safe(loss_unit)})", shown)
+    x_axis, y_axis = (
+        _arms.dose_axis(_arms.title(dose, unit), at),
+        _arms.loss_axis(f"Held-out loss ({safe(loss_unit)})", shown),
+    )
     top = max(shown)
     traces: list[Trace] = []
     below: list[Trace] = []
@@ -91,5 +97,5 @@ def _caption(arms: list[Arm]) -> str:
             if outcome["status"] in count:
                 count[outcome["status"]] += 1
     words = {"missing": "not begun", "begun": "not ended", "diverged": "diverged (crosses)", "failed": "failed"}
-    told = [f"{number(n)} {words[status]}" for status, n in count.items() if n]
+    told = [f"{n} {words[status]}" for status, n in count.items() if n]
     return f"Runs without a loss: {', '.join(told)}." if told else ""
