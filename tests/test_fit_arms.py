@@ -131,7 +131,8 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(seed):
     for _ in range(trials):
         a, b = np.exp(rng.normal(0, 0.2, 3)), np.exp(rng.normal(0.5, 0.6, 3))
         found = judge(exact(*a.tolist()), exact(*b.tolist()), at_most=1.0)
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         hits += found.low <= math.exp(-0.5) <= found.high
     assert 0.85 < hits / trials < 0.97  # Welch's is a little wide with so few; the standard error is 0.015
 

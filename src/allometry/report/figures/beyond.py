@@ -73,12 +73,13 @@ def _view(arms: list[Arm], marks: dict[str, Mark]) -> list[Trace]:
 def _trained(arm: Arm, mark: Mark) -> Trace:
     """Where the network was trained: a ringed mark."""
     values = _arms.losses(arm)
+    words = f"<b>{safe(arm['line'])}</b>, trained here<br>{_arms.seed_range(values)} {safe(arm['unit'])}"
     return {
         "type": "scatter",
         "mode": "markers",
         "x": [arm["at"]],
         "y": [_arms.mean(values)],
-        "hovertemplate": f"<b>{safe(arm['line'])}</b>, trained here<br>{_arms.seed_range(values)} {safe(arm['unit'])}<extra></extra>",
+        "hovertemplate": f"{words}<extra></extra>",
         "marker": {"color": mark.colour, "symbol": mark.symbol, "size": 12, "line": {"color": "@ink", "width": 1.6}},
         "meta": {"group": mark.index},
     }

@@ -91,7 +91,7 @@ def _chance(arms: list[Arm]) -> list[Trace]:
 
 def _caption(arms: list[Arm]) -> str:
     """What is missing in the figure; what is in it stands once above all."""
-    count = {status: 0 for status in ("missing", "begun", "diverged", "failed")}
+    count = dict.fromkeys(("missing", "begun", "diverged", "failed"), 0)
     for arm in arms:
         for outcome in arm["outcomes"]:
             if outcome["status"] in count:
