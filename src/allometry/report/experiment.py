@@ -119,8 +119,9 @@ def _find(arms: Mapping[str, Mapping[str, Any]], name: str, expected: Mapping[st
 
 
 def _side(arm: Mapping[str, Any], measure: str, store: Folder) -> tuple[list[Value], list[str]]:
-    """The values of an arm's seeds, and in words the seeds that have none."""
-    values, lacking = [], []
+    """The values of an arm's seeds, and in words which seeds have none."""
+    values: list[Value] = []
+    lacking: dict[str, list[str]] = {}
     for outcome in arm["outcomes"]:
         end: End | None = store.end(outcome["run"])
         value = measured(measure, end, store.points(outcome["run"]) if measure == "half_chance" else [], arm["chance"])
@@ -128,8 +129,9 @@ def _side(arm: Mapping[str, Any], measure: str, store: Folder) -> tuple[list[Val
             values.append(value)
         else:
             why = {"missing": "not begun", "begun": "not ended", "done": "not measured"}.get(outcome["status"], "failed")
-            lacking.append(f"{arm['name']}, seed {outcome['seed']}: {why}")
-    return values, lacking
+            lacking.setdefault(why, []).append(str(outcome["seed"]))
+    words = [f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)} {why}" for why, seeds in lacking.items()]
+    return values, [f"{arm['name']}: {'; '.join(words)}"] if words else []
 
 
 def _level(arm: Mapping[str, Any], measure: str) -> float | None:

@@ -10,7 +10,7 @@ from allometry.report.numbers import brief, number
 from allometry.report.palette import Mark, faded
 
 Arm = dict[str, Any]
-DECADES = 1.0  # an axis whose values span more than this is logarithmic
+DECADES = 1.0  # a loss axis whose values span more than this is logarithmic
 
 
 def panels(arms: Iterable[Arm]) -> dict[str, list[Arm]]:
@@ -68,8 +68,8 @@ def loss_axis(title: str, values: Iterable[float | None]) -> dict[str, Any]:
 
 
 def dose_axis(title: str, at: Sequence[float]) -> dict[str, Any]:
-    """The axis of a dose: a tick at each dose, where there are few; logarithmic where they span more than `DECADES`."""
-    if min(at) > 0 and math.log10(max(at) / min(at)) > DECADES:
+    """The axis of a dose: a tick at each dose, where there are few; logarithmic where that spaces them more evenly."""
+    if min(at) > 0 and (_unevenness([math.log10(value) for value in at]) < _unevenness(at) or max(at) > 100 * min(at)):
         return axis(title) | log_range(list(at))
     room = 0.06 * (max(at) - min(at)) or 1.0
     found = axis(title, log=False) | {"range": [min(at) - room, max(at) + room]}
@@ -77,6 +77,11 @@ def dose_axis(title: str, at: Sequence[float]) -> dict[str, Any]:
     if gaps and len(at) <= 10 and min(gaps) >= (max(at) - min(at)) / 14:
         found |= {"tickmode": "array", "tickvals": list(at), "ticktext": [brief(value) for value in at]}
     return found
+
+
+def _unevenness(places: Sequence[float]) -> float:
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    return max(gaps) / min(gaps) if gaps else 1.0
 
 
 def title(name: str, unit: str) -> str:

@@ -1,5 +1,6 @@
 """Training loss against step for each panel: every seed faint, the median of the seeds strong, the chance level dashed."""
 
+import bisect
 import math
 import statistics
 from collections.abc import Sequence
@@ -105,14 +106,16 @@ def _median(outcomes: list[dict], curves: list[Curve]) -> list[tuple[float, floa
     """
     ended = [(o, c) for o, c in zip(outcomes, curves, strict=True) if o["status"] in ("done", "diverged")]
     taken = ended or list(zip(outcomes, curves, strict=True))
+    places = [[step for step, _ in curve] for _, curve in taken]
     result: list[tuple[float, float | None]] = []
     for step in sorted({step for _, curve in taken for step, _ in curve}):
         values = []
-        for outcome, curve in taken:
-            known = [loss for place, loss in curve if place <= step]
-            over = outcome["status"] == "diverged" and step > curve[-1][0]
-            if known or over:
-                values.append(math.inf if over else known[-1])
+        for (outcome, curve), own in zip(taken, places, strict=True):
+            before = bisect.bisect_right(own, step)
+            if outcome["status"] == "diverged" and step > own[-1]:
+                values.append(math.inf)
+            elif before:
+                values.append(curve[before - 1][1])
         middle = statistics.median(values)
         result.append((step, middle if math.isfinite(middle) else None))
     return result
