@@ -60,6 +60,8 @@ def tally(expected: list[dict[str, Any]]) -> str:
     if len(expected) == 1:
         words = ("holds", "is refuted", "cannot be told from these runs")
         return f"The expectation {words[list(SIGNS).index(expected[0]['verdict'])]}."
+    if untold == len(expected):
+        return f"None of {untold} expectations can be told from these runs."
     if holds == len(expected):
         return f"All {holds} expectations hold."
     told = f"{holds or 'None'} of {len(expected)} expectations {'holds' if holds < 2 else 'hold'}"
@@ -99,7 +101,7 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
         "other": other,
         "ours": ours,
         "theirs": theirs,
-        "unit": "" if measure == "half_chance" else unit,
+        "unit": "" if measure == "half_chance" or not one["values"] else unit,
         "ratio": f"{one['bound'] + ' ' if one['bound'] else ''}{number(one['ratio'], 2)}"
         if one["ratio"] is not None
         else "",

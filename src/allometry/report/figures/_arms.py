@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from allometry.report.figures._figure import Trace, axis, ends, log_range, safe
+from allometry.report.figures._figure import LABELLED, Trace, axis, ends, layout, log_range, safe
 from allometry.report.numbers import brief, number
 from allometry.report.palette import Mark, faded
 
@@ -69,14 +69,22 @@ def loss_axis(title: str, values: Iterable[float | None]) -> dict[str, Any]:
 
 def dose_axis(title: str, at: Sequence[float]) -> dict[str, Any]:
     """The axis of a dose: a tick at each dose, where there are few; logarithmic where that spaces them more evenly."""
-    if min(at) > 0 and (_unevenness([math.log10(value) for value in at]) < _unevenness(at) or max(at) > 100 * min(at)):
-        return axis(title) | log_range(list(at))
-    room = 0.06 * (max(at) - min(at)) or 1.0
-    found = axis(title, log=False) | {"range": [min(at) - room, max(at) + room]}
-    gaps = [b - a for a, b in itertools.pairwise(at)]
-    if gaps and len(at) <= 10 and min(gaps) >= (max(at) - min(at)) / 14:
-        found |= {"tickmode": "array", "tickvals": list(at), "ticktext": [brief(value) for value in at]}
+    log = min(at) > 0 and (_unevenness([math.log10(v) for v in at]) < _unevenness(at) or max(at) > 100 * min(at))
+    places = [math.log10(value) for value in at] if log else list(at)
+    width = max(places) - min(places)
+    room = 0.06 * width or 1.0
+    found = axis(title, log=log) | {"range": [min(places) - room, max(places) + room]}
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    if gaps and len(at) <= 10 and min(gaps) >= width / 14:
+        ticks = {"tickmode": "array", "tickvals": list(at), "ticktext": [brief(value) for value in at], "tickangle": 0}
+        return found | ticks
     return found
+
+
+def dose_layout(x_axis: dict[str, Any], y_axis: dict[str, Any]) -> dict[str, Any]:
+    """The layout of a figure over doses, which tells the script of the page where the axis has ticks of its own."""
+    own = {"meta": {"ticks": "xaxis"}} if "tickvals" in x_axis else {}
+    return layout(x_axis, y_axis, **LABELLED) | {"xaxis": x_axis} | own
 
 
 def _unevenness(places: Sequence[float]) -> float:

@@ -2,7 +2,7 @@
 
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
-from allometry.report.figures._figure import LABELLED, Figure, Trace, View, keys, layout, safe
+from allometry.report.figures._figure import Figure, Trace, View, keys, safe
 from allometry.report.numbers import brief
 from allometry.report.palette import Mark
 
@@ -37,8 +37,7 @@ def _figure(index: int, name: str, arms: list[Arm], marks: dict[str, Mark]) -> F
         id=f"beyond-{index}",
         title=name,
         caption="",
-        layout=layout(x_axis, _arms.loss_axis(f"Loss in the test ({safe(arms[0]['unit'])})", shown), **LABELLED)
-        | {"xaxis": x_axis},
+        layout=_arms.dose_layout(x_axis, _arms.loss_axis(f"Loss in the test ({safe(arms[0]['unit'])})", shown)),
         traces=[] if several else _view(arms, marks),
         views=views if several else [],
         switch=f"Trained at a {dose} of" if dose else "Trained at",

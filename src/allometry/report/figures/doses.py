@@ -4,7 +4,7 @@ from typing import Any
 
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
-from allometry.report.figures._figure import LABELLED, Figure, Trace, keys, layout, safe
+from allometry.report.figures._figure import Figure, Trace, keys, safe
 from allometry.report.palette import Mark
 
 CROSSES = 1.35  # runs that diverged stand so many times above the largest loss
@@ -53,7 +53,7 @@ def _figure(index: int, name: str, arms: list[Arm], shown: list[float], marks: d
         id=f"doses-{index}",
         title=name,
         caption=_caption(arms),
-        layout=layout(x_axis, y_axis, **LABELLED) | {"xaxis": x_axis},
+        layout=_arms.dose_layout(x_axis, y_axis),
         traces=[*_chance(arms), *below, *traces],
         legend=keys(marks, set(_arms.lines(arms))),
         height="short",

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
-from allometry.report.figures._figure import LABELLED, Figure, Trace, View, axis, keys, layout, safe
+from allometry.report.figures._figure import LABELLED, Figure, Trace, View, axis, ends, keys, layout, safe, shade
+from allometry.report.numbers import brief
 from allometry.report.palette import Mark
 
 POINTS = 120  # of a curve, at most
+TOGETHER = 6  # arms in one figure, at most
 
 Curve = list[tuple[float, float]]  # step, loss
 
@@ -29,32 +31,56 @@ def _figure(index: int, name: str, arms: list[Arm], marks: dict[str, Mark]) -> F
     last = max(step for arm in arms for o in arm["outcomes"] for step, _ in _points(o))
     of_arm = {arm["name"]: _arm(arm, last, marks[str(arm["line"])], unit) for arm in arms}
     drawn = [y for traces in of_arm.values() for trace in traces for y in trace["y"] if y is not None]
-    x_axis = axis("Training step", log=False) | {"range": [0, 1.01 * last], "nticks": 6}
+    x_axis = axis("Training step", log=False) | {"range": [0, 1.01 * last], "nticks": 6, "tickformat": "d"}
     y_axis = _arms.loss_axis(f"Training loss ({safe(arms[0]['unit'])})", [*drawn, *(arm["chance"] for arm in arms)])
+    begun = [arm for arm in arms if of_arm[arm["name"]]]
     views = []
-    for place in reversed(_arms.doses(arms)):
-        own = [arm for arm in arms if arm["at"] in (place, None)]
+    for place in reversed(_arms.doses(begun)):
+        own = [arm for arm in begun if arm["at"] in (place, None)]
         views.append(View(key=f"{place:g}", label=_arms.dose_text(place, unit), after=_together(own, of_arm, last)))
+    if len(views) > 1 and len(begun) <= TOGETHER:
+        views.insert(0, View(key="all", label="all", after=_medians(begun, of_arm, last)))
     several = len(views) > 1
     return Figure(
         id=f"learning-{index}",
         title=name,
-        caption="",
+        caption="" if several else "; ".join(f"{_switch(dose)} {view.label}" for view in views),
         layout=layout(x_axis, y_axis, **LABELLED) | {"xaxis": x_axis},
-        traces=[] if several else _together(arms, of_arm, last),
+        traces=[] if several else _together(begun, of_arm, last),
         views=views if several else [],
-        switch=dose[:1].upper() + dose[1:] or "At",
-        legend=keys(marks, {str(arm["line"]) for arm in arms}),
+        switch=_switch(dose),
+        legend=keys(marks, {str(arm["line"]) for arm in begun}),
         height="short",
     )
 
 
+def _switch(dose: str) -> str:
+    """The name of the switch between doses."""
+    return dose[:1].upper() + dose[1:] or "At"
+
+
+def _medians(arms: list[Arm], of_arm: dict[str, list[Trace]], last: float) -> list[Trace]:
+    """The median of each arm, the stronger the larger its dose, with its dose at its end."""
+    at = _arms.doses(arms)
+    traces = _chance(arms, last)
+    for arm in arms:
+        trace = next(t for t in of_arm[arm["name"]] if "opacity" not in t)
+        traces.append(trace if arm["at"] is None else trace | {"opacity": shade(at.index(arm["at"]), len(at))})
+        known = [(x, y) for x, y in zip(trace["x"], trace["y"], strict=True) if y is not None]
+        if arm["at"] is not None and known:
+            traces.append(ends(*map(list, zip(*known, strict=True)), brief(arm["at"])) | {"meta": trace["meta"]})
+    return traces
+
+
+def _chance(arms: list[Arm], last: float) -> list[Trace]:
+    levels = sorted({arm["chance"] for arm in arms if arm["chance"] is not None})
+    return [trace for level in levels for trace in _arms.chance_line([0, last], [level, level])]
+
+
 def _together(arms: list[Arm], of_arm: dict[str, list[Trace]], last: float) -> list[Trace]:
     """The faint lines of all arms, then the strong ones over them; chance below both."""
-    levels = sorted({arm["chance"] for arm in arms if arm["chance"] is not None})
-    chance = [trace for level in levels for trace in _arms.chance_line([0, last], [level, level])]
     traces = [trace for arm in arms for trace in of_arm[arm["name"]]]
-    return [*chance, *(t for t in traces if "opacity" in t), *(t for t in traces if "opacity" not in t)]
+    return [*_chance(arms, last), *(t for t in traces if "opacity" in t), *(t for t in traces if "opacity" not in t)]
 
 
 def _arm(arm: Arm, last: float, mark: Mark, unit: str) -> list[Trace]:
