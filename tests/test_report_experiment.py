@@ -171,6 +171,20 @@ def test_the_median_keeps_a_solved_run_and_counts_a_diverged_one_as_worst(tmp_pa
     assert strong["y"] == [2.0, 1.0, 1.0]
 
 
+def test_a_few_arms_are_drawn_together_with_their_doses_and_doses_not_begun_are_left_out(tmp_path):
+    arms = [arm("p", "gated", at) for at in (1.0, 10.0, 100.0, 1000.0)] + [arm("p", "tuned", None)]
+    write(tmp_path, arms, endings={arms[3]["name"]: ["missing"] * 3})
+    bundle = experiment_bundle(tmp_path)
+    figure = learning_figures(bundle["arms"], known(bundle))[0]
+    assert [view.label for view in figure.views] == ["all", "100 steps", "10 steps", "1 steps"]
+    lines = [t for t in figure.views[0].after if t["mode"] == "lines" and "group" in t["meta"]]
+    assert len(lines) == 4
+    shades = [t["opacity"] for t in lines if "opacity" in t]
+    assert shades == sorted(shades)
+    named = [t["text"][0].strip() for t in figure.views[0].after if t["mode"] == "text"]
+    assert [text for text in named if text != "chance"] == ["1", "10", "100"]
+
+
 def test_a_long_curve_is_thinned_and_keeps_its_ends_and_its_mean(tmp_path):
     one = arm("p", "gated", None)
     write(tmp_path, [one], points=1000)

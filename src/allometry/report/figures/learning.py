@@ -44,7 +44,7 @@ def _figure(index: int, name: str, arms: list[Arm], marks: dict[str, Mark]) -> F
     return Figure(
         id=f"learning-{index}",
         title=name,
-        caption="" if several else "; ".join(f"{_switch(dose)} {view.label}" for view in views),
+        caption="" if several else "; ".join(f"{_switch(dose)}: {view.label}" for view in views),
         layout=layout(x_axis, y_axis, **LABELLED) | {"xaxis": x_axis},
         traces=[] if several else _together(begun, of_arm, last),
         views=views if several else [],
