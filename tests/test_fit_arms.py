@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def test_of_all_orders_of_six_values_one_in_twenty_holds_and_one_is_refuted():
     assert verdicts.count("holds") == verdicts.count("refuted") == 1
 
 
+@settings(deadline=None)
 @given(st.lists(EXACT, min_size=3, max_size=5), st.lists(EXACT, min_size=3, max_size=5), FACTOR)
 def test_plain_numbers_are_judged_by_their_extremes(arm, other, factor):
     low, high = min(v.value for v in arm), max(v.value for v in arm)
@@ -50,6 +51,7 @@ def test_plain_numbers_are_judged_by_their_extremes(arm, other, factor):
     assert judge(arm, other, at_most=factor).verdict == expected
 
 
+@settings(deadline=None)
 @given(SIDE, SIDE, FACTOR, st.lists(st.floats(min_value=1.0, max_value=1e9), min_size=10, max_size=10))
 def test_a_verdict_stands_whatever_the_unfinished_runs_would_have_needed(arm, other, factor, times):
     """Any number above its limit may stand for a censored value: the verdict is never turned over."""
@@ -63,12 +65,14 @@ def test_a_verdict_stands_whatever_the_unfinished_runs_would_have_needed(arm, ot
     assert verdict in ("cannot tell", after)
 
 
+@settings(deadline=None)
 @given(SIDE, SIDE, FACTOR)
 def test_at_least_is_at_most_with_the_sides_exchanged(arm, other, factor):
     one = judge(arm, other, at_least=factor)
     assert judge(other, arm, at_most=1 / factor).verdict == one.verdict
 
 
+@settings(deadline=None)
 @given(SIDE, SIDE, FACTOR, st.randoms())
 def test_the_order_of_seeds_does_not_matter_and_pairs_add_up(arm, other, factor, chance):
     one = judge(arm, other, at_most=factor)
@@ -78,6 +82,7 @@ def test_the_order_of_seeds_does_not_matter_and_pairs_add_up(arm, other, factor,
     assert (again.verdict, again.fulfilled, again.violated) == (one.verdict, one.fulfilled, one.violated)
 
 
+@settings(deadline=None)
 @given(st.lists(ANY, max_size=2), SIDE, FACTOR)
 def test_two_runs_are_too_few_on_either_side(few, enough, factor):
     assert judge(few, enough, at_most=factor).verdict == "cannot tell"
@@ -166,6 +171,7 @@ def test_a_claim_of_nothing_is_refused(claim):
         judge(exact(1, 2, 3), 1.0, **claim)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=4), min_size=1, max_size=30), st.floats(min_value=0.1, max_value=4))
 def test_half_of_chance_is_first_reached_where_it_says(losses, chance):
     points = [point(10 * (i + 1), loss) for i, loss in enumerate(losses)]
