@@ -80,7 +80,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("text", ["ink", "soft", "link"])
+@pytest.mark.parametrize("text", ["ink", "soft", "link", "good", "bad"])
 @pytest.mark.parametrize("ground", ["page", "raised", "loud"])
 def test_text_is_readable_in_both_themes(theme, text, ground):
     light, dark = sorted([luminance(theme[text]), luminance(theme[ground])], reverse=True)

@@ -59,6 +59,18 @@ def scientific(value: float | None, digits: int = 2) -> str:
     return power if float(mantissa) == 1 else _minus(f"{mantissa}×{power}")
 
 
+def brief(value: float | None, digits: int = 4) -> str:
+    """A number that was chosen, such as a dose or a bound: as it would be typed.
+
+    >>> brief(10.0), brief(0.25), brief(1e7), brief(None)
+    ('10', '0.25', '10⁷', '–')
+    """
+    text = number(value, digits)
+    if "×" in text or "." not in text:
+        return scientific(value, 2) if "×" in text else text
+    return text.rstrip("0").rstrip(".")
+
+
 def estimate(
     value: float | None, low: float | None, high: float | None, digits: int = 3, sign: bool = False
 ) -> tuple[str, str]:

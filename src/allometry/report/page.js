@@ -50,6 +50,7 @@
     const { width = plot.clientWidth, height = plot.clientHeight, margin } = plot.layout;
     for (const [name, room, pixels] of [["xaxis", 52, width - margin.r - 65], ["yaxis", 26, height - 60]]) {
       const axis = plot.layout[name];
+      if (plot.layout.meta?.ticks === name) continue; // it names its own ticks
       const [low, high] = [...(axis?.range || [])].sort((a, b) => a - b);
       const wide = axis?.type === "log" && high - low > 0.6; // a shorter axis has plain numbers
       const found = wide ? ticks([low, high], pixels, room) : [];

@@ -26,6 +26,8 @@ LIGHT = {
     "link": "#0a5fa8",
     "loud": "#fff4dc",
     "louder": "#a15c00",
+    "good": "#00704a",
+    "bad": "#b3261e",
 }
 DARK = {
     "page": "#14171b",
@@ -37,6 +39,8 @@ DARK = {
     "link": "#79bbff",
     "loud": "#33290f",
     "louder": "#f2bd5a",
+    "good": "#5fd3a6",
+    "bad": "#ff9189",
 }
 
 # The outlines of the markers in a square of -1 to 1, as plotly draws them, for the legends in HTML.

@@ -50,6 +50,7 @@ class Figure:
     tuning: bool = False  # there are tuning runs to show or hide
     legend: list[Key] = dataclasses.field(default_factory=list)
     height: str = "tall"  # tall | short
+    switch: str = "Axis"  # what the views differ in, in words
 
     def document(self) -> dict[str, Any]:
         """What the script reads."""
