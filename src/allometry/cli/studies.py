@@ -162,15 +162,19 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a study from its record; trains nothing."""
+    """Write the report of a study or an experiment from its record; trains nothing."""
+    from allometry.record.status import is_experiment
     from allometry.record.store import Folder
     from allometry.record.table import table as read_runs
     from allometry.record.table import write_table
     from allometry.report.write import write_report
 
-    bundle, page = write_report(folder, out, target)
     if table:
         write_table(read_runs(Folder(folder)), table)
+    if is_experiment(folder):
+        _show_experiment(folder, out, as_json)
+        return
+    bundle, page = write_report(folder, out, target)
     if as_json:
         print_json(bundle["answer"] | {"report": str(page.resolve())})
     else:
@@ -247,25 +251,34 @@ def _study(request: Any, out: Path, target: float | None, dry_run: bool, quiet: 
 
 def _experiment(experiment: Any, out: Path, file: Path, dry_run: bool, quiet: bool, as_json: bool) -> None:
     from allometry.progress import listener
-    from allometry.report.experiment import arms_table, verdict_lines, write_experiment
-    from allometry.report.study_tables import prices_table
     from allometry.study.run_experiment import run_experiment
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     screen = console(stderr=as_json)
     with listener(screen, quiet) as told:
         rows = run_experiment(experiment, out, told, dry_run=dry_run, file=file)
-    if dry_run:
-        if as_json:
-            print_json(rows)
-        else:
-            screen.print(prices_table(rows))
-        return
-    bundle, page = write_experiment(out)
+    if not dry_run:
+        _show_experiment(out, None, as_json)
+    elif as_json:
+        print_json(rows)
+    elif not quiet:
+        from allometry.report.study_tables import arms_table
+
+        screen.print(arms_table(rows))
+
+
+def _show_experiment(folder: Path, out: Path | None, as_json: bool) -> None:
+    from allometry.report.experiment import write_experiment
+    from allometry.report.experiment_page import verdict_lines
+    from allometry.report.experiment_tables import arm_tables
+
+    bundle, page = write_experiment(folder, out)
     if as_json:
-        print_json(bundle | {"report": str(page.resolve()), "folder": str(out.resolve())})
+        print_json(bundle | {"report": str(page.resolve()), "folder": str(folder.resolve())})
         return
-    screen.print(arms_table(bundle))
+    screen = console()
+    for grid, _ in arm_tables(bundle["arms"]):
+        screen.print(grid)
     typer.echo(f"Report: {page.resolve()}")
     for line in verdict_lines(bundle):
         typer.echo(line)

@@ -27,6 +27,8 @@ from allometry.flow import End, Point, Refusal
 LEAST = 3  # runs on a side
 LEVEL = 0.9  # of the interval
 TEST = "test:"  # what begins the measure that is the loss of a test
+RECOVERED = "recovered:"  # and the one that is the share of a loss on another task which came back
+NOTICED = 0.05  # of chance: what cost less has nothing to bring back
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,14 +59,19 @@ class Judgement:
     high: float | None = None
 
 
-def measured(measure: str, end: End | None, points: Iterable[Point], chance: float) -> Value | None:
+def measured(
+    measure: str, end: End | None, points: Iterable[Point], chance: float, parent: End | None = None
+) -> Value | None:
     """One seed's value of a measure; None where there is none: not ended, failed, or no such test.
 
     `loss` is the held-out loss, `half_chance` the first step at which the training loss is at most half of `chance`,
-    `test:<name>` the loss of that test.
+    `test:<name>` the loss of that test, `recovered:<name>` how much of what the test cost the `parent`, which this run started
+    from, is back after training.
     """
     if end is None or end.status == "failed":
         return None
+    if measure.startswith(RECOVERED):
+        return recovered(end, parent, measure.removeprefix(RECOVERED), chance)
     if end.status == "diverged":
         return Value(value=math.inf)
     if measure == "loss":
@@ -72,10 +79,27 @@ def measured(measure: str, end: End | None, points: Iterable[Point], chance: flo
     if measure == "half_chance":
         return half_chance(points, chance, end.facts.get("steps"))
     if measure.startswith(TEST):
-        name = measure.removeprefix(TEST)
-        losses = [test["loss"] for test in end.facts.get("tests") or [] if test["name"] == name]
-        return Value(value=float(losses[0])) if losses and losses[0] is not None else None
-    raise Refusal(f"The measure {measure!r} is not known. It is loss, half_chance or {TEST}<name of a test>.")
+        loss = _test(end, measure.removeprefix(TEST))
+        return None if loss is None else Value(value=loss)
+    raise Refusal(f"The measure {measure!r} is not known. It is loss, half_chance, {TEST}<name> or {RECOVERED}<name>.")
+
+
+def _test(end: End, name: str) -> float | None:
+    losses = [test["loss"] for test in end.facts.get("tests") or [] if test["name"] == name]
+    return float(losses[0]) if losses and losses[0] is not None else None
+
+
+def recovered(end: End, parent: End | None, name: str, chance: float) -> Value | None:
+    """The share of the parent's extra loss in a test that a run trained there has no more: 1 all of it, 0 nothing.
+
+    A run that diverged brought nothing back. None where the test cost the parent less than NOTICED of chance.
+    """
+    before = _test(parent, name) if parent else None
+    if parent is None or parent.loss is None or before is None or before - parent.loss < NOTICED * chance:
+        return None
+    if end.loss is None:
+        return Value(value=0.0)
+    return Value(value=1 - (end.loss - parent.loss) / (before - parent.loss))
 
 
 def half_chance(points: Iterable[Point], chance: float, steps: int | None = None) -> Value:

@@ -7,23 +7,29 @@ from typing import Any
 from allometry.flow import Refusal
 from allometry.record.store import Folder, read_json
 
+EXPERIMENT = "experiment.json"
+
+
+def is_experiment(folder: Path) -> bool:
+    """Whether a folder holds an experiment: a fixed list of arms, and no plan of a comparison."""
+    return (folder / EXPERIMENT).exists()
+
 
 def status(folder: Path) -> dict[str, Any]:
-    """Counts of runs per family and stage: planned, done, diverged, failed, begun; and the study's seconds."""
-    if not (folder / "plan.json").exists():
-        raise Refusal(f"{folder} holds no study: there is no plan.json. Make one with: allometry compare --out {folder}")
-    plan, store = read_json(folder / "plan.json"), Folder(folder)
-    planned: Counter[tuple[str, str]] = Counter()
-    for cell in plan["cells"]:
-        family, stage = (
-            cell["family"].rsplit(":", 1)[-1],
-            cell["stage"] if cell["stage"] in ("score", "transfer") else "tune",
-        )
-        planned[family, stage] += cell["rates"] * len(cell["seeds"])
+    """Counts of runs per family (or arm) and stage: planned, done, diverged, failed, begun; and the study's seconds."""
+    store = Folder(folder)
+    if is_experiment(folder):
+        arms = read_json(folder / EXPERIMENT)["arms"]
+        planned = Counter({(arm["name"], "score"): len(arm["runs"]) for arm in arms})
+        runs = {run_id: (arm["name"], "score") for arm in arms for run_id in arm["runs"]}
+    else:
+        planned = _planned(folder)
+        runs = {run_id: _family_and_stage(store.asked(run_id)["labels"]) for run_id in store.run_ids()}
     ended: Counter[tuple[str, str, str]] = Counter()
-    for run_id in store.run_ids():
-        labels, end = store.asked(run_id)["labels"], store.end(run_id)
-        ended[labels["family"], labels["stage"], end.status if end else "begun"] += 1
+    for run_id, kind in runs.items():
+        end = store.end(run_id)
+        if end or store.begun(run_id):
+            ended[*kind, end.status if end else "begun"] += 1
     rows = [
         {"family": family, "stage": stage, "planned": runs}
         | {kind: ended[family, stage, kind] for kind in ("done", "diverged", "failed", "begun")}
@@ -40,3 +46,17 @@ def status(folder: Path) -> dict[str, Any]:
         "ended": finished,
         "text": text,
     }
+
+
+def _planned(folder: Path) -> Counter[tuple[str, str]]:
+    if not (folder / "plan.json").exists():
+        raise Refusal(f"{folder} holds no study: there is no plan.json. Make one with: allometry compare --out {folder}")
+    planned: Counter[tuple[str, str]] = Counter()
+    for cell in read_json(folder / "plan.json")["cells"]:
+        stage = cell["stage"] if cell["stage"] in ("score", "transfer") else "tune"
+        planned[cell["family"].rsplit(":", 1)[-1], stage] += cell["rates"] * len(cell["seeds"])
+    return planned
+
+
+def _family_and_stage(labels: dict[str, Any]) -> tuple[str, str]:
+    return labels["family"], labels["stage"]

@@ -32,7 +32,11 @@ class Folder:
     def run_ids(self) -> list[str]:
         """The ids of all runs that were asked, in order of name."""
         runs = self.root / "runs"
-        return sorted(p.name for p in runs.iterdir() if (p / "asked.json").exists()) if runs.is_dir() else []
+        return sorted(p.name for p in runs.iterdir() if self.begun(p.name)) if runs.is_dir() else []
+
+    def begun(self, run_id: str) -> bool:
+        """Whether a run was asked."""
+        return (self.run_folder(run_id) / "asked.json").exists()
 
     def ask(self, run: Run, labels: dict[str, Any]) -> Path:
         """Record that a run was asked, with what is known beforehand (stage, sizes, price). Asking twice changes nothing."""

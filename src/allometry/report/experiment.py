@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from allometry.fit.arms import TEST, Value, judge, measured
+from allometry.fit.arms import RECOVERED, TEST, Value, judge, measured
 from allometry.flow import End, Refusal
 from allometry.record.store import Folder, read_json, write_text
 from allometry.report.numbers import plain
@@ -66,6 +66,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
                 "loss": end.loss if end else None,
                 "standard_error": facts.get("standard_error"),
                 "sequences": facts.get("sequences"),
+                "accuracy": facts.get("accuracy"),
                 "tests": facts.get("tests") or [],
                 "half_chance": _value(half) if half else None,
                 "steps": facts.get("steps") or (points[-1].step if points else 0),
@@ -81,10 +82,10 @@ def _judged(expected: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]], 
     """An expectation with its verdict, the values on both sides, and what is short on either."""
     arm = _find(arms, expected["arm"], expected)
     measure, name = expected["measure"], expected.get("against") or ""
-    values, lacking = _side(arm, measure, store)
+    values, lacking = _side(arm, measure, store, arms)
     level, others, lacking_others = None, [], []
     if name:
-        others, lacking_others = _side(_find(arms, name, expected), measure, store)
+        others, lacking_others = _side(_find(arms, name, expected), measure, store, arms)
     else:
         level = _level(arm, measure)
     if not name and level is None:  # a test that no run has been scored on
@@ -105,7 +106,7 @@ def _judged(expected: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]], 
         "values": [_value(value) for value in values],
         "others": [_value(value) for value in others],
         "level": level,
-        "unit": "steps" if measure == "half_chance" else arm.get("unit", ""),
+        "unit": {"half_chance": "steps"}.get(measure, "" if measure.startswith(RECOVERED) else arm.get("unit", "")),
         "lacking": [*lacking, *lacking_others],
     }
 
@@ -118,17 +119,24 @@ def _find(arms: Mapping[str, Mapping[str, Any]], name: str, expected: Mapping[st
     return arms[name]
 
 
-def _side(arm: Mapping[str, Any], measure: str, store: Folder) -> tuple[list[Value], list[str]]:
+def _side(
+    arm: Mapping[str, Any], measure: str, store: Folder, arms: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Value], list[str]]:
     """The values of an arm's seeds, and in words which seeds have none."""
     values: list[Value] = []
     lacking: dict[str, list[str]] = {}
-    for outcome in arm["outcomes"]:
+    parents = arms[arm["parent"]]["runs"] if arm.get("parent") in arms else []
+    for place, outcome in enumerate(arm["outcomes"]):
         end: End | None = store.end(outcome["run"])
-        value = measured(measure, end, store.points(outcome["run"]) if measure == "half_chance" else [], arm["chance"])
+        points = store.points(outcome["run"]) if measure == "half_chance" else []
+        parent = store.end(parents[place]) if place < len(parents) else None
+        value = measured(measure, end, points, arm["chance"], parent)
         if value is not None:
             values.append(value)
         else:
-            why = {"missing": "not begun", "begun": "not ended", "done": "not measured"}.get(outcome["status"], "failed")
+            why = {"missing": "not begun", "begun": "not ended", "done": "has nothing to measure"}.get(
+                outcome["status"], "failed"
+            )
             lacking.setdefault(why, []).append(str(outcome["seed"]))
     words = [f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)} {why}" for why, seeds in lacking.items()]
     return values, [f"{arm['name']}: {'; '.join(words)}"] if words else []
@@ -138,6 +146,8 @@ def _level(arm: Mapping[str, Any], measure: str) -> float | None:
     """What an arm is held against where no other is named: chance, of the test where it is one; its steps for a count of steps."""
     if measure == "half_chance":
         return float(arm["steps"])
+    if measure.startswith(RECOVERED):
+        return 1.0
     if measure.startswith(TEST):
         tests = (test for outcome in arm["outcomes"] for test in outcome["tests"])
         return next((float(test["chance"]) for test in tests if test["name"] == measure.removeprefix(TEST)), None)

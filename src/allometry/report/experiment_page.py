@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from allometry.fit.arms import TEST
+from allometry.fit.arms import RECOVERED, TEST
 from allometry.report.experiment_strip import claim_strip
 from allometry.report.experiment_tables import arm_tables, extremes, interval, lost_table, seconds, steps, test_table
 from allometry.report.figures.beyond import beyond_figures
@@ -47,6 +47,15 @@ def render_experiment(bundle: dict[str, Any]) -> str:
     )
 
 
+def verdict_lines(bundle: dict[str, Any]) -> list[str]:
+    """The verdicts for the terminal: how many hold, then each claim with what was measured."""
+    lines = [tally(bundle["expectations"])]
+    for one in (_claim(expected, {}) for expected in bundle["expectations"]):
+        sizes = f"; ratio {one['ratio']} {one['interval']}".rstrip() if one["ratio"] else ""
+        lines.append(f"  {one['sign']} {one['text']}: {one['verdict']} ({one['ours']} against {one['theirs']}{sizes})")
+    return lines
+
+
 def tally(expected: list[dict[str, Any]]) -> str:
     """The verdicts in one sentence.
 
@@ -84,11 +93,11 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
             if measure == "half_chance"
             else number(one["level"])
         )
-        other = "the steps it was given" if measure == "half_chance" else "chance"
+        other = {"half_chance": "the steps it was given"}.get(measure, "all" if measure.startswith(RECOVERED) else "chance")
     bounds = [
         f"{word} {brief(one[key])}" for key, word in (("at_most", "at most"), ("at_least", "at least")) if one.get(key)
     ]
-    name = {"loss": "held-out loss", "half_chance": "step at which the training loss is half of chance"}.get(measure)
+    name = _name(measure)
     return {
         "text": one["text"],
         "paper": one.get("paper") or "",
@@ -96,7 +105,7 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
         "sign": SIGNS[one["verdict"]],
         "kind": one["verdict"].replace(" ", "-"),
         "strip": claim_strip(one),
-        "lines": [lines[one["arm"]], lines.get(str(one["against"]), "")],
+        "lines": [lines.get(one["arm"], ""), lines.get(str(one["against"]), "")],
         "arm": one["arm"],
         "other": other,
         "ours": ours,
@@ -106,12 +115,19 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
         if one["ratio"] is not None
         else "",
         "interval": interval(one["low"], one["high"]),
-        "asked": f"{name or 'loss in the test ' + measure.removeprefix(TEST)} {' and '.join(bounds)} × that of {other}"
-        if one["against"]
-        else f"{name or 'loss in the test ' + measure.removeprefix(TEST)} {' and '.join(bounds)} × {other}",
+        "asked": f"{name} {' and '.join(bounds)} × {'that of ' * bool(one['against'])}{other}",
         "pairs": _pairs(one),
         "lacking": one["lacking"],
     }
+
+
+def _name(measure: str) -> str:
+    """What a measure is, in words."""
+    if measure.startswith(RECOVERED):
+        return f"share that came back of what {measure.removeprefix(RECOVERED)} cost the trained network"
+    if measure.startswith(TEST):
+        return f"loss in the test {measure.removeprefix(TEST)}"
+    return {"loss": "held-out loss", "half_chance": "step at which the training loss is half of chance"}[measure]
 
 
 def _pairs(one: dict[str, Any]) -> str:

@@ -33,12 +33,14 @@ def _arm_table(panel: str, arms: list[Arm]) -> Grid:
     shown = {
         "dose": bool(_arms.doses(arms)),
         "chance": len(levels) > 1,
+        "right": any(o.get("accuracy") is not None for arm in arms for o in arm["outcomes"]),
     }
     columns = (
         ("", Column(name="line", text=True)),
         ("dose", Column(name=dose or "at", unit=dose_unit)),
         ("", Column(name="seeds", tip="runs that are done, of those asked")),
         ("", Column(name="held-out loss", unit="mean, min to max", tip="over the seeds that are done")),
+        ("right", Column(name="right", unit="%, mean, min to max", tip="held-out targets of which the likeliest is right")),
         ("", Column(name="error", unit="of one", tip="standard error of the loss of one run, by its held-out sequences")),
         ("chance", Column(name="chance", tip="the loss of a player without memory")),
         ("", Column(name="loss / chance")),
@@ -63,12 +65,14 @@ def _arm_table(panel: str, arms: list[Arm]) -> Grid:
 def _row(arm: Arm) -> tuple[Cell, ...]:
     outcomes, losses = arm["outcomes"], _arms.losses(arm)
     middle, done = _arms.mean(losses), sum(o["status"] == "done" for o in outcomes)
+    right = [100 * o["accuracy"] for o in outcomes if o.get("accuracy") is not None]
     errors = [o["standard_error"] for o in outcomes if o["standard_error"] is not None]
     return (
         family_cell(str(arm["line"])),
         cell(_arms.dose_text(arm["at"], "") or MISSING, why="this line has no dose"),
         Cell(text=str(done)) if done == len(outcomes) else Cell(text=f"{done} of {len(outcomes)}", tone="loud"),
         cell(number(middle), aside=_bracket(extremes(losses)), tone="strong", why="no run is done"),
+        cell(number(_arms.mean(right)), aside=_bracket(extremes(right)), why="not measured"),
         cell(number(max(errors, default=None), 2), why="not measured"),
         cell(number(arm["chance"])),
         cell(number(middle / arm["chance"], 2) if middle is not None and arm["chance"] else MISSING, why="no run is done"),

@@ -37,6 +37,32 @@ def plan_table(rows: list[dict[str, Any]]) -> Grid:
     return Grid(title="Plan", columns=columns, rows=tuple(cells), empty="No run was planned.")
 
 
+def arms_table(rows: list[dict[str, Any]]) -> Grid:
+    """The arms of an experiment with their price. Keys of a row: arm, runs, steps, parameters, flops and seconds of one run."""
+    cells = [
+        (
+            Cell(text=str(row["arm"])),
+            cell(str(row["runs"])),
+            cell(_whole(row["steps"])),
+            cell(scientific(row["parameters"])),
+            cell(scientific(row["flops"])),
+            cell(duration(row["seconds"]), why="it cannot be trained"),
+        )
+        for row in plain(rows)
+    ]
+    known = [row["runs"] * row["seconds"] for row in plain(rows) if row["seconds"] is not None]
+    columns = (
+        Column(name="arm", text=True),
+        Column(name="runs"),
+        Column(name="steps"),
+        Column(name="parameters"),
+        Column(name="FLOPs", unit="a run"),
+        Column(name="price", unit="time of a run", tip="from a few steps, other work on the machine included"),
+    )
+    title = f"Arms · {duration(sum(known))} for all runs one after the other"
+    return Grid(title=title, columns=columns, rows=tuple(cells), empty="No arm was asked.")
+
+
 def status_table(rows: list[dict[str, Any]]) -> Grid:
     """How far a study is: runs by family and stage, counted by how they ended.
 

@@ -8,6 +8,7 @@ from typing import Any
 from allometry.data._task import Task
 from allometry.flow import Refusal, Series
 from allometry.model._family import Family
+from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
 from allometry.study.clock import Clock
 from allometry.study.experiment import Arm, Experiment
@@ -17,8 +18,6 @@ from allometry.study.start import alone, device_of, jobs_on, place_for
 from allometry.study.trial import Trial
 from allometry.train.checkpoint import WEIGHTS
 from allometry.train.meter import TRAINING, Count, count
-
-NAME = "experiment.json"
 
 
 def run_experiment(
@@ -40,7 +39,7 @@ def run_experiment(
         if dry_run:
             return _with_seconds(rows, experiment, pool)
         store, clock = Folder(out), Clock(out, began)
-        write_json(out / NAME, _asked(experiment, counts, trials, device))
+        write_json(out / EXPERIMENT, _asked(experiment, counts, trials, device))
         todo = [trial for trial in trials if store.end(trial.run.id) is None]
         listener.planned(
             Programme(
