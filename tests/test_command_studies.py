@@ -44,3 +44,54 @@ def test_a_family_that_fails_is_recorded_and_the_study_goes_on(home) -> None:
     failed = {row["family"]: row["failed"] for row in rows if row["stage"] == "tune"}
     assert failed["Fails"] > 0 == failed["Bigram"]
     assert failed["FailsInScoring"] > 0
+
+
+EXPERIMENT = """
+from torch import nn
+from allometry import Arm, Expectation, Experiment, Family, OneLayer, Rmsprop, task
+
+class Own(Family):
+    def build(self, io):
+        return nn.Sequential(nn.Embedding(io.vocab, self.width), nn.Linear(self.width, io.vocab))
+
+def arm(name, model):
+    return Arm(
+        name=name, line=name, panel="a wait", model=model, task=task("copying")(delay=5, letters=2), recipe=Rmsprop(rate=1e-2),
+        steps=30, batch=4,
+    )
+
+study = Experiment(
+    title="Tiny", arms=(arm("own", Own(width=4, depth=1)), arm("gated", OneLayer(width=4))), sequences=16, seeds=SEEDS,
+    expectations=(Expectation(text="it remembers", arm="gated", against="own", at_most=0.1),),
+)
+"""
+
+
+def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home) -> None:
+    """Its own network is known to the workers, and nothing is run twice."""
+    words = ("run", "my_experiment.py", "--out", "arms", "--json", "--quiet")
+    ended = []
+    for seeds in (1, 3, 3):
+        (home / "my_experiment.py").write_text(EXPERIMENT.replace("SEEDS", str(seeds)))
+        done = allometry(*words, cwd=home, cache=home / "cache")
+        assert done.returncode == 0, done.stderr
+        ended.append({end: end.stat().st_mtime_ns for end in (home / "arms" / "runs").glob("*/end.json")})
+    content = json.loads(done.stdout)
+    assert [outcome["status"] for arm in content["arms"] for outcome in arm["outcomes"]] == ["done"] * 6
+    assert content["expectations"][0]["verdict"] == "refuted"  # 30 steps teach nothing
+    assert len(ended[0]) == 2
+    assert ended[1].items() >= ended[0].items()
+    assert ended[1] == ended[2]
+    status = json.loads(allometry("status", "arms", "--json", cwd=home, cache=home / "cache").stdout)
+    assert (status["planned"], status["ended"]) == (6, 6)
+    again = allometry("report", "arms", "--out", "again.html", cwd=home, cache=home / "cache")
+    assert "it remembers: refuted" in again.stdout
+    assert (home / "again.html").exists()
+
+
+def test_what_an_experiment_is_not_asked_is_refused(home) -> None:
+    (home / "my_experiment.py").write_text(EXPERIMENT.replace("SEEDS", "1"))
+    done = allometry("run", "my_experiment.py", "--minutes", "5", cwd=home, cache=home / "cache")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--dry-run says how long" in done.stderr

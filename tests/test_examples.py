@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from allometry import Family, Request
+from allometry import Experiment, Family, Request
+from allometry.data._task import Task
 from allometry.find import load_file, member
+from allometry.fit.arms import LEAST
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "own_family.md"
@@ -97,3 +99,27 @@ def test_the_study_file_is_a_request_for_families_that_exist() -> None:
     assert isinstance(study, Request)
     assert study.families == ("lstm", GRU)
     assert all(issubclass(member("allometry.model.families", family), Family) for family in study.families)
+
+
+def test_the_experiment_of_the_examples_can_tell() -> None:
+    """Enough seeds on each side of each claim, and arms that differ in what is asked alone."""
+    study = load_file(ROOT / "examples" / "own_experiment.py", "study", "study")
+    assert isinstance(study, Experiment)
+    assert study.seeds >= LEAST
+    first, second = study.arms
+    assert first == second.edit(name=first.name, line=first.line, model=first.model)
+    assert first.model.edit(t_max=0.0) == second.model
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.py")), ids=lambda path: path.stem)
+def test_the_files_of_studies_load_and_say_what_they_ask(path: Path) -> None:
+    source = path.read_text()
+    if "study = " not in source:
+        pytest.skip("it judges a study and is none")
+    study = load_file(path, "study", str(path))
+    for one in study.values() if isinstance(study, dict) else [study]:
+        assert isinstance(one, Request | Experiment)
+        if isinstance(one, Experiment):
+            assert all(isinstance(arm.model, Family) and isinstance(arm.task, Task) for arm in one.arms)
+            assert one.seeds >= LEAST or not one.expectations
+    assert f"allometry run studies/{path.name}" in source

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from allometry.fit.arms import Value, half_chance, judge, measured
+from allometry.fit.arms import NOTICED, RECOVERED, Value, half_chance, judge, measured
 from allometry.flow import End, Point, Refusal
 
 NUMBERS = st.floats(min_value=1e-6, max_value=1e6)
@@ -197,5 +197,33 @@ def test_what_each_measure_reads():
         assert measured(measure, None, points, 2.0) is None
         assert measured(measure, End(status="failed"), points, 2.0) is None
         assert measured(measure, End(status="diverged"), points, 2.0) == Value(value=math.inf)
-    with pytest.raises(Refusal, match="half_chance or test:"):
+    with pytest.raises(Refusal, match="half_chance, test:"):
         measured("accuracy", end, points, 2.0)
+
+
+def tested(loss: float, before: float) -> End:
+    return done(loss, tests=[{"name": "slower", "at": None, "loss": before, "chance": 2.0}])
+
+
+@pytest.mark.parametrize(("after", "share"), [(0.1, 1.0), (1.1, 0.0), (0.2, 0.9), (1.6, -0.5), (0.05, 1.05)])
+def test_what_came_back_is_a_share_of_what_was_lost(after: float, share: float) -> None:
+    """The parent has 0.1 on its own task and 1.1 on the slower one."""
+    value = measured(f"{RECOVERED}slower", done(after), [], 2.0, tested(0.1, 1.1))
+    assert value is not None
+    assert value.value == pytest.approx(share)
+
+
+def test_nothing_comes_back_of_what_was_not_lost_and_a_run_that_diverged_brings_nothing() -> None:
+    measure, little = f"{RECOVERED}slower", 0.9 * NOTICED * 2.0
+    assert measured(measure, done(0.1), [], 2.0, tested(0.1, 0.1 + little)) is None
+    assert measured(measure, done(0.1), [], 2.0, None) is None
+    assert measured(measure, done(0.1), [], 2.0, done(0.1)) is None
+    assert measured(measure, End(status="failed"), [], 2.0, tested(0.1, 1.1)) is None
+    diverged = measured(measure, End(status="diverged"), [], 2.0, tested(0.1, 1.1))
+    assert diverged == Value(value=0.0)
+
+
+def test_a_share_that_is_worse_than_nothing_is_judged_too() -> None:
+    assert judge(exact(-0.5, 0.2, 0.3), 1.0, at_least=0.9).verdict == "refuted"
+    assert judge(exact(-0.5, 0.2, 0.3), 1.0, at_most=0.5).verdict == "holds"
+    assert judge(exact(0.95, 0.99, 1.01), 1.0, at_least=0.9).verdict == "holds"

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -344,7 +345,12 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
         shown.locator("#figure-learning-0 .legend button").first.click()
         assert len(shown.locator(lines).all()) < len(after)
         shown.set_viewport_size({"width": 400, "height": 900})
-        shown.wait_for_function("document.documentElement.scrollWidth <= 400")
+        deadline = (
+            time.monotonic() + 30
+        )  # the figures follow the window; the page's own policy forbids to wait by a predicate
+        while (width := shown.evaluate("() => document.documentElement.scrollWidth")) > 400 and time.monotonic() < deadline:
+            shown.wait_for_timeout(30)
+        assert width <= 400
         wide = "all => all.filter(e => e.getBoundingClientRect().right > 401).length"
         assert shown.eval_on_selector_all("main > section > *, .claim *, .main-svg", wide) == 0
         browser.close()
