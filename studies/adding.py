@@ -29,7 +29,7 @@ def arm(name: str, length: int, t_max: float) -> Arm:
         panel=panel(length),
         model=OneLayer(cell="lstm", width=UNITS, t_max=t_max),
         task=asked,
-        recipe=Rmsprop(rate=RATE, until=asked.chance / 50),
+        recipe=Rmsprop(rate=RATE, until=asked.chance / 50, points=250),
         steps=STEPS[length],
         batch=BATCH,
         at=t_max or None,
@@ -50,7 +50,6 @@ Ours: the same network, optimiser and rate; batches of 20, as the paper does not
 a variance of 1. A run that has solved the task (a fiftieth of chance) stops. Longest time scales ten times too small and too large
 are ours.""",
     seeds=SEEDS,
-    points=250,
     arms=tuple(
         arm(name, length, t_max)
         for length in STEPS

@@ -10,7 +10,7 @@ The paper's size is one edit away: UNITS = 512, the 60,000 images for training a
 import os
 from pathlib import Path
 
-from allometry import Arm, Expectation, Experiment, OneLayer, Rmsprop, task
+from allometry import Arm, Expectation, Experiment, OneLayer, Refusal, Rmsprop, task
 
 Pixels = task("pixels")
 SEEDS, UNITS, BATCH = 3, 128, 32
@@ -19,9 +19,17 @@ STEPS = {"digits": 2_000, "mnist": 2_500}
 FOLDER = os.environ.get("ALLOMETRY_MNIST")  # with t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte
 
 
+def file(what: str) -> str:
+    """The IDX file of images or labels, unpacked or as .gz."""
+    found = sorted(Path(FOLDER).glob(f"t10k-{what}*"))
+    if not found:
+        raise Refusal(f"ALLOMETRY_MNIST: {FOLDER} has no file t10k-{what}-idx?-ubyte. Give the folder of MNIST's test set.")
+    return str(found[0])
+
+
 def arm(part: str, permuted: bool, t_max: float) -> Arm:
     """An LSTM. `t_max` 0 is the standard start, a forget bias of 1."""
-    files = [str(next(Path(FOLDER).glob(f"t10k-{what}*"))) for what in ("images", "labels")] if part == "mnist" else ["", ""]
+    files = [file(what) for what in ("images", "labels")] if part == "mnist" else ["", ""]
     panel = "pixels in an order drawn once" if permuted else "pixels row by row"
     line = "chrono" if t_max else "forget bias 1"
     return Arm(

@@ -6,15 +6,15 @@ from multiprocessing.connection import Connection
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import Fails
+from tiny import Bigram, Fails
 
 import allometry as al
 from allometry.flow import Refusal
 from allometry.record.store import Folder
 from allometry.study.entry import Place
 from allometry.study.experiment import Arm, Expectation, Experiment, OtherTask
-from allometry.study.run_experiment import _count, _trials
-from allometry.study.worker import try_out
+from allometry.study.run_experiment import _lacks, _runs, _trials, carry_out, checked
+from allometry.study.worker import run_trial, score_tests
 from allometry.train.checkpoint import WEIGHTS
 
 Warping, Adding = al.task("warping"), al.task("adding")
@@ -28,7 +28,7 @@ GATED = Arm(
     recipe=al.Rmsprop(rate=1e-2),
     steps=12,
     batch=2,
-    others=(LONGER,),
+    tests=(LONGER,),
 )
 REFIT = GATED.edit(name="refit", parent="gated", model=GATED.model.edit(trained="gates"), task=LONGER.task)
 
@@ -48,8 +48,9 @@ class Wire(Connection):
 
 
 def trials(*arms: Arm, **more: object):
-    asked = Experiment(title="tiny", arms=arms, sequences=8, **more)
-    return _trials(asked, {arm.name: _count(arm) for arm in arms})
+    asked = Experiment(title="tiny", arms=arms, **{"sequences": 8} | more)
+    counts = checked(asked)
+    return _trials(asked, counts, _runs(asked, counts))
 
 
 def carried_out(tmp_path, *arms: Arm, **more: object):
@@ -57,13 +58,51 @@ def carried_out(tmp_path, *arms: Arm, **more: object):
     place = Place(store=tmp_path, device="cpu", threads=1, checkpoint_seconds=0.0)
     found = trials(*arms, **more)
     for trial in found:
-        try_out(place, Wire(), trial)
+        run_trial(place, Wire(), trial)
     return [(trial, Folder(tmp_path).end(trial.run.id)) for trial in found]
 
 
+class Alone:
+    """A pool of one worker in this process, which does what it is asked at once; or of several, which end in turn."""
+
+    def __init__(self, folder, together: int = 1) -> None:
+        self.place = Place(store=folder, device="cpu", threads=1, checkpoint_seconds=0.0)
+        self.together, self.asked = together, []
+
+    def work(self, next_request, heard):
+        busy = []
+        while True:
+            while len(busy) < self.together and (request := next_request()) is not None:
+                busy.append(request)
+                self.asked.append((request[1][0], request[0].arm, request[0].run.seed))
+            if not busy:
+                return
+            key, (kind, trial) = busy.pop(0)
+            yield key, {"trial": run_trial, "test": score_tests}[kind](self.place, Wire(), trial)
+
+
+class Notes:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __getattr__(self, name: str):
+        return lambda *_: None
+
+
+def started(tmp_path, *arms: Arm, together: int = 1, **more: object):
+    """One start of an experiment: what was asked of the workers, in order, and the notes."""
+    store, pool, told = Folder(tmp_path), Alone(tmp_path, together), Notes()
+    carry_out([trial for trial in trials(*arms, **more) if _lacks(trial, store)], store, pool, told, lambda: None)
+    return pool.asked, told.notes
+
+
 def test_a_refit_starts_from_the_weights_of_its_seed_and_moves_the_gate_alone(tmp_path) -> None:
-    again = REFIT.edit(name="again", parent="refit", task=GATED.task)  # so that the weights of the refit are kept
-    ended = carried_out(tmp_path, GATED, REFIT, again, seeds=2)
+    ended = carried_out(tmp_path, GATED, REFIT, seeds=2)
     assert all(end.status == "done" for _, end in ended)
     store = Folder(tmp_path)
     for seed in (0, 1):
@@ -88,31 +127,32 @@ def test_a_trained_network_is_scored_on_its_own_task_and_on_the_others(tmp_path)
 
 def test_the_loss_of_an_untrained_network_is_near_chance_and_numbers_have_no_accuracy(tmp_path) -> None:
     """The error of a sum of two is 1/6 around its mean; a network that says about 0 has 1 more."""
-    still = GATED.edit(task=Adding(length=10), recipe=al.Rmsprop(rate=1e-9), others=(), steps=1)
+    still = GATED.edit(task=Adding(length=10), recipe=al.Rmsprop(rate=1e-9), tests=(), steps=1)
     ((_, end),) = carried_out(tmp_path, still, seeds=1)
-    assert "accuracy" not in end.facts
+    assert end.facts["accuracy"] is None
     assert Adding(length=10).chance < end.loss < 3
 
 
 def test_a_run_stops_when_its_recipe_is_content_and_says_after_how_many_steps(tmp_path) -> None:
-    content = GATED.edit(recipe=al.Rmsprop(rate=1e-2, until=100.0), steps=500)
-    ((trial, end),) = carried_out(tmp_path, content, seeds=1, points=100)
+    content = GATED.edit(recipe=al.Rmsprop(rate=1e-2, until=100.0, points=100), steps=500)
+    ((trial, end),) = carried_out(tmp_path, content, seeds=1)
     points = list(Folder(tmp_path).points(trial.run.id))
     assert [point.step for point in points] == [5]
     assert end.facts["steps"] == 5
     assert end.loss is not None
+    assert al.runs(tmp_path)["D"].tolist() == [5 * 2 * 20]  # what was read, not what was asked
 
 
 @pytest.mark.parametrize("messages", [0, 4, 11])
 def test_a_killed_run_goes_on_and_ends_as_the_undisturbed_one(tmp_path, messages: int) -> None:
-    (trial,) = trials(GATED, seeds=1, points=12)
+    (trial,) = trials(GATED.edit(recipe=al.Rmsprop(rate=1e-2, points=12)), seeds=1)
     place = Place(store=tmp_path / "killed", device="cpu", threads=1, checkpoint_seconds=0.0)
     with pytest.raises(SystemExit):
-        try_out(place, Wire(messages), trial)
+        run_trial(place, Wire(messages), trial)
     assert Folder(place.store).end(trial.run.id) is None
-    try_out(place, Wire(), trial)
+    run_trial(place, Wire(), trial)
     whole = dataclasses.replace(place, store=tmp_path / "whole")
-    try_out(whole, Wire(), trial)
+    run_trial(whole, Wire(), trial)
     ends = [Folder(one.store).end(trial.run.id) for one in (place, whole)]
     assert ends[0].loss == ends[1].loss
     assert ends[0].facts["steps"] == ends[1].facts["steps"] == 12
@@ -133,7 +173,7 @@ def test_what_cannot_be_built_is_refused_before_anything_runs() -> None:
 
 def test_ids_tell_apart_what_is_trained_and_leave_out_what_is_only_scored() -> None:
     (run,) = (trial.run for trial in trials(GATED, seeds=1))
-    same = (GATED.edit(others=()), GATED.edit(line="other", panel="p", at=3.0, axis="a", note="n"))
+    same = (GATED.edit(tests=()), GATED.edit(line="other", panel="p", at=3.0, axis="a", note="n"))
     assert {trials(arm, seeds=1)[0].run.id for arm in same} == {run.id}
     other = (
         GATED.edit(steps=13),
@@ -155,27 +195,127 @@ def test_the_table_of_runs_reads_an_experiment(tmp_path) -> None:
     assert frame["loss"].notna().all()
 
 
+def test_arms_that_are_drawn_twice_are_one_run_with_the_tests_of_both(tmp_path) -> None:
+    other = OtherTask(name="shorter", task=Warping(length=20, maximum=3))
+    twice = GATED.edit(name="again", panel="elsewhere", tests=(other,))
+    (trial,) = trials(GATED, twice, seeds=1)
+    assert [test.name for test in trial.tests] == ["longer", "shorter"]
+    asked, _ = started(tmp_path, GATED, twice, seeds=2, together=2)
+    assert asked == [("trial", "gated", 0), ("trial", "gated", 1)]
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_a_child_waits_for_its_parent_and_the_first_seed_of_all_comes_first(tmp_path, together: int) -> None:
+    asked, notes = started(tmp_path, GATED, REFIT, seeds=2, together=together)
+    assert sorted(asked) == sorted(("trial", arm, seed) for arm in ("gated", "refit") for seed in (0, 1))
+    for seed in (0, 1):
+        assert asked.index(("trial", "gated", seed)) < asked.index(("trial", "refit", seed))
+    assert notes == []
+    assert started(tmp_path, GATED, REFIT, seeds=2, together=together) == ([], [])
+
+
+def test_what_is_added_later_goes_on_from_what_is_there(tmp_path) -> None:
+    """More seeds, arms that start from finished ones, and tests: each is asked once, and alone."""
+    bare = GATED.edit(tests=())
+    started(tmp_path, bare, seeds=1)
+    loss = Folder(tmp_path).end(trials(bare, seeds=1)[0].run.id).loss
+    assert started(tmp_path, bare, seeds=2)[0] == [("trial", "gated", 1)]
+    assert started(tmp_path, GATED, seeds=2)[0] == [("test", "gated", 0), ("test", "gated", 1)]
+    assert started(tmp_path, GATED, REFIT, seeds=2)[0] == [("trial", "refit", 0), ("trial", "refit", 1)]
+    at_once = carried_out(tmp_path / "at once", GATED, seeds=1)[0][1]
+    later = Folder(tmp_path).end(trials(GATED, seeds=1)[0].run.id)
+    assert later.loss == loss
+    assert later.facts["tests"] == at_once.facts["tests"]
+
+
+def test_an_arm_whose_parent_left_no_weights_is_left_out_and_said(tmp_path) -> None:
+    started(tmp_path, GATED, seeds=1)
+    (trial,) = trials(GATED, seeds=1)
+    (Folder(tmp_path).run_folder(trial.run.id) / WEIGHTS).unlink()
+    asked, (note,) = started(tmp_path, GATED, REFIT, seeds=1)
+    assert asked == []
+    assert trial.run.id in note
+    assert "Delete that folder" in note
+
+
+def test_a_test_that_a_network_cannot_take_is_said_and_costs_the_run_nothing(tmp_path) -> None:
+    """It reads 20 positions and no more."""
+    short = GATED.edit(model=Short(width=4, depth=1))
+    ((_, end),) = carried_out(tmp_path, short, seeds=1)
+    assert end.status == "done"
+    assert end.loss is not None
+    (test,) = end.facts["tests"]
+    assert test["loss"] is None
+    assert "too long" in test["reason"]
+
+
+class Short(Bigram):
+    """Refuses more than 20 tokens."""
+
+    def build(self, io):
+        return torch.nn.Sequential(_AtMost20(), super().build(io))
+
+
+class _AtMost20(torch.nn.Module):
+    def forward(self, tokens):
+        if tokens.shape[1] > 20:
+            raise ValueError("too long")
+        return tokens
+
+
+CLAIM = Expectation(text="x", arm="gated", at_most=1.0)
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "says"),
     [
-        {"arms": ()},
-        {"arms": (GATED, GATED)},
-        {"arms": (REFIT,)},
-        {"arms": (REFIT, GATED)},
-        {"arms": (GATED,), "seeds": 0},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="rnn", at_most=1.0),)},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="gated", against="rnn", at_most=1.0),)},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="gated"),)},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="gated", at_most=1.0, at_least=1.0),)},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="gated", at_most=1.0, measure="speed"),)},
-        {"arms": (GATED,), "expectations": (Expectation(text="x", arm="gated", at_most=1.0, measure="half_chance"),)},
+        ({"arms": ()}, "None given"),
+        ({"arms": (GATED, GATED)}, "names of their own"),
+        ({"arms": (REFIT,)}, "no arm before it"),
+        ({"arms": (REFIT, GATED)}, "no arm before it"),
+        ({"arms": (GATED.edit(tests=(LONGER, LONGER)),)}, "two tests of one name"),
+        ({"arms": (GATED.edit(steps=0),)}, "steps=0"),
+        ({"arms": (GATED.edit(batch=0),)}, "batch=0"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"sequences": 1}, "sequences=1"),
+        ({"jobs": -1}, "jobs=-1"),
+        ({"precision": "bf61"}, "fp32, bf16"),
+        ({"expectations": (CLAIM.edit(arm="rnn"),)}, "rnn, which is no arm"),
+        ({"expectations": (CLAIM.edit(against="rnn"),)}, "rnn, which is no arm"),
+        ({"expectations": (CLAIM.edit(at_most=None),)}, "one of at_most and at_least"),
+        ({"expectations": (CLAIM.edit(at_least=1.0),)}, "one of at_most and at_least"),
+        ({"expectations": (CLAIM.edit(at_most=0.0),)}, "more than 0"),
+        ({"expectations": (CLAIM.edit(measure="speed"),)}, "It is one of"),
+        ({"expectations": (CLAIM.edit(measure="half_chance"),)}, "against which arm"),
+        ({"expectations": (CLAIM.edit(measure="test:shorter"),)}, "It has: longer"),
+        ({"expectations": (CLAIM.edit(measure="recovered:longer"),)}, "Give it a parent"),
     ],
 )
-def test_what_is_no_experiment_is_refused(wrong: dict) -> None:
-    with pytest.raises(Refusal, match=r"\.$"):
-        Experiment(title="wrong", **wrong)
+def test_what_is_no_experiment_is_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(Refusal, match=says):
+        Experiment(**{"title": "wrong", "arms": (GATED,)} | wrong)
 
 
-def test_an_arm_takes_a_family_and_a_task() -> None:
-    with pytest.raises(Refusal, match="must be an allometry"):
-        trials(GATED.edit(model=al.Rmsprop(rate=1.0)))
+class NoChance(Warping):
+    """A task that does not say what chance is."""
+
+    @property
+    def chance(self) -> float:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("arm", "says"),
+    [
+        (GATED.edit(model=al.Rmsprop(rate=1.0)), "Give a family"),
+        (GATED.edit(recipe=GATED.model), "Give Rmsprop"),
+        (GATED.edit(task=GATED.model), "Give a task"),
+        (GATED.edit(task=NoChance(length=20, maximum=4)), "Give a task"),
+        (GATED.edit(tests=(OtherTask(name="sum", task=Adding(length=20)),)), "its test 'sum' asks"),
+        (REFIT.edit(model=al.OneLayer(width=5)), "cannot start from gated"),
+        (REFIT.edit(model=al.OneLayer(width=4, cell="leaky")), "absent"),
+    ],
+)
+def test_what_would_show_after_hours_is_refused_before(arm: Arm, says: str) -> None:
+    with pytest.raises(Refusal, match=says):
+        trials(GATED.edit(name="gated"), arm.edit(name="wrong"))

@@ -201,25 +201,31 @@ def test_what_each_measure_reads():
         measured("accuracy", end, points, 2.0)
 
 
-def tested(loss: float, before: float) -> End:
+def parent_with(loss: float, before: float) -> End:
     return done(loss, tests=[{"name": "slower", "at": None, "loss": before, "chance": 2.0}])
 
 
 @pytest.mark.parametrize(("after", "share"), [(0.1, 1.0), (1.1, 0.0), (0.2, 0.9), (1.6, -0.5), (0.05, 1.05)])
 def test_what_came_back_is_a_share_of_what_was_lost(after: float, share: float) -> None:
     """The parent has 0.1 on its own task and 1.1 on the slower one."""
-    value = measured(f"{RECOVERED}slower", done(after), [], 2.0, tested(0.1, 1.1))
+    value = measured(f"{RECOVERED}slower", done(after), [], 2.0, parent_with(0.1, 1.1))
     assert value is not None
     assert value.value == pytest.approx(share)
 
 
+def test_to_know_that_one_does_not_know_is_no_recovery() -> None:
+    """The parent is surely wrong, with 9 nats where chance is 2; after training it is at chance."""
+    value = measured(f"{RECOVERED}slower", done(2.0), [], 2.0, parent_with(0.0, 9.0))
+    assert value == Value(value=0.0)
+
+
 def test_nothing_comes_back_of_what_was_not_lost_and_a_run_that_diverged_brings_nothing() -> None:
     measure, little = f"{RECOVERED}slower", 0.9 * NOTICED * 2.0
-    assert measured(measure, done(0.1), [], 2.0, tested(0.1, 0.1 + little)) is None
+    assert measured(measure, done(0.1), [], 2.0, parent_with(0.1, 0.1 + little)) is None
     assert measured(measure, done(0.1), [], 2.0, None) is None
     assert measured(measure, done(0.1), [], 2.0, done(0.1)) is None
-    assert measured(measure, End(status="failed"), [], 2.0, tested(0.1, 1.1)) is None
-    diverged = measured(measure, End(status="diverged"), [], 2.0, tested(0.1, 1.1))
+    assert measured(measure, End(status="failed"), [], 2.0, parent_with(0.1, 1.1)) is None
+    diverged = measured(measure, End(status="diverged"), [], 2.0, parent_with(0.1, 1.1))
     assert diverged == Value(value=0.0)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 import allometry as al
 from allometry.flow import Refusal, Series, Tokens
 from allometry.model.chrono import clocks
-from allometry.model.one_layer import CELLS, TRAINED, OneLayer
+from allometry.model.one_layer import CELLS, OneLayer
 from allometry.train.example import example
 from allometry.train.meter import count
 
@@ -72,7 +72,7 @@ def test_gates_start_at_the_usual_time_scale_or_where_they_are_told(cell: str) -
     assert len(drawn.unique()) == 6
 
 
-@pytest.mark.parametrize(("what", "cell"), [(what, cell) for what, named in TRAINED.items() for cell in named])
+@pytest.mark.parametrize(("what", "cell"), [(what, cell) for cell, kind in CELLS.items() for what in kind.apart])
 def test_an_optimiser_moves_what_is_trained_and_nothing_else(what: str, cell: str) -> None:
     model = built(cell, trained=what)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -81,7 +81,8 @@ def test_an_optimiser_moves_what_is_trained_and_nothing_else(what: str, cell: st
     model(tokens).square().mean().backward()
     optimizer.step()
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved == {name for name in before if name.startswith(TRAINED[what][cell])}
+    alone = {"gates": ("cell.gate", "cell.leak"), "biases": ("cell.candidate.into.bias",)}[what]
+    assert moved == {name for name in before if name.startswith(alone)}
     assert moved
 
 
@@ -114,3 +115,30 @@ def test_its_products_are_counted(cell: str) -> None:
 def test_what_it_cannot_be_is_refused(asked: dict) -> None:
     with pytest.raises(Refusal, match=r"OneLayer.*\."):
         OneLayer(**asked)
+
+
+@cells
+@pytest.mark.parametrize("io", [TOKENS, SERIES], ids=["tokens", "series"])
+def test_every_parameter_learns_and_stands_on_meta_too(cell: str, io) -> None:
+    model, ((x,), _) = built(cell, io), example(io, 3)
+    model(x if io is TOKENS else x.double()).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+    with torch.device("meta"):
+        unreal = OneLayer(cell=cell, width=6).build(io)
+    assert {n: v.shape for n, v in unreal.state_dict().items()} == {n: v.shape for n, v in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("cell", ["leaky", "gated"])
+def test_cells_with_a_gate_are_their_equation_step_by_step(cell: str) -> None:
+    """With gates anywhere between 0 and 1."""
+    model, ((tokens,), _) = built(cell), example(TOKENS, 3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    layer, x = model.cell, nn.functional.one_hot(tokens, 10).double()
+    state, rows = torch.zeros(3, 6).double(), []
+    for t in range(x.shape[1]):
+        lets_in = (layer.leak if cell == "leaky" else layer.gate(x[:, t], state)).sigmoid()
+        state = (1 - lets_in) * state + lets_in * layer.candidate(x[:, t], state).tanh()
+        rows.append(state)
+    assert torch.allclose(layer(x), torch.stack(rows, dim=1), atol=1e-12)

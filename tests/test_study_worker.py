@@ -14,7 +14,7 @@ from allometry.data._corpus import prepare
 from allometry.record.store import Folder
 from allometry.study.entry import Place
 from allometry.study.job import Job
-from allometry.study.worker import carry_out
+from allometry.study.worker import run_job
 
 
 class Wire(Connection):
@@ -49,12 +49,12 @@ def test_a_study_that_is_gone_is_no_fault_of_the_run(tmp_path, corpus, messages:
     place, run = Place(store=tmp_path, device="cpu", threads=1, checkpoint_seconds=0.0), job(corpus.fingerprint)
     store, run_id = Folder(tmp_path), run.run().id
     with pytest.raises(SystemExit):
-        carry_out(place, Wire(messages), run, corpus.folder)
+        run_job(place, Wire(messages), run, corpus.folder)
     assert store.end(run_id) is None
     assert len(list(store.points(run_id))) == messages + 1  # stored before it is told
-    assert carry_out(place, Wire(1e9), run, corpus.folder)[2] == "done"
+    assert run_job(place, Wire(1e9), run, corpus.folder)[2] == "done"
     whole = Place(store=tmp_path / "whole", device="cpu", threads=1)
-    carry_out(whole, Wire(1e9), run, corpus.folder)
+    run_job(whole, Wire(1e9), run, corpus.folder)
     assert store.end(run_id).loss == Folder(whole.store).end(run_id).loss
 
 

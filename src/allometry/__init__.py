@@ -44,6 +44,8 @@ _PUBLIC = {
     "compare": ("allometry.fit.compare", "compare"),
     "calibrate": ("allometry.api", "calibrate"),
     "Request": ("allometry.study.request", "Request"),
+    "experiment": ("allometry.api", "experiment"),
+    "Generated": ("allometry.data._generated", "Generated"),
     "Experiment": ("allometry.study.experiment", "Experiment"),
     "Arm": ("allometry.study.experiment", "Arm"),
     "OtherTask": ("allometry.study.experiment", "OtherTask"),

@@ -60,6 +60,20 @@ def study(out: str | Path | None = None, *, quiet: bool = False, **request: Any)
     return runs(folder)
 
 
+def experiment(asked: Any, out: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+    """Carry out an `Experiment` in the folder `out`, as `allometry run` does, and return what its page shows: arms and verdicts.
+
+    Networks of your own stand in a file (`al.family("networks.py:Own")(width=8, depth=1)`), as workers have to load them.
+    """
+    from allometry.progress import listener
+    from allometry.report.experiment import write_experiment
+    from allometry.study.run_experiment import run_experiment
+
+    with listener(Console(stderr=True), quiet) as told:
+        run_experiment(asked, Path(out), told)
+    return write_experiment(Path(out))[0]
+
+
 def calibrate(out: str | Path, *, quiet: bool = False, **planted: Any) -> pd.DataFrame:
     """Run studies whose answer is known and return what they said, one row a study. Studies that ended are not run again.
 

@@ -10,8 +10,9 @@ factor taken off), all orders of the six values would be equally likely, and one
 other. Fewer than `LEAST` runs on a side have no such strength, so that they cannot tell. Against a fixed level the chance is one
 in 2^3 = 8, if each seed were as likely above as below.
 
-What is not a plain number. A run that did not get there within its budget is known to need more than that budget: a pair counts
-only where this settles it. A run that diverged is worse than any number; two runs that are both without bound are not compared.
+What is not a plain number. A run that did not get there within its budget is known to need more than that budget, and a run that
+stopped because its loss was low enough would have had a lower one: a pair counts only where that settles it. A run that diverged
+is worse than any number; two runs that are both without bound are not compared.
 A run that failed says nothing and is left out.
 
 Beside the verdict stands the ratio of geometric means with its t interval (Welch 1947 for two arms) on logarithms. It assumes
@@ -33,10 +34,16 @@ NOTICED = 0.05  # of chance: what cost less has nothing to bring back
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Value:
-    """What one seed measured: `value`, more than `value`, or infinite where the run diverged."""
+    """What one seed measured: `value`, more than it, at most it, or infinite where the run diverged."""
 
     value: float
     beyond: bool = False  # the run ended before: all that is known is "more than this"
+    within: bool = False  # the run stopped when it had this: all that is known is "this or less"
+
+    @property
+    def least(self) -> float:
+        """The smallest number that it may be."""
+        return 0.0 if self.within else self.value
 
     @property
     def most(self) -> float:
@@ -60,13 +67,18 @@ class Judgement:
 
 
 def measured(
-    measure: str, end: End | None, points: Iterable[Point], chance: float, parent: End | None = None
+    measure: str,
+    end: End | None,
+    points: Iterable[Point],
+    chance: float,
+    parent: End | None = None,
+    budget: int | None = None,
 ) -> Value | None:
     """One seed's value of a measure; None where there is none: not ended, failed, or no such test.
 
     `loss` is the held-out loss, `half_chance` the first step at which the training loss is at most half of `chance`,
     `test:<name>` the loss of that test, `recovered:<name>` how much of what the test cost the `parent`, which this run started
-    from, is back after training.
+    from, is back after training. A loss of a run that stopped before its `budget` of steps is known to be that or less.
     """
     if end is None or end.status == "failed":
         return None
@@ -75,7 +87,8 @@ def measured(
     if end.status == "diverged":
         return Value(value=math.inf)
     if measure == "loss":
-        return None if end.loss is None else Value(value=float(end.loss))
+        stopped = budget is not None and end.facts.get("steps", budget) < budget
+        return None if end.loss is None else Value(value=float(end.loss), within=stopped)
     if measure == "half_chance":
         return half_chance(points, chance, end.facts.get("steps"))
     if measure.startswith(TEST):
@@ -90,16 +103,18 @@ def _test(end: End, name: str) -> float | None:
 
 
 def recovered(end: End, parent: End | None, name: str, chance: float) -> Value | None:
-    """The share of the parent's extra loss in a test that a run trained there has no more: 1 all of it, 0 nothing.
+    """The share of what a test cost the parent that a run trained there has back: 1 all of it, 0 nothing.
 
-    A run that diverged brought nothing back. None where the test cost the parent less than NOTICED of chance.
+    The cost counts up to `chance`: a network that is surely wrong is worse than one that knows nothing, and to learn that much is
+    no recovery. A run that diverged brought nothing back. None where the test cost the parent less than NOTICED of chance.
     """
     before = _test(parent, name) if parent else None
-    if parent is None or parent.loss is None or before is None or before - parent.loss < NOTICED * chance:
+    if parent is None or parent.loss is None or before is None:
         return None
-    if end.loss is None:
-        return Value(value=0.0)
-    return Value(value=1 - (end.loss - parent.loss) / (before - parent.loss))
+    cost = min(before, chance) - parent.loss
+    if cost < NOTICED * chance:
+        return None
+    return Value(value=0.0 if end.loss is None else 1 - (end.loss - parent.loss) / cost)
 
 
 def half_chance(points: Iterable[Point], chance: float, steps: int | None = None) -> Value:
@@ -138,12 +153,12 @@ def judge(
     counts = {"pairs": len(answers), "fulfilled": fulfilled, "violated": violated}
     size = _ratio(arm, other, isinstance(against, int | float))
     if len(arm) < LEAST or not fair:
-        return Judgement(verdict="cannot tell", reason=f"fewer than {LEAST} runs have ended on a side", **counts, **size)
+        return Judgement(verdict="cannot tell", reason=f"fewer than {LEAST} runs on a side have a value", **counts, **size)
     if fulfilled == len(answers):
         return Judgement(verdict="holds", reason="all seeds agree", **counts, **size)
     if violated == len(answers):
         return Judgement(verdict="refuted", reason="all seeds disagree", **counts, **size)
-    why = "seeds disagree with each other" if fulfilled and violated else "not every pair of seeds is settled"
+    why = "seeds disagree with each other" if fulfilled and violated else "runs that ended before leave a pair of seeds open"
     return Judgement(verdict="cannot tell", reason=why, **counts, **size)
 
 
@@ -159,11 +174,11 @@ def _settled(a: Value, b: Value, at_most: float | None, at_least: float | None) 
 
 def _below(a: Value, b: Value, factor: float) -> bool | None:
     """Whether a <= factor * b. Infinite against infinite is not compared."""
-    if math.isfinite(a.most) and a.most <= factor * b.value:
+    if math.isfinite(a.most) and a.most <= factor * b.least:
         return True
     if math.isfinite(b.most):
         limit = factor * b.most
-        if a.value > limit or (a.beyond and a.value >= limit):
+        if a.least > limit or (a.beyond and a.value >= limit):
             return False
     return None
 
@@ -173,17 +188,25 @@ def _ratio(arm: Sequence[Value], other: Sequence[Value], level: bool) -> dict[st
     values = [*arm, *other]
     if not arm or not other or not all(0 < v.value < math.inf for v in values):
         return {}
-    ours, theirs = any(v.beyond for v in arm), any(v.beyond for v in other)
-    if ours and theirs:
+    ours, theirs = _open(arm), _open(other)
+    sides = {"at least" if "beyond" in ours else "at most" for _ in ours} | {
+        "at most" if "beyond" in theirs else "at least" for _ in theirs
+    }
+    if len(sides) > 1 or len(ours) > 1 or len(theirs) > 1:
         return {}
     logs = [[math.log(v.value) for v in side] for side in (arm, other)]
     middle = _mean(logs[0]) - _mean(logs[1])
-    if ours or theirs:
-        return {"ratio": math.exp(middle), "bound": "at least" if ours else "at most"}
+    if sides:
+        return {"ratio": math.exp(middle), "bound": sides.pop()}
     half = _half_width(logs[:1] if level else logs)
     if half is None:
         return {"ratio": math.exp(middle)}
     return {"ratio": math.exp(middle), "low": _exp(middle - half), "high": _exp(middle + half)}
+
+
+def _open(side: Sequence[Value]) -> set[str]:
+    """In which ways values of a side are open."""
+    return {name for name in ("beyond", "within") for value in side if getattr(value, name)}
 
 
 def _half_width(sides: Sequence[Sequence[float]]) -> float | None:

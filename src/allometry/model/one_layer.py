@@ -4,9 +4,11 @@ Nothing stands around the recurrence that could help it or hide what it does: no
 norm, no residual path. The stacks of `families/` are for comparing architectures; this is for asking what a gate does
 (Tallec and Ollivier 2018, arXiv:1804.11188). By its laws of time warping the matrices of the candidate are the same for
 all speeds of time and the gate alone changes, so a network can be told to train its gates only.
+
+What a cell sees of the input starts with a variance of 1: gates that are nearly shut let in little, and with a smaller start
+copying and adding begin to be learned some five times later (docs/decisions.md).
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -22,9 +24,11 @@ from allometry.model.blocks._block import spread
 from allometry.model.blocks._forgetting import Sums, forgetting
 from allometry.model.blocks._linear import BiasedLinear
 from allometry.model.blocks._resetting import resetting
+from allometry.model.blocks.long_short_term_memory import one_bias, states
 from allometry.model.chrono import chrono_
 
 STARTS = ("orthogonal", "identity")
+TRAINED = ("all", "gates", "biases")
 
 
 class OneLayer(Family):
@@ -38,18 +42,18 @@ class OneLayer(Family):
     start: str = "orthogonal"  # of the recurrent matrix of rnn, leaky and gated | identity
     t_max: float = 0.0  # longest time scale of chrono initialisation, in steps; 0: every unit starts at the usual 3.7
     prior: str = "uniform"  # of the time scales, see chrono_
-    trained: str = "all"  # all | gates (of leaky and gated) | biases (of the candidate)
+    trained: str = "all"  # all | gates (of leaky and gated) | biases (of the candidate of rnn, leaky and gated)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("cell", tuple(CELLS)), ("start", STARTS), ("trained", ("all", *TRAINED))):
+        for name, known in (("cell", tuple(CELLS)), ("start", STARTS), ("trained", TRAINED)):
             if getattr(self, name) not in known:
                 raise Refusal(f"OneLayer({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(known)}.")
         if self.depth != 1:
             raise Refusal(f"OneLayer(depth={self.depth}) has one layer. Take a family for a stack of them.")
         if self.t_max and self.cell == "rnn":
             raise Refusal("OneLayer(cell='rnn', t_max=...) has no gate to start. Leave t_max out, or take another cell.")
-        if self.trained != "all" and not TRAINED[self.trained].get(self.cell):
+        if self.trained not in ("all", *CELLS[self.cell].apart):
             raise Refusal(f"OneLayer(cell={self.cell!r}) has no {self.trained} that stand apart from all else.")
 
     @classmethod
@@ -58,26 +62,28 @@ class OneLayer(Family):
         return {"width": width}
 
     def build(self, io: IO) -> nn.Module:
+        """`Int[batch length] -> Float[batch length vocab]`; `Float[batch length channels] -> Float[batch answers outputs]`."""
         self.check(io)
         module = _OneLayer(self, io)
         if self.t_max:
             chrono_(module, self.t_max, prior=self.prior)
         if self.trained != "all":
-            alone = TRAINED[self.trained][self.cell]
-            for name, parameter in module.named_parameters():
-                parameter.requires_grad_(name.startswith(alone))
+            module.requires_grad_(False)
+            for parameter in module.cell.parts(self.trained):
+                parameter.requires_grad_(True)
         return module
 
 
 class _OneLayer(nn.Module):
-    """`Int[batch length] -> Float[batch length vocab]`; `Float[batch length channels] -> Float[batch answers outputs]`."""
+    """A layer of cells, and a linear readout of its states."""
 
     def __init__(self, spec: OneLayer, io: IO) -> None:
         super().__init__()
         self.inputs = io.channels if isinstance(io, Series) else io.vocab
         self.every = not isinstance(io, Series) or io.answer == "every"
         self.cell = CELLS[spec.cell](self.inputs, spec)
-        self.cell.read(io.channels if isinstance(io, Series) else 1)
+        for weight in self.cell.into():
+            spread(weight, io.channels if isinstance(io, Series) else 1)  # of a one-hot vector one number is not 0
         self.readout = BiasedLinear(spec.width, io.outputs)
 
     def forward(self, x: Shaped[Tensor, "batch length *channels"]) -> Float[Tensor, "batch answers outputs"]:
@@ -88,49 +94,84 @@ class _OneLayer(nn.Module):
 
 
 class _Cells(nn.Module):
-    """A layer of cells. `into` are the weights that read the input."""
+    """A layer of cells: `Float[batch length inputs] -> Float[batch length width]`."""
+
+    apart: ClassVar[tuple[str, ...]] = ()  # what can be trained alone
 
     def into(self) -> list[nn.Parameter]:
+        """The weights that read the input."""
         raise NotImplementedError
 
-    def read(self, numbers: int) -> None:
-        """Start the weights that read the input, of which so many numbers are not 0: what a cell sees has a variance of 1.
-
-        Of a one-hot vector it is one number, however many tokens there are. Gates that are nearly shut let in little, and with a
-        smaller start copying and adding begin to be learned some five times later (measured with studies/copying.py, adding.py).
-        """
-        for weight in self.into():
-            spread(weight, numbers)
+    def parts(self, name: str) -> list[nn.Parameter]:
+        """The parameters of one of `apart`."""
+        raise NotImplementedError
 
 
-class _Forgetting(_Cells):
-    """Equation 10 with a gate, 5 with a leak, 2 without."""
+class _Rnn(_Cells):
+    """Equation 2."""
+
+    apart: ClassVar[tuple[str, ...]] = ("biases",)
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
         super().__init__()
         self.candidate = Sums(spec.width, spec.width, inputs)
-        if spec.start == "orthogonal":
-            nn.init.orthogonal_(self.candidate.recurrent)
-        else:
-            nn.init.eye_(self.candidate.recurrent)
-        self.gate = Sums(spec.width, spec.width, inputs) if spec.cell == "gated" else None
-        self.leak = nn.Parameter(torch.full((spec.width,), USUAL)) if spec.cell == "leaky" else None
-        if self.gate is not None:
-            nn.init.constant_(self.gate.into.bias, USUAL)
+        (nn.init.orthogonal_ if spec.start == "orthogonal" else nn.init.eye_)(self.candidate.recurrent)
 
     def into(self) -> list[nn.Parameter]:
-        return [sums.into.weight for sums in (self.candidate, self.gate) if sums is not None]
+        return [self.candidate.into.weight]
 
-    def clocks(self) -> dict[str, Clock]:
-        """1/T of what lets in."""
-        bias = self.leak if self.gate is None else self.gate.into.bias
-        return {} if bias is None else {"gate": BiasClock(bias, lets_in=slice(None))}
+    def parts(self, name: str) -> list[nn.Parameter]:
+        return [self.candidate.into.bias]
 
     def forward(self, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length width"]:
-        return forgetting(x, self.candidate, self.gate, self.leak)
+        return forgetting(x, self.candidate)
 
 
-class _Resetting(_Cells):
+class _Leaky(_Rnn):
+    """Equation 5, with a leak for each unit."""
+
+    apart: ClassVar[tuple[str, ...]] = ("gates", "biases")
+
+    def __init__(self, inputs: int, spec: OneLayer) -> None:
+        super().__init__(inputs, spec)
+        self.leak = nn.Parameter(torch.full((spec.width,), USUAL))
+
+    def parts(self, name: str) -> list[nn.Parameter]:
+        return [self.leak] if name == "gates" else super().parts(name)
+
+    def clocks(self) -> dict[str, Clock]:
+        """alpha = 1/T."""
+        return {"leak": BiasClock(self.leak, lets_in=slice(None))}
+
+    def forward(self, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length width"]:
+        return forgetting(x, self.candidate, leak=self.leak)
+
+
+class _Gated(_Rnn):
+    """Equation 10: a gate for each unit."""
+
+    apart: ClassVar[tuple[str, ...]] = ("gates", "biases")
+
+    def __init__(self, inputs: int, spec: OneLayer) -> None:
+        super().__init__(inputs, spec)
+        self.gate = Sums(spec.width, spec.width, inputs)
+        nn.init.constant_(self.gate.into.bias, USUAL)
+
+    def into(self) -> list[nn.Parameter]:
+        return [self.candidate.into.weight, self.gate.into.weight]
+
+    def parts(self, name: str) -> list[nn.Parameter]:
+        return list(self.gate.parameters()) if name == "gates" else super().parts(name)
+
+    def clocks(self) -> dict[str, Clock]:
+        """g = 1/T."""
+        return {"gate": BiasClock(self.gate.into.bias, lets_in=slice(None))}
+
+    def forward(self, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length width"]:
+        return forgetting(x, self.candidate, self.gate)
+
+
+class _Gru(_Cells):
     """torch.nn.GRU's equations."""
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
@@ -152,37 +193,19 @@ class _Resetting(_Cells):
         return resetting(x, self.sums, self.inner)
 
 
-class _LongMemory(_Cells):
-    """torch.nn.LSTM's equations, rows i, f, g, o, by its kernel; one bias, 1 of the forget gate, the second pinned at zero."""
+class _Lstm(_Cells):
+    """torch.nn.LSTM's equations, with one bias."""
 
     def __init__(self, inputs: int, spec: OneLayer) -> None:
         super().__init__()
-        width = spec.width
-        self.recurrence = nn.LSTM(inputs, width, batch_first=True)
-        spread(self.recurrence.weight_hh_l0, width)
-        with torch.no_grad():
-            self.recurrence.bias_ih_l0.zero_()[width : 2 * width] = -USUAL
-        del self.recurrence.bias_hh_l0
-        self.recurrence.register_buffer("bias_hh_l0", torch.zeros(4 * width))
-        self.recurrence._init_flat_weights()
+        self.recurrence = one_bias(inputs, spec.width)
 
     def into(self) -> list[nn.Parameter]:
         return [self.recurrence.weight_ih_l0]
 
     def forward(self, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length width"]:
-        return self.recurrence(x)[0]  # type: ignore[no-any-return]
+        return states(self.recurrence, x)
 
 
 USUAL = -1.0  # bias of a gate that lets in: T = 1 + e = 3.7, where LSTMs start their forget gates (Jozefowicz et al. 2015)
-CELLS: dict[str, Callable[[int, OneLayer], _Cells]] = {
-    "rnn": _Forgetting,
-    "leaky": _Forgetting,
-    "gated": _Forgetting,
-    "gru": _Resetting,
-    "lstm": _LongMemory,
-}
-# What `trained` names, by cell: the beginnings of the names of its parameters.
-TRAINED: dict[str, dict[str, tuple[str, ...]]] = {
-    "gates": {"leaky": ("cell.leak",), "gated": ("cell.gate",)},
-    "biases": dict.fromkeys(("rnn", "leaky", "gated"), ("cell.candidate.into.bias",)),
-}
+CELLS: dict[str, type[_Cells]] = {"rnn": _Rnn, "leaky": _Leaky, "gated": _Gated, "gru": _Gru, "lstm": _Lstm}

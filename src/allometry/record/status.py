@@ -15,18 +15,33 @@ def is_experiment(folder: Path) -> bool:
     return (folder / EXPERIMENT).exists()
 
 
+def read_experiment(folder: Path) -> dict[str, Any]:
+    """What an experiment's folder says of it; what is damaged is refused with its name."""
+    path = folder / EXPERIMENT
+    if not path.exists():
+        raise Refusal(
+            f"{folder} holds no experiment: there is no {EXPERIMENT}. Make one with: allometry run FILE --out {folder}"
+        )
+    found = read_json(path)
+    arms = found.get("arms") if isinstance(found, dict) else None
+    needed = {"name", "line", "panel", "chance", "steps", "runs"}
+    if not isinstance(arms, list) or not all(isinstance(arm, dict) and needed <= set(arm) for arm in arms):
+        raise Refusal(f"{path} is no experiment of this version. The same `allometry run` again writes it anew.")
+    return found
+
+
 def status(folder: Path) -> dict[str, Any]:
     """Counts of runs per family (or arm) and stage: planned, done, diverged, failed, begun; and the study's seconds."""
     store = Folder(folder)
     if is_experiment(folder):
-        arms = read_json(folder / EXPERIMENT)["arms"]
+        arms = read_experiment(folder)["arms"]
         planned = Counter({(arm["name"], "score"): len(arm["runs"]) for arm in arms})
-        runs = {run_id: (arm["name"], "score") for arm in arms for run_id in arm["runs"]}
+        runs = [(run_id, (arm["name"], "score")) for arm in arms for run_id in arm["runs"]]
     else:
         planned = _planned(folder)
-        runs = {run_id: _family_and_stage(store.asked(run_id)["labels"]) for run_id in store.run_ids()}
+        runs = [(run_id, _family_and_stage(store.asked(run_id)["labels"])) for run_id in store.run_ids()]
     ended: Counter[tuple[str, str, str]] = Counter()
-    for run_id, kind in runs.items():
+    for run_id, kind in runs:
         end = store.end(run_id)
         if end or store.begun(run_id):
             ended[*kind, end.status if end else "begun"] += 1
@@ -50,7 +65,9 @@ def status(folder: Path) -> dict[str, Any]:
 
 def _planned(folder: Path) -> Counter[tuple[str, str]]:
     if not (folder / "plan.json").exists():
-        raise Refusal(f"{folder} holds no study: there is no plan.json. Make one with: allometry compare --out {folder}")
+        parts = sorted(str(path.parent) for name in ("plan.json", EXPERIMENT) for path in folder.glob(f"*/{name}"))
+        hint = f"Its parts are studies: {', '.join(parts)}" if parts else f"Make one with: allometry compare --out {folder}"
+        raise Refusal(f"{folder} holds no study: there is no plan.json. {hint}")
     planned: Counter[tuple[str, str]] = Counter()
     for cell in read_json(folder / "plan.json")["cells"]:
         stage = cell["stage"] if cell["stage"] in ("score", "transfer") else "tune"

@@ -91,15 +91,17 @@ def _fine_tuned(asked: dict[str, Any]) -> bool:
 
 def _row(run: dict[str, Any], labels: dict[str, Any], run_id: str, end: End) -> dict[str, Any]:
     facts = end.facts
-    tokens = labels["D"]
-    return {name: labels[name] for name in ("stage", "family", "N", "N_all", "D", "C", "C_non_embedding", "epochs")} | {
+    share = facts.get("steps", run["budget"]["steps"]) / run["budget"]["steps"]  # below 1 of a run that had enough
+    tokens = share * labels["D"]
+    return {name: labels[name] for name in ("stage", "family", "N", "N_all")} | {
+        **{name: share * labels[name] for name in ("D", "C", "C_non_embedding", "epochs")},
         "run": run_id,
         "size": run["size"],
         "seed": run["seed"],
         "budget": labels["budget"],
-        "rate": run["recipe"]["rate"],
+        "rate": run["recipe"].get("rate", math.nan),
         "batch": run["budget"]["batch"],
-        "steps": run["budget"]["steps"],
+        "steps": facts.get("steps", run["budget"]["steps"]),
         "length": run["io"].get("length") or run["io"]["source"] + run["io"]["target"],
         "loss": math.nan if end.loss is None else end.loss,
         "bpb": math.nan if end.bits_per_byte is None else end.bits_per_byte,

@@ -11,7 +11,8 @@ from typing import Any
 
 from allometry.fit.arms import RECOVERED, TEST, Value, judge, measured
 from allometry.flow import End, Refusal
-from allometry.record.store import Folder, read_json, write_text
+from allometry.record.status import read_experiment
+from allometry.record.store import Folder, write_text
 from allometry.report.numbers import plain
 
 
@@ -31,9 +32,7 @@ def experiment_bundle(folder: Path) -> dict[str, Any]:
     The keys of `experiment.json`, with `about` as paragraphs; for each arm its `outcomes`, one for each seed; for each expectation
     the verdict with what it rests on (fit/arms.py).
     """
-    if not (folder / "experiment.json").exists():
-        raise Refusal(f"{folder} holds no experiment: there is no experiment.json.")
-    content = read_json(folder / "experiment.json")
+    content = read_experiment(folder)
     store = Folder(folder)
     seeds = content.get("seeds") or []
     arms = [arm | {"outcomes": _outcomes(store, arm, seeds)} for arm in content.get("arms") or []]
@@ -130,7 +129,7 @@ def _side(
         end: End | None = store.end(outcome["run"])
         points = store.points(outcome["run"]) if measure == "half_chance" else []
         parent = store.end(parents[place]) if place < len(parents) else None
-        value = measured(measure, end, points, arm["chance"], parent)
+        value = measured(measure, end, points, arm["chance"], parent, arm["steps"])
         if value is not None:
             values.append(value)
         else:
@@ -156,4 +155,8 @@ def _level(arm: Mapping[str, Any], measure: str) -> float | None:
 
 def _value(value: Value) -> dict[str, Any]:
     """A value as JSON: `value` is None where the run diverged."""
-    return {"value": value.value if math.isfinite(value.value) else None, "beyond": value.beyond}
+    return {
+        "value": value.value if math.isfinite(value.value) else None,
+        "beyond": value.beyond,
+        "within": value.within,
+    }

@@ -5,7 +5,16 @@ from typing import Any
 
 from allometry.fit.arms import RECOVERED, TEST
 from allometry.report.experiment_strip import claim_strip
-from allometry.report.experiment_tables import arm_tables, extremes, interval, lost_table, seconds, steps, test_table
+from allometry.report.experiment_tables import (
+    arm_tables,
+    extremes,
+    interval,
+    lost_table,
+    seconds,
+    steps,
+    test_table,
+    trained_table,
+)
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
@@ -42,6 +51,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
         total=counts.total(),
         grids=arm_tables(arms),
         tests=test_table(arms),
+        trained=trained_table(arms),
         lost=lost_table(arms),
         facts=_facts(bundle),
     )
@@ -156,7 +166,9 @@ def _values(values: list[dict[str, Any]], written: Any) -> str:
 
 
 def _loss(value: dict[str, Any]) -> str:
-    return "diverged" if value["value"] is None else number(value["value"])
+    if value["value"] is None:
+        return "diverged"
+    return f"{number(value['value'])} or less" if value.get("within") else number(value["value"])
 
 
 def _exact(value: float) -> dict[str, Any]:

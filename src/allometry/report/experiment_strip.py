@@ -20,7 +20,7 @@ def claim_strip(one: dict[str, Any]) -> dict[str, Any] | None:
     finite = [v["value"] for v in (*one["values"], *others) if v["value"] is not None]
     if not one["values"] or not others or not finite or min(finite) <= 0:
         return None
-    low, high = _zones(one, [(_infinite(v["value"]), math.inf if v["beyond"] else _infinite(v["value"])) for v in others])
+    low, high = _zones(one, [_range(v) for v in others])
     edges = [*finite, *(edge for edge in (*low, *high) if 0 < edge < math.inf)]
     start, stop = math.log10(min(edges)), math.log10(max(edges))
     slack = max(0.15, 0.08 * (stop - start))
@@ -57,6 +57,12 @@ def _dot(value: dict[str, Any], place: Any) -> tuple[float, str]:
     if value["value"] is None:
         return WIDTH - ROOM, "diverged"
     return place(value["value"]), "beyond" if value["beyond"] else "seed"
+
+
+def _range(value: dict[str, Any]) -> tuple[float, float]:
+    """The smallest and the largest number that a value may be."""
+    known = _infinite(value["value"])
+    return 0.0 if value.get("within") else known, math.inf if value["beyond"] else known
 
 
 def _infinite(value: float | None) -> float:

@@ -82,6 +82,22 @@ def _row(arm: Arm) -> tuple[Cell, ...]:
     )
 
 
+def trained_table(arms: list[Arm]) -> Grid:
+    """What was trained: the network, the task and the recipe of each arm, as a study file writes them."""
+    words = tuple(Column(name=name, text=True) for name in ("arm", "network", "task", "recipe"))
+    columns = (*words, Column(name="steps"), Column(name="batch", unit="sequences"))
+    rows = tuple(
+        (
+            Cell(text=str(arm["name"]), family=str(arm["line"])),
+            *(Cell(text=str(arm.get(name) or MISSING)) for name in ("network", "asked", "trained")),
+            cell(count(arm.get("steps"))),
+            cell(count(arm.get("batch"))),
+        )
+        for arm in arms
+    )
+    return Grid(title="What was trained", columns=columns, rows=rows, empty="No arm was asked.")
+
+
 def lost_table(arms: list[Arm]) -> Grid:
     """Every run without a loss, with its reason; runs that have not begun are counted, not listed."""
     columns = (Column(name="arm", text=True), Column(name="seed"), Column(name="status", text=True))

@@ -5,11 +5,11 @@ line, along `at` where it is given (the longest warp, the time scale at the star
 and its trained network may be scored on other tasks. What is expected is written down before the runs, and judged from them.
 """
 
+from allometry.fit.arms import RECOVERED, TEST
 from allometry.flow import IO, Budget, Refusal, Run
 from allometry.spec import Spec
 
-MEASURES = ("loss", "half_chance")
-NAMED = ("test:", "recovered:")  # measures that a name follows
+MEASURES = ("loss", "half_chance", f"{TEST}<name>", f"{RECOVERED}<name>")
 
 
 class OtherTask(Spec):
@@ -34,7 +34,7 @@ class Arm(Spec):
     at: float | None = None
     axis: str = ""  # what `at` is, with its unit
     parent: str = ""  # name of the arm whose weights it starts from, seed by seed
-    others: tuple[OtherTask, ...] = ()  # what else its trained networks are scored on
+    tests: tuple[OtherTask, ...] = ()  # what else its trained networks are scored on
     note: str = ""
 
     @property
@@ -89,36 +89,60 @@ class Experiment(Spec):
     seeds: int = 3
     expectations: tuple[Expectation, ...] = ()
     sequences: int = 500  # held-out sequences that a trained network is scored on
-    points: int = 200  # kept of a training curve
-    precision: str = "fp32"
+    precision: str = "fp32"  # fp32 | bf16
     device: str = "auto"
     jobs: int = 0  # runs at the same time; 0: one for each core, one on a GPU
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _take(self, "seeds", 1, "3 tell arms apart")
+        _take(self, "sequences", 2, "two have an error")
+        _take(self, "jobs", 0, "0 is one for each core")
+        if self.precision not in ("fp32", "bf16"):
+            raise Refusal(f"Experiment(precision={self.precision!r}) is not known. It is one of: fp32, bf16.")
         names = [arm.name for arm in self.arms]
         if not names or len(set(names)) < len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise Refusal(f"An experiment takes arms with names of their own. {', '.join(twice) or 'None'} given.")
         for arm in self.arms:
+            _take(arm, "steps", 1, "one is an arm that learns nothing")
+            _take(arm, "batch", 1, "sequences in a step")
             if arm.parent and arm.parent not in names[: names.index(arm.name)]:
                 raise Refusal(f"{arm.name} starts from {arm.parent}, which is no arm before it.")
+            tests = [test.name for test in arm.tests]
+            if len(set(tests)) < len(tests):
+                raise Refusal(f"{arm.name} has two tests of one name: {', '.join(tests)}. Name them apart.")
         for claim in self.expectations:
             self._check(claim)
-        if self.seeds < 1:
-            raise Refusal(f"Experiment(seeds={self.seeds}) has no runs. Take 1 or more, 3 to tell arms apart.")
 
     def _check(self, claim: Expectation) -> None:
+        says = f"The expectation {claim.text!r}"
         missing = [name for name in (claim.arm, claim.against) if name and name not in {arm.name for arm in self.arms}]
         if missing:
-            raise Refusal(f"The expectation {claim.text!r} is on {', '.join(missing)}, which is no arm.")
-        if claim.measure not in MEASURES and not claim.measure.startswith(NAMED):
-            known = ", ".join((*MEASURES, *(f"{kind}<name>" for kind in NAMED)))
-            raise Refusal(f"Expectation(measure={claim.measure!r}) is not known. It is one of: {known}.")
-        if (claim.at_most is None) == (claim.at_least is None):
-            raise Refusal(f"The expectation {claim.text!r} takes one of at_most and at_least.")
+            raise Refusal(f"{says} is on {', '.join(missing)}, which is no arm.")
+        bounds = [bound for bound in (claim.at_most, claim.at_least) if bound is not None]
+        if len(bounds) != 1 or bounds[0] <= 0:
+            raise Refusal(f"{says} takes one of at_most and at_least, more than 0.")
+        kind, colon, name = claim.measure.partition(":")
+        if f"{kind}:<name>" * bool(colon) + claim.measure * (not colon) not in MEASURES:
+            raise Refusal(f"{says} is on the measure {claim.measure!r}. It is one of: {', '.join(MEASURES)}.")
         if claim.measure == "half_chance" and not claim.against:
-            raise Refusal(f"The expectation {claim.text!r} compares steps. Say against which arm.")
+            raise Refusal(f"{says} compares steps. Say against which arm.")
+        for arm in (self.arm(one) for one in (claim.arm, claim.against) if one and name):
+            if kind + colon == RECOVERED and not arm.parent:
+                raise Refusal(f"{says} is on what {arm.name} brings back, which starts from no other arm. Give it a parent.")
+            scored = self.arm(arm.parent) if kind + colon == RECOVERED else arm
+            if name not in (known := [test.name for test in scored.tests]):
+                raise Refusal(f"{says}: {scored.name} has no test {name!r}. It has: {', '.join(known) or 'none'}.")
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
+
+
+def _take(spec: Spec, name: str, least: int, why: str) -> None:
+    """Refuse what is no whole number of at least `least`."""
+    value = getattr(spec, name)
+    if not isinstance(value, int) or value < least:
+        raise Refusal(
+            f"{type(spec).__name__}({name}={value!r}) is refused. It takes a whole number from {least} on ({why})."
+        )

@@ -3,13 +3,22 @@
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from allometry.flow import Refusal
 from allometry.study.entry import Place, begin
 
 Message = tuple[Any, ...]
 TALK = ("point", "note")  # messages on the way to an answer
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Whoever keeps busy with requests; see `Pool.work`."""
+
+    def work(
+        self, next_request: Callable[[], tuple[Any, Message] | None], heard: Callable[[Any, Message], None]
+    ) -> Iterator[tuple[Any, Message]]: ...
 
 
 class Pool:

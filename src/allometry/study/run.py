@@ -16,6 +16,7 @@ from allometry.data.text import Text
 from allometry.find import member
 from allometry.flow import Refusal
 from allometry.model._family import Family
+from allometry.record.status import is_experiment
 from allometry.record.store import Folder, make_folder, read_json, write_json
 from allometry.record.table import table
 from allometry.spec import type_name
@@ -53,6 +54,8 @@ def run_study(
     device = device_of(request.device)
     jobs = jobs_on(device, request.jobs)
     make_folder(out)
+    if is_experiment(out):
+        raise Refusal(f"{out} holds an experiment. Choose another folder with --out.")
     with alone(out):
         clock = Clock(out, began if began is not None else time.perf_counter())
         earlier = read_plan(out)

@@ -1,21 +1,27 @@
-"""Carry out an experiment: count, train every seed of every arm, score. Resumes by itself; a longer list of arms goes on too."""
+"""Carry out an experiment: check, train every seed of every arm once, score. It resumes by itself."""
 
 import dataclasses
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from allometry.data._task import Task
-from allometry.flow import Refusal, Series
+from allometry.flow import IO, Refusal, Run, Series
 from allometry.model._family import Family
 from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
 from allometry.study.clock import Clock
 from allometry.study.experiment import Arm, Experiment
 from allometry.study.listener import Listener, Programme
-from allometry.study.pool import Message, Pool
-from allometry.study.start import alone, device_of, jobs_on, place_for
+from allometry.study.pool import Message, Pool, Workers
+from allometry.study.score import missing_tests
+from allometry.study.start import alone, device_of, jobs_on, place_for, revision
 from allometry.study.trial import Trial
+from allometry.train._recipe import AnyRecipe
 from allometry.train.checkpoint import WEIGHTS
 from allometry.train.meter import TRAINING, Count, count
 
@@ -25,22 +31,25 @@ def run_experiment(
 ) -> list[dict[str, Any]]:
     """Start an experiment in the folder `out`, or go on with it. Returns a row for each arm with its price.
 
-    `file` is where the experiment was read from: workers read it too, as it may have networks of its own. Raises Refusal for
-    whatever the user can mend.
+    What has ended is not run again: more seeds, more arms and more tests go on from what is there. `file` is where the experiment
+    was read from: workers read it too, as it may have networks of its own. Raises Refusal for whatever the user can mend.
     """
     began = time.perf_counter()
     device = device_of(experiment.device)
     jobs = jobs_on(device, experiment.jobs)
-    counts = {arm.name: _count(arm) for arm in experiment.arms}
-    trials = _trials(experiment, counts)
+    counts = checked(experiment)
     rows = [_row(arm, counts[arm.name], experiment.seeds) for arm in experiment.arms]
+    runs = _runs(experiment, counts)
+    trials = _trials(experiment, counts, runs)
     make_folder(out)
+    if (out / "plan.json").exists():
+        raise Refusal(f"{out} holds a comparison of families. Choose another folder with --out.")
     with alone(out), Pool(jobs, place_for(out, device, jobs, str(file.resolve()) if file else "")) as pool:
         if dry_run:
             return _with_seconds(rows, experiment, pool)
         store, clock = Folder(out), Clock(out, began)
-        write_json(out / EXPERIMENT, _asked(experiment, counts, trials, device))
-        todo = [trial for trial in trials if store.end(trial.run.id) is None]
+        write_json(out / EXPERIMENT, _asked(experiment, counts, runs, device))
+        todo = [trial for trial in trials if _lacks(trial, store)]
         listener.planned(
             Programme(
                 title=experiment.title,
@@ -55,28 +64,38 @@ def run_experiment(
         )
         listener.stage("arms", todo, len(trials) - len(todo))
         try:
-            _carry_out(todo, store, pool, listener, clock)
+            carry_out(todo, store, pool, listener, clock.save)
         finally:
             clock.save()
     return rows
 
 
-def _carry_out(todo: list[Trial], store: Folder, pool: Pool, listener: Listener, clock: Clock) -> None:
-    """Every run once its parent has ended. One whose parent has no weights is left out, and said."""
+def _lacks(trial: Trial, store: Folder) -> bool:
+    """Whether a run has to be trained, or scored on a test that was added."""
+    end = store.end(trial.run.id)
+    return end is None or bool(missing_tests(trial, end))
+
+
+def carry_out(todo: list[Trial], store: Folder, pool: Workers, listener: Listener, save: Callable[[], None]) -> None:
+    """Every run once its parent has ended. One whose parent left no weights is left out, and said."""
     waiting, under_way = list(todo), set()
 
     def next_request() -> tuple[Trial, Message] | None:
         for trial in list(waiting):
-            parent = trial.run.parent
+            parent, end = trial.run.parent, store.end(trial.run.id)
             if parent in under_way or any(other.run.id == parent for other in waiting):
                 continue
             waiting.remove(trial)
-            if parent and not (store.run_folder(parent) / WEIGHTS).exists():
-                listener.note(f"{trial.name}: the run that it starts from left no weights here, so it is not run")
+            needed = trial.run.id if end else parent
+            if needed and not (store.run_folder(needed) / WEIGHTS).exists():
+                listener.note(
+                    f"{trial.name} is left out: it needs the weights of {store.run_folder(needed)}, which are not there. "
+                    "Delete that folder to have the run done again."
+                )
                 continue
             under_way.add(trial.run.id)
             listener.began(trial)
-            return trial, ("trial", trial)
+            return trial, ("test" if end else "trial", trial)
         return None
 
     def heard(trial: Trial, message: Message) -> None:
@@ -89,33 +108,34 @@ def _carry_out(todo: list[Trial], store: Folder, pool: Pool, listener: Listener,
     for trial, (_, _, status, _) in pool.work(next_request, heard):
         under_way.discard(trial.run.id)
         listener.ended(trial, status)
-        clock.save()
+        save()
 
 
-def _trials(experiment: Experiment, counts: dict[str, Count]) -> list[Trial]:
-    """All runs, the first seed of every arm before any second, so that a look at half of it sees every arm."""
-    parents = {arm.parent for arm in experiment.arms if arm.parent}
-    ids: dict[tuple[str, int], str] = {}
-    trials = []
+def _runs(experiment: Experiment, counts: dict[str, Count]) -> dict[tuple[str, int], Run]:
+    """The Run of each arm and seed. Arms that differ in how they are drawn alone are one Run."""
+    runs: dict[tuple[str, int], Run] = {}
     for seed in range(experiment.seeds):
         for arm in experiment.arms:
-            counted = counts[arm.name]
-            per_token = counted.training_flops_per_token
-            run = arm.run(seed, experiment.precision, per_token, ids[arm.parent, seed] if arm.parent else None)
-            ids[arm.name, seed] = run.id
-            trials.append(
-                Trial(
-                    arm=arm.name,
-                    run=run,
-                    task=arm.task,  # type: ignore[arg-type]
-                    labels=_labels(arm, counted),
-                    sequences=experiment.sequences,
-                    points=experiment.points,
-                    others=arm.others,
-                    keep=arm.name in parents,
-                )
-            )
-    return trials
+            parent = runs[arm.parent, seed].id if arm.parent else None
+            per_token = counts[arm.name].training_flops_per_token
+            runs[arm.name, seed] = arm.run(seed, experiment.precision, per_token, parent)
+    return runs
+
+
+def _trials(experiment: Experiment, counts: dict[str, Count], runs: dict[tuple[str, int], Run]) -> list[Trial]:
+    """Each run once, the first seed of every arm before any second, so that a look at half of it sees every arm."""
+    trials: dict[str, Trial] = {}
+    for (name, _), run in runs.items():
+        arm, had = experiment.arm(name), trials.get(run.id)
+        trials[run.id] = Trial(
+            arm=had.arm if had else name,
+            run=run,
+            task=arm.task,  # type: ignore[arg-type]
+            labels=had.labels if had else _labels(arm, counts[name]),
+            sequences=experiment.sequences,
+            tests=tuple({test.name: test for test in (*(had.tests if had else ()), *arm.tests)}.values()),
+        )
+    return list(trials.values())
 
 
 def _labels(arm: Arm, counted: Count) -> dict[str, Any]:
@@ -136,11 +156,10 @@ def _labels(arm: Arm, counted: Count) -> dict[str, Any]:
     }
 
 
-def _asked(experiment: Experiment, counts: dict[str, Count], trials: list[Trial], device: str) -> dict[str, Any]:
-    """What the report reads."""
-    runs: dict[str, list[str]] = {}
-    for trial in trials:
-        runs.setdefault(trial.arm, []).append(trial.run.id)
+def _asked(
+    experiment: Experiment, counts: dict[str, Count], runs: dict[tuple[str, int], Run], device: str
+) -> dict[str, Any]:
+    """The experiment as its folder keeps it; the report reads it."""
     arms = [
         {name: getattr(arm, name) for name in ("name", "line", "panel", "at", "axis", "steps", "batch", "note")}
         | {
@@ -152,7 +171,10 @@ def _asked(experiment: Experiment, counts: dict[str, Count], trials: list[Trial]
             "unit": "squared error" if isinstance(arm.io, Series) and arm.io.loss == "squared" else "nats per target",
             "N": counts[arm.name].parameters,
             "flops_per_step": counts[arm.name].training_flops_per_token * arm.batch * arm.io.length,
-            "runs": runs[arm.name],
+            "network": repr(arm.model),
+            "asked": repr(arm.task),
+            "trained": repr(arm.recipe),
+            "runs": [runs[arm.name, seed].id for seed in range(experiment.seeds)],
         }
         for arm in experiment.arms
     ]
@@ -167,18 +189,58 @@ def _asked(experiment: Experiment, counts: dict[str, Count], trials: list[Trial]
         "seeds": list(range(experiment.seeds)),
         "device": device,
         "precision": experiment.precision,
+        "revision": revision(),
         "arms": arms,
         "expectations": claims,
     }
 
 
-def _count(arm: Arm) -> Count:
-    if not (isinstance(arm.model, Family) and isinstance(arm.task, Task)):
-        raise Refusal(
-            f"{arm.name}: model is a {type(arm.model).__name__} and task a {type(arm.task).__name__}. They must be an "
-            "allometry.Family and a task."
+def checked(experiment: Experiment) -> dict[str, Count]:
+    """What each arm's model costs. Whatever would show only after hours of training is refused here."""
+    counts: dict[tuple[Any, IO], Count] = {}
+    found = {}
+    for arm in experiment.arms:
+        for name, value, kind, way in (
+            ("model", arm.model, Family, "Give a family at a size, al.family('lstm').at(3), or OneLayer(...)"),
+            ("recipe", arm.recipe, AnyRecipe, "Give Rmsprop(...) or Recipe(...)"),
+            *((f"task of {test.name!r}", test.task, Task, "Give a task") for test in (arm, *arm.tests)),
+        ):
+            if not _is(value, kind):
+                raise Refusal(f"{arm.name}: its {name} is {value!r}. {way}.")
+        chance = [one.task.chance for one in (arm, *arm.tests)]  # type: ignore[attr-defined]
+        if not all(math.isfinite(level) and level > 0 for level in chance):
+            raise Refusal(f"{arm.name}: a task has a chance of {min(chance)}. It takes a loss above 0.")
+        key = arm.model, arm.io
+        counts[key] = counts[key] if key in counts else count(arm.model, arm.io)  # type: ignore[arg-type]
+        found[arm.name] = counts[key]
+        for test in arm.tests:
+            if test.task.io.edit(length=arm.io.length) != arm.io:  # type: ignore[attr-defined]
+                raise Refusal(f"{arm.name}: its test {test.name!r} asks {test.task.io}, and it is trained on {arm.io}.")  # type: ignore[attr-defined]
+        if arm.parent:
+            _check_weights(arm, experiment.arm(arm.parent))
+    return found
+
+
+def _is(value: Any, kind: Any) -> bool:
+    try:
+        return isinstance(value, kind)
+    except Exception:  # to look whether a task has all its attributes, Python reads them, and a property may raise
+        return False
+
+
+def _check_weights(arm: Arm, parent: Arm) -> None:
+    """Refuse an arm that cannot start from its parent's weights."""
+    with torch.device("meta"):
+        ours, theirs = (
+            {name: tuple(value.shape) for name, value in one.model.build(one.io).state_dict().items()}  # type: ignore[attr-defined]
+            for one in (arm, parent)
         )
-    return count(arm.model, arm.io)
+    if ours != theirs:
+        name = min(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+        raise Refusal(
+            f"{arm.name} cannot start from {parent.name}: {name} is {ours.get(name, 'absent')} in the one and "
+            f"{theirs.get(name, 'absent')} in the other. Give both one kind of network, width and vocabulary."
+        )
 
 
 def _row(arm: Arm, counted: Count, seeds: int) -> dict[str, Any]:
@@ -191,7 +253,8 @@ def _with_seconds(rows: list[dict[str, Any]], experiment: Experiment, pool: Pool
     kinds = {(arm.model, arm.io, arm.batch): None for arm in experiment.arms}
     found = pool.ask([("seconds", *kind) for kind in kinds])
     seconds = {kind: answer[1] for kind, answer in zip(kinds, found, strict=True)}
-    return [
-        row | {"seconds": arm.steps * seconds[arm.model, arm.io, arm.batch]}
-        for row, arm in zip(rows, experiment.arms, strict=True)
-    ]
+    priced = []
+    for row, arm in zip(rows, experiment.arms, strict=True):
+        step = seconds[arm.model, arm.io, arm.batch]
+        priced.append(row | {"seconds": None if step is None else arm.steps * step})
+    return priced

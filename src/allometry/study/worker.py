@@ -29,8 +29,9 @@ from allometry.study.entry import Place
 from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
+from allometry.study.score import missing_tests, score_on, scored
 from allometry.study.transfer import reads_shorter
-from allometry.study.trial import Trial, scored
+from allometry.study.trial import Trial
 from allometry.train import checkpoint
 from allometry.train.evaluate import answer, evaluate
 from allometry.train.loop import Diverged, Setting, train
@@ -45,10 +46,18 @@ MEASURED = 8  # of them, in which the gradients of the last output are taken
 def serve(connection: Connection, place: Place) -> None:
     """Answer requests until the connection closes."""
     torch.set_num_threads(place.threads)
-    if place.study:
-        load_file(Path(place.study), "study", place.study)  # its own classes are found by the name of its module
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        while (message := connection.recv()) is not None:
+        if place.study:
+            with contextlib.suppress(Refusal):  # then what is sent will not be understood
+                load_file(Path(place.study), "study", place.study)  # its own classes are found by the name of its module
+        while True:
+            try:
+                message = connection.recv()
+            except (ImportError, AttributeError):  # an object of a class that is not there
+                connection.send(("refused", f"{place.study} has changed since the study was started. Start it again."))
+                continue
+            if message is None:
+                return
             kind, *arguments = message
             try:
                 answer = _ANSWERS[kind](place, connection, *arguments)
@@ -82,8 +91,8 @@ def price(
 def step_seconds(place: Place, connection: Connection, spec: Any, io: IO, batch: int) -> Any:
     """Seconds of a training step of one model; none where it cannot be trained, as its runs will say."""
     with contextlib.suppress(Exception):
-        return "timed", _timed(spec, io, (batch,), Setting(device=place.device), 0.0)[0][batch]
-    return "timed", math.nan
+        return "timed", seconds_per_step(spec.build(io).to(place.device), io, batch, Setting(device=place.device), 0.0)
+    return "timed", None
 
 
 def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, seconds: float) -> tuple[dict[int, float], float]:
@@ -104,7 +113,7 @@ def precisions(place: Place, connection: Connection, family: str, size: int, io:
     return "precisions", seconds
 
 
-def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> Any:
+def run_job(place: Place, connection: Connection, job: Job, corpus: Path) -> Any:
     """Do one run of a comparison from wherever it was, and record how it ended."""
     run = job.run()
 
@@ -117,28 +126,44 @@ def carry_out(place: Place, connection: Connection, job: Job, corpus: Path) -> A
             end = _judge(model, task, setting, seconds, facts)
         else:
             end = _score(model, corpus, setting, seconds, facts, job)
-        _keep(run, model, job.keep and end.status == "done", setting)
+        if job.keep:
+            _keep(run, model, end, setting)
         return end
 
     return _record(place, connection, run, job, score)
 
 
-def try_out(place: Place, connection: Connection, trial: Trial) -> Any:
-    """Do one run of an experiment from wherever it was, and record how it ended."""
+def run_trial(place: Place, connection: Connection, trial: Trial) -> Any:
+    """Do one run of an experiment from wherever it was, and record how it ended. Its weights are kept: arms may start from it."""
     run = trial.run
 
     def score(setting: Setting, store: Folder, facts: dict[str, Any]) -> End:
-        setting, memory = dataclasses.replace(setting, points=trial.points), Memory(place.device)
+        memory = Memory(place.device)
         model, seconds = _train(run, trial.labels["flops_per_token"], trial.task, setting, store, connection)
-        _keep(run, model, trial.keep, setting)
         steps = max((point.step for point in store.points(run.id)), default=0)
-        return scored(model, trial, setting, seconds, facts | {"memory_bytes": memory.peak(), "steps": steps})
+        end = scored(model, trial, setting, seconds, facts | {"memory_bytes": memory.peak(), "steps": steps})
+        _keep(run, model, end, setting)
+        return end
 
     return _record(place, connection, run, trial, score)
 
 
-def _keep(run: Run, model: nn.Module, wanted: bool, setting: Setting) -> None:
-    if wanted and setting.folder:
+def score_tests(place: Place, connection: Connection, trial: Trial) -> Any:
+    """Score a run that ended on the tests that were added since, from its weights."""
+    store, run = Folder(place.store), trial.run
+    began, end = time.perf_counter(), store.end(run.id)
+    assert end is not None
+    model = run.family.build(run.io).to(place.device)  # type: ignore[attr-defined]
+    checkpoint.start_from(store.run_folder(run.id), model)
+    setting = Setting(device=place.device, precision=run.precision)
+    tests = [score_on(model, test, trial.sequences, setting) for test in missing_tests(trial, end)]
+    store.finish(run.id, dataclasses.replace(end, facts=end.facts | {"tests": [*(end.facts.get("tests") or []), *tests]}))
+    return "ended", run.id, end.status, time.perf_counter() - began
+
+
+def _keep(run: Run, model: nn.Module, end: End, setting: Setting) -> None:
+    """Keep the weights of a run that is done."""
+    if end.status == "done" and setting.folder:
         checkpoint.keep(setting.folder, model, {"family": run.family.to_json(), "io": run.io.to_json()})
 
 
@@ -164,7 +189,7 @@ def _record(place: Place, connection: Connection, run: Run, job: Job | Trial, sc
     except Diverged as error:
         end = End(status="diverged", reason=str(error), facts=facts)
     except Refusal:
-        raise  # the disk is full or read-only: that is no fault of this run
+        raise  # the disk is full, or files of the task are gone: that is no fault of this run, and can be mended
     except checkpoint.Unwritable as error:
         raise Refusal(explain(error, Path(error.filename))) from error
     except Exception as error:  # whatever a family's code may raise ends this run, and the study goes on
@@ -292,6 +317,7 @@ _ANSWERS: dict[str, Any] = {
     "price": price,
     "precisions": precisions,
     "seconds": step_seconds,
-    "run": carry_out,
-    "trial": try_out,
+    "run": run_job,
+    "trial": run_trial,
+    "test": score_tests,
 }

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from allometry.train.example import Inputs, Targets
-from allometry.train.loop import Setting, logits_of, out_of_memory, token_losses
+from allometry.train.loop import Setting, logits_of, losses_of, out_of_memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class Score:
     loss: float  # nats per scored token, or the mean square where a number is asked
     documents: list[float]  # nats of each document
     positions: list[float]  # mean nats per token at each position of the sequence; nan where none is scored
+    accuracy: float | None  # share of the scored targets of which the likeliest is right; None where a number is asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,20 +52,6 @@ def answer(
     return Answers(loss=float(-scores.gather(1, asked).mean()), labels=scores.argmax(1))
 
 
-def accuracy(
-    model: nn.Module, inputs: Inputs, targets: Int[Tensor, "examples targets"], setting: Setting, batch: int = 64
-) -> float:
-    """Share of the targets that are asked of which the model's likeliest is the right one."""
-    model.eval()
-    right = torch.zeros((), dtype=torch.long)
-    with torch.no_grad():
-        for first in range(0, len(targets), batch):
-            part = slice(first, first + batch)
-            said = logits_of(model, tuple(tensor[part].to(setting.device) for tensor in inputs), setting).argmax(-1).cpu()
-            right += ((said == targets[part]) & (targets[part] >= 0)).sum()
-    return float(right / (targets >= 0).sum())
-
-
 def evaluate(
     model: nn.Module,
     inputs: Inputs,
@@ -78,12 +65,15 @@ def evaluate(
     model.eval()
     with torch.no_grad():
         pieces: list[Tensor] = []
+        right: list[Tensor] = []
         first = 0
         while first < len(targets):
             part = slice(first, first + batch)
             try:
                 some = tuple(tensor[part].to(setting.device) for tensor in inputs)
-                losses = token_losses(model, some, targets[part].to(setting.device), setting)
+                of_part = targets[part].to(setting.device)
+                said = logits_of(model, some, setting)
+                losses = losses_of(said, of_part)
             except RuntimeError as error:
                 if not out_of_memory(error) or batch == 1:
                     raise
@@ -91,6 +81,7 @@ def evaluate(
                 setting.notify(f"out of memory while scoring: {batch} sequences at a time now")
                 continue
             pieces.append(losses.cpu())
+            right.append(torch.empty(0) if of_part.is_floating_point() else (said.argmax(-1) == of_part).cpu())
             first += batch
     losses = torch.cat(pieces).double() * weights
     documents = torch.zeros(int(document.max()) + 1, dtype=torch.float64).index_add_(0, document, losses.sum(1))
@@ -98,4 +89,5 @@ def evaluate(
         loss=float(losses.sum() / weights.sum()),
         documents=documents.tolist(),
         positions=(losses.sum(0) / weights.sum(0)).tolist(),
+        accuracy=None if targets.is_floating_point() else float((torch.cat(right) * weights).sum() / weights.sum()),
     )

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
+from allometry.train._recipe import AnyRecipe
 from allometry.train.allocator import keep_freed_memory
 from allometry.train.example import Inputs, Targets
 
@@ -29,26 +29,7 @@ class Setting:
     precision: str = "fp32"  # fp32 | bf16: autocast of matrix products, weights stay fp32
     folder: Path | None = None  # of the checkpoints; None: none are written
     checkpoint_seconds: float = 15.0
-    points: int = 50  # training points kept of a run
     notify: Callable[[str], None] = lambda text: None
-
-
-@runtime_checkable
-class Recipe(Protocol):
-    """How a run trains: `recipe.py` and `rmsprop.py` are two."""
-
-    @property
-    def clip(self) -> float:
-        """Largest norm of the gradient; 0: it is not clipped."""
-        ...
-
-    @property
-    def until(self) -> float:
-        """The run stops when the loss of a Point is at or below this."""
-        ...
-
-    def rate_at(self, step: int, steps: int) -> float: ...
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer: ...
 
 
 class Diverged(Exception):
@@ -88,11 +69,12 @@ def train_step(
 
 
 def token_losses(model: nn.Module, inputs: Inputs, targets: Targets, setting: Setting) -> Float[Tensor, "batch targets"]:
-    """Cross-entropy of each target in nats, in fp32 whatever the precision of the model; 0 of a target that is negative.
+    """The loss of each target; see `losses_of`."""
+    return losses_of(logits_of(model, inputs, setting), targets)
 
-    Of a target that is a number it is the square of the error.
-    """
-    logits = logits_of(model, inputs, setting)
+
+def losses_of(logits: Float[Tensor, "batch targets outputs"], targets: Targets) -> Float[Tensor, "batch targets"]:
+    """Cross-entropy of each target in nats, 0 of a target that is negative; of a number that is asked the square of the error."""
     if targets.is_floating_point():
         return (logits.reshape(targets.shape) - targets).square()
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
@@ -114,7 +96,7 @@ def auxiliary(model: nn.Module) -> Tensor | float:
 def train(
     model: nn.Module,
     batch_of: Callable[[int, int], Batch],
-    recipe: Recipe,
+    recipe: AnyRecipe,
     budget: Budget,
     setting: Setting,
     flops_per_token: float,
@@ -133,7 +115,7 @@ def train(
     where = (checkpoint.read(setting.folder, model, optimizer) if setting.folder else None) or {"step": 0, "seconds": 0.0}
     step, seconds, parts = int(where["step"]), float(where["seconds"]), int(where.get("parts", 1))
     window, since = torch.zeros((), device=parameters_of) + where.get("window", 0.0), int(where.get("since", 0))
-    every = max(1, budget.steps // setting.points)
+    every = max(1, budget.steps // recipe.points)
     started = saved = time.perf_counter()
     for batch in _batches(batch_of, budget, step):
         for group in optimizer.param_groups:
@@ -164,7 +146,7 @@ def train(
                 metrics={"rate": optimizer.param_groups[0]["lr"]},
             )
             window, since = torch.zeros_like(window), 0
-            if mean <= recipe.until:
+            if recipe.until is not None and mean <= recipe.until:
                 break
         if setting.folder and step < budget.steps and now - saved > setting.checkpoint_seconds:
             spent = seconds + now - started

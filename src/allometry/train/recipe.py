@@ -3,7 +3,6 @@
 The decay ends with the run's own budget: a run cut short of its schedule says nothing of its compute (arXiv:2203.15556).
 """
 
-import math
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +14,8 @@ from allometry.spec import Spec
 class Recipe(Spec):
     """AdamW with its schedule."""
 
-    until: ClassVar[float] = -math.inf  # the whole budget is trained
+    points: ClassVar[int] = 50
+    until: ClassVar[float | None] = None  # the whole budget is trained
 
     rate: float  # the highest learning rate
     warmup: float = 0.1  # share of the steps, 0 to 1

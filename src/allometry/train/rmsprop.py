@@ -6,6 +6,7 @@ As torch.optim.RMSprop has it, whose `alpha` is the share of the old average, he
 import torch
 from torch import nn
 
+from allometry.flow import Refusal
 from allometry.spec import Spec
 
 
@@ -16,7 +17,15 @@ class Rmsprop(Spec):
     memory: float = 0.9  # of the average of squares, torch's alpha
     clip: float = 0.0  # largest norm of the gradient; 0: it is not clipped
     hold: float = 1.0  # share of the steps at the full rate; then it falls linearly to zero
-    until: float = 0.0  # a run stops when the training loss of a Point is at or below this
+    points: int = 200  # training losses kept of a run, each the mean of the steps since the one before
+    until: float | None = None  # a run has had enough, and stops, when one of these is at or below this
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.rate > 0 and 0 <= self.memory < 1 and self.clip >= 0 and 0 <= self.hold <= 1 and self.points > 0):
+            raise Refusal(
+                f"{self!r} cannot train. It takes rate > 0, 0 <= memory < 1, clip >= 0, 0 <= hold <= 1, points > 0."
+            )
 
     def rate_at(self, step: int, steps: int) -> float:
         """Learning rate of a step (from 0).

@@ -41,26 +41,37 @@ class _LongShortTermMemory(nn.Module):
     def __init__(self, spec: LongShortTermMemory, outputs: int) -> None:
         super().__init__()
         width = spec.width
-        self.recurrence = nn.LSTM(width, width, batch_first=True)
+        self.recurrence = one_bias(width, width)
         self.out = Linear(width, width)
-        spread(self.recurrence.weight_ih_l0, width)
-        spread(self.recurrence.weight_hh_l0, width)
         spread(self.out.weight, width, outputs)
-        with torch.no_grad():
-            self.recurrence.bias_ih_l0.zero_()[width : 2 * width] = 1.0
-        del self.recurrence.bias_hh_l0
-        self.recurrence.register_buffer("bias_hh_l0", torch.zeros(4 * width))
-        self.recurrence._init_flat_weights()
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
-        return self.out(self.recurrence(x)[0] if _kernel_is_faster(x) else by_loop(self.recurrence, x))
+        return self.out(states(self.recurrence, x))
 
 
-def _kernel_is_faster(x: Float[Tensor, "batch length width"]) -> bool:
+def one_bias(inputs: int, width: int) -> nn.LSTM:
+    """A torch.nn.LSTM of one layer, batch first, with a forget bias of 1 and the second bias pinned at zero."""
+    recurrence = nn.LSTM(inputs, width, batch_first=True)
+    spread(recurrence.weight_ih_l0, inputs)
+    spread(recurrence.weight_hh_l0, width)
+    with torch.no_grad():
+        recurrence.bias_ih_l0.zero_()[width : 2 * width] = 1.0
+    del recurrence.bias_hh_l0
+    recurrence.register_buffer("bias_hh_l0", torch.zeros(4 * width))
+    recurrence._init_flat_weights()
+    return recurrence
+
+
+def states(recurrence: nn.LSTM, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length units"]:
+    """All states, by the faster form."""
+    return recurrence(x)[0] if _kernel_is_faster(x) else by_loop(recurrence, x)
+
+
+def _kernel_is_faster(x: Float[Tensor, "batch length inputs"]) -> bool:
     return x.device.type != "cpu" or (ONEDNN and x.dtype == torch.float32 and not rounds_to_bf16())
 
 
-def by_loop(recurrence: nn.LSTM, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length units"]:
+def by_loop(recurrence: nn.LSTM, x: Float[Tensor, "batch length inputs"]) -> Float[Tensor, "batch length units"]:
     """What `recurrence(x)[0]` is, for one layer in one direction; the states in the precision of the weights."""
     into, bias = recurrence.weight_ih_l0, recurrence.bias_ih_l0 + recurrence.bias_hh_l0
     x = x.transpose(0, 1).contiguous()

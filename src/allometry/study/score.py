@@ -1,0 +1,56 @@
+"""What a trained network of an experiment is worth: its held-out loss on its own task, and on the others that are asked."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from allometry.data._task import Task
+from allometry.flow import End, in_words
+from allometry.study.experiment import OtherTask
+from allometry.study.trial import Trial
+from allometry.train.evaluate import evaluate
+from allometry.train.loop import Setting
+
+BATCH = 64  # sequences scored at a time
+
+
+def scored(model: nn.Module, trial: Trial, setting: Setting, seconds: float, facts: dict[str, Any]) -> End:
+    """The end of a run that was trained."""
+    own = _score(model, trial.task, trial.sequences, setting)
+    if own["loss"] is None:
+        return End(status="diverged", reason="the held-out loss is not finite", seconds=seconds, facts=facts)
+    tests = [score_on(model, test, trial.sequences, setting) for test in trial.tests]
+    return End(status="done", loss=own.pop("loss"), seconds=seconds, facts=facts | own | {"tests": tests})
+
+
+def score_on(model: nn.Module, test: OtherTask, sequences: int, setting: Setting) -> dict[str, Any]:
+    """One test as the record has it. A test that cannot be made has no loss, and its reason; the run keeps what it has."""
+    known = {"name": test.name, "at": test.at, "chance": test.task.chance}  # type: ignore[attr-defined]
+    try:
+        return known | _score(model, test.task, sequences, setting)  # type: ignore[arg-type]
+    except Exception as error:  # whatever a network of the user's own may raise on another task
+        return known | {"loss": None, "reason": in_words(error)}
+
+
+def missing_tests(trial: Trial, end: End) -> list[OtherTask]:
+    """The tests that a run which is done was not asked when it ended."""
+    had = {test["name"] for test in end.facts.get("tests") or []}
+    return [test for test in trial.tests if test.name not in had] if end.status == "done" else []
+
+
+def _score(model: nn.Module, task: Task, sequences: int, setting: Setting) -> dict[str, float | int | None]:
+    """Loss, its standard error over documents, the share of right answers where classes are asked, and how many sequences."""
+    held_out = task.held_out(sequences)
+    weights, document = held_out.weights, held_out.document
+    score = evaluate(model, held_out.inputs, held_out.targets, weights, document, setting, batch=BATCH)
+    asked = torch.zeros(held_out.documents, dtype=torch.float64).index_add_(0, document, weights.sum(1).double())
+    each = torch.tensor(score.documents, dtype=torch.float64) / asked
+    found = {
+        "loss": score.loss,
+        "sequences": len(held_out.targets),
+        "standard_error": float(each.std() / math.sqrt(len(each))),
+        "accuracy": score.accuracy,
+    }
+    return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
