@@ -68,7 +68,7 @@ study = Experiment(
 
 
 def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home) -> None:
-    """Its own network is known to the workers, and nothing is run twice."""
+    """Its own network is known to the workers. What ended is not run again, but for a network whose file was edited."""
     words = ("run", "my_experiment.py", "--out", "arms", "--json", "--quiet")
     ended = []
     for seeds in (1, 3, 3):
@@ -80,6 +80,7 @@ def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home) -> None:
     assert [outcome["status"] for arm in content["arms"] for outcome in arm["outcomes"]] == ["done"] * 6
     assert content["expectations"][0]["verdict"] == "refuted"  # 30 steps teach nothing
     assert len(ended[0]) == 2
+    assert len(ended[1]) == 7  # the first run of the own network is another network's now
     assert ended[1].items() >= ended[0].items()
     assert ended[1] == ended[2]
     status = json.loads(allometry("status", "arms", "--json", cwd=home, cache=home / "cache").stdout)

@@ -123,3 +123,20 @@ def test_the_files_of_studies_load_and_say_what_they_ask(path: Path) -> None:
             assert all(isinstance(arm.model, Family) and isinstance(arm.task, Task) for arm in one.arms)
             assert one.seeds >= LEAST or not one.expectations
     assert f"allometry run studies/{path.name}" in source
+
+
+def test_the_task_of_the_document_is_a_task(tmp_path, monkeypatch) -> None:
+    """As typed, it fulfils the contract: an example depends on its seed and number alone, and is what it is said to be."""
+    text = (ROOT / "docs" / "experiments.md").read_text()
+    code = next(
+        block for block in re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE) if "Parity" in block
+    )
+    (tmp_path / "parity.py").write_text("import math\nimport numpy as np\nimport allometry as al\n\n" + code)
+    task = load_file(tmp_path / "parity.py", "Parity", "parity")(length=5)
+    assert isinstance(task, Task)
+    (together,), targets = task.batch(3, 0, 6)
+    (alone,), target = task.batch(3, 4, 1)
+    assert together.shape == (6, task.io.length, task.io.channels)
+    assert (together[4] == alone[0]).all()
+    assert (targets[4] == target[0]).all()
+    assert (together.sum((1, 2)) % 2 == targets[:, 0]).all()
