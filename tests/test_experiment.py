@@ -286,7 +286,7 @@ CLAIM = Expectation(text="x", arm="gated", at_most=1.0)
         ({"expectations": (CLAIM.edit(at_least=1.0),)}, "one of at_most and at_least"),
         ({"expectations": (CLAIM.edit(at_most=0.0),)}, "more than 0"),
         ({"expectations": (CLAIM.edit(measure="speed"),)}, "It is one of"),
-        ({"expectations": (CLAIM.edit(measure="half_chance"),)}, "against which arm"),
+        ({"expectations": (CLAIM.edit(measure="steps_to:few"),)}, "waits for no number"),
         ({"expectations": (CLAIM.edit(measure="test:shorter"),)}, "It has: longer"),
         ({"expectations": (CLAIM.edit(measure="recovered:longer"),)}, "Give it a parent"),
     ],

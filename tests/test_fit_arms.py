@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from allometry.fit.arms import NOTICED, RECOVERED, Value, half_chance, judge, measured
+from allometry.fit.arms import NOTICED, RECOVERED, Value, judge, measured, steps_to
 from allometry.flow import End, Point, Refusal
 
 NUMBERS = st.floats(min_value=1e-6, max_value=1e6)
@@ -175,7 +175,7 @@ def test_a_claim_of_nothing_is_refused(claim):
 @given(st.lists(st.floats(min_value=0, max_value=4), min_size=1, max_size=30), st.floats(min_value=0.1, max_value=4))
 def test_half_of_chance_is_first_reached_where_it_says(losses, chance):
     points = [point(10 * (i + 1), loss) for i, loss in enumerate(losses)]
-    found = half_chance(points, chance)
+    found = steps_to(points, chance)
     before = [p.loss for p in points if p.step < found.value or (found.beyond and p.step <= found.value)]
     assert all(loss > chance / 2 for loss in before)
     if found.beyond:
@@ -197,7 +197,7 @@ def test_what_each_measure_reads():
         assert measured(measure, None, points, 2.0) is None
         assert measured(measure, End(status="failed"), points, 2.0) is None
         assert measured(measure, End(status="diverged"), points, 2.0) == Value(value=math.inf)
-    with pytest.raises(Refusal, match="half_chance, test:"):
+    with pytest.raises(Refusal, match="It is one of"):
         measured("accuracy", end, points, 2.0)
 
 

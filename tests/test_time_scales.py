@@ -11,6 +11,7 @@ import allometry as al
 from allometry.flow import Tokens
 from allometry.model.blocks.leaky_recurrence import LeakyRecurrence
 from allometry.model.blocks.minimal_gated_recurrence import MinimalGatedRecurrence
+from allometry.probe.time_scales import _interval
 
 
 class Leaks(nn.Module):
@@ -126,3 +127,21 @@ def test_what_cannot_be_measured_is_refused(ask, said) -> None:
     else:
         with pytest.raises(al.Refusal, match=said):
             ask()
+
+
+@pytest.mark.parametrize("cell", ["rnn", "leaky", "gated", "gru", "lstm"])
+def test_networks_of_one_layer_are_measured_on_tokens_too(cell: str) -> None:
+    """A one-hot input has a gradient as an embedding has."""
+    torch.manual_seed(0)
+    model = al.OneLayer(cell=cell, width=8, t_max=0.0 if cell == "rnn" else 20.0).build(al.Tokens(vocab=5, length=30))
+    found = al.timescales(model, torch.randint(5, (4, 30)))
+    assert len(found.lags) == 30
+    assert found.lags["norm"].max() == 1
+    assert len(found.gates) == (0 if cell == "rnn" else 8)
+
+
+def test_an_interval_is_open_where_resamples_cannot_tell() -> None:
+    told = [(10.0, "measured")] * 94
+    assert _interval([*told, *[(None, "cannot tell")] * 6], 0.9) == (10.0, None)
+    assert _interval([*told, *[(None, "cannot tell")] * 3], 0.9) == (10.0, 10.0)
+    assert _interval([(None, "cannot tell")] * 10, 0.9) == (None, None)

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from allometry.data.copying import Copying
 from allometry.flow import Budget, Tokens
 from allometry.model.families.transformer import Transformer
+from allometry.model.one_layer import OneLayer
 from allometry.train import checkpoint
 from allometry.train.evaluate import evaluate
 from allometry.train.loop import Diverged, Setting, _batches, train, train_step
 from allometry.train.recipe import Recipe
+from allometry.train.rmsprop import Rmsprop
 
 IO = Tokens(vocab=13, length=12)
 STREAM = torch.randint(0, 13, (4000, 13), generator=torch.Generator().manual_seed(0))
@@ -220,3 +223,37 @@ def test_the_held_out_loss_counts_what_is_weighted_and_nothing_else() -> None:
     assert score.documents == pytest.approx([float(losses[2 * i : 2 * i + 2].sum()) for i in range(3)], rel=1e-5)
     assert score.positions[0] == pytest.approx(float(losses[:, 0].mean()), rel=1e-5)
     assert math.isfinite(sum(score.positions))
+
+
+def test_parts_of_a_batch_count_by_the_targets_that_they_ask() -> None:
+    """The gradient of a batch of which the halves ask 1 and 11 targets is the same whole and in parts."""
+    inputs, targets = batch_of(0, 4)
+    targets = targets.clone()
+    targets[:2] = -100
+    targets[0, 0] = 1
+    gradients = []
+    for parts in (1, 2):
+        net = model()
+        train_step(net, Recipe(rate=0.0).optimizer(net), (inputs, targets), setting=Setting(), clip=0.0, parts=parts)
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in net.parameters()]))
+    assert torch.allclose(*gradients, atol=1e-6)
+
+
+def test_the_numerics_of_a_run_are_in_its_id(monkeypatch) -> None:
+    """A change that moves numbers makes other runs of the same words, in comparisons and in experiments."""
+    from allometry.study import experiment, job
+
+    def ids() -> set[str]:
+        asked = job.Job(
+            family="transformer", size=1, stage="score", budget=1.0, flops=1.0, steps=1, batch=1, rate=1e-3, seed=0, vocab=256,
+            length=8, data="", precision="fp32", labels={}, seconds=1.0,
+        )  # fmt: skip
+        arm = experiment.Arm(
+            name="a", line="a", panel="", model=OneLayer(width=2), task=Copying(), recipe=Rmsprop(rate=1.0), steps=1, batch=1
+        )
+        return {asked.run().id, arm.run(0, "fp32", 1.0, None).id}
+
+    before = ids()
+    for module in (experiment, job):
+        monkeypatch.setattr(module, "NUMERICS", module.NUMERICS + 1)
+    assert not before & ids()

@@ -140,7 +140,9 @@ class Run(Spec):
     seed: int
     precision: str = "fp32"  # fp32 | bf16
     parent: str | None = None  # id of the run this one starts from
-    numerics: int = NUMERICS
+    numerics: int = (
+        0  # NUMERICS of the version that made the run; whoever makes one says it, as a default is left out of ids
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,10 @@ from allometry.flow import End, Point, Refusal
 LEAST = 3  # runs on a side
 LEVEL = 0.9  # of the interval
 TEST = "test:"  # what begins the measure that is the loss of a test
+STEPS_TO = "steps_to:"  # and the one that is a count of steps, until a share of chance is reached
+HALF_CHANCE = "half_chance"  # steps_to:0.5
 RECOVERED = "recovered:"  # and the one that is the share of a loss on another task which came back
+MEASURES = ("loss", "error", HALF_CHANCE, f"{STEPS_TO}<share of chance>", f"{TEST}<name>", f"{RECOVERED}<name>")
 NOTICED = 0.05  # of chance: what cost less has nothing to bring back
 
 
@@ -76,8 +79,8 @@ def measured(
 ) -> Value | None:
     """One seed's value of a measure; None where there is none: not ended, failed, or no such test.
 
-    `loss` is the held-out loss, `half_chance` the first step at which the training loss is at most half of `chance`,
-    `test:<name>` the loss of that test, `recovered:<name>` how much of what the test cost the `parent`, which this run started
+    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step at
+    which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of that test, `recovered:<name>` how much of what the test cost the `parent`, which this run started
     from, is back after training. A loss of a run that stopped before its `budget` of steps is known to be that or less.
     """
     if end is None or end.status == "failed":
@@ -89,12 +92,15 @@ def measured(
     if measure == "loss":
         stopped = budget is not None and end.facts.get("steps", budget) < budget
         return None if end.loss is None else Value(value=float(end.loss), within=stopped)
-    if measure == "half_chance":
-        return half_chance(points, chance, end.facts.get("steps"))
+    if counts_steps(measure):
+        return steps_to(share_of(measure) * chance, points, end.facts.get("steps"))
+    if measure == "error":
+        right = end.facts.get("accuracy")
+        return None if right is None else Value(value=1 - right)
     if measure.startswith(TEST):
         loss = _test(end, measure.removeprefix(TEST))
         return None if loss is None else Value(value=loss)
-    raise Refusal(f"The measure {measure!r} is not known. It is loss, half_chance, {TEST}<name> or {RECOVERED}<name>.")
+    raise Refusal(f"The measure {measure!r} is not known. It is one of: {', '.join(MEASURES)}.")
 
 
 def _test(end: End, name: str) -> float | None:
@@ -117,14 +123,31 @@ def recovered(end: End, parent: End | None, name: str, chance: float) -> Value |
     return Value(value=0.0 if end.loss is None else 1 - (end.loss - parent.loss) / cost)
 
 
-def half_chance(points: Iterable[Point], chance: float, steps: int | None = None) -> Value:
-    """First step at which the training loss is at most half of the chance loss; more than `steps` if it never was.
+def counts_steps(measure: str) -> bool:
+    """Whether a measure is a number of steps."""
+    return measure == HALF_CHANCE or measure.startswith(STEPS_TO)
+
+
+def share_of(measure: str) -> float:
+    """The share of chance that a count of steps waits for.
+
+    >>> share_of("half_chance"), share_of("steps_to:0.25")
+    (0.5, 0.25)
+    """
+    try:
+        return 0.5 if measure == HALF_CHANCE else float(measure.removeprefix(STEPS_TO))
+    except ValueError as error:
+        raise Refusal(f"The measure {measure!r} waits for no number. Give a share of chance: {STEPS_TO}0.25.") from error
+
+
+def steps_to(loss: float, points: Iterable[Point], steps: int | None = None) -> Value:
+    """First step at which the training loss is at most `loss`; more than `steps` if it never was.
 
     The loss of a Point is the mean since the Point before, so the answer is as fine as the Points are dense.
     """
     last = 0
     for point in points:
-        if point.loss <= chance / 2:
+        if point.loss <= loss:
             return Value(value=float(point.step))
         last = point.step
     return Value(value=float(last if steps is None else steps), beyond=True)

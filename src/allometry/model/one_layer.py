@@ -12,7 +12,6 @@ copying and adding begin to be learned some five times later (docs/decisions.md)
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
@@ -22,7 +21,7 @@ from allometry.model._family import Family
 from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._forgetting import Sums, forgetting
-from allometry.model.blocks._linear import BiasedLinear
+from allometry.model.blocks._linear import BiasedLinear, OneHot
 from allometry.model.blocks._resetting import resetting
 from allometry.model.blocks.long_short_term_memory import one_bias, states
 from allometry.model.chrono import chrono_
@@ -81,15 +80,14 @@ class _OneLayer(nn.Module):
         super().__init__()
         self.inputs = io.channels if isinstance(io, Series) else io.vocab
         self.every = not isinstance(io, Series) or io.answer == "every"
+        self.one_hot = OneHot(self.inputs)
         self.cell = CELLS[spec.cell](self.inputs, spec)
         for weight in self.cell.into():
             spread(weight, io.channels if isinstance(io, Series) else 1)  # of a one-hot vector one number is not 0
         self.readout = BiasedLinear(spec.width, io.outputs)
 
     def forward(self, x: Shaped[Tensor, "batch length *channels"]) -> Float[Tensor, "batch answers outputs"]:
-        if not x.is_floating_point():
-            x = F.one_hot(x, self.inputs).to(self.readout.weight.dtype)
-        states = self.cell(x)
+        states = self.cell(x if x.is_floating_point() else self.one_hot(x, self.readout.weight))
         return self.readout(states if self.every else states[:, -1:])
 
 

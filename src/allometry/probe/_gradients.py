@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import Refusal
-from allometry.model.blocks._linear import Reading
+from allometry.model.blocks._linear import OneHot, Reading
 
 # Random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences).
+READERS = (nn.Embedding, OneHot, Reading)  # what turns an input into numbers that have a gradient
 PROBES = 4
 
 
@@ -43,10 +44,11 @@ def norms_by_lag(
         inputs = (inputs[0].detach().requires_grad_(), *inputs[1:])
         seen["in"] = inputs[0]
     else:
-        hooks = [part.register_forward_hook(is_read) for part in parts.values() if isinstance(part, nn.Embedding | Reading)]
+        hooks = [part.register_forward_hook(is_read) for part in parts.values() if isinstance(part, READERS)]
     trained = model.training
     try:
-        with torch.enable_grad():
+        # cuDNN has no derivative of a recurrence that evaluates
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             out = model.eval()(*inputs)
     finally:
         model.train(trained)
@@ -56,7 +58,9 @@ def norms_by_lag(
         out = out[0] if isinstance(out, tuple) else getattr(out, "logits", out)
         seen["out"] = out
     if "in" not in seen or seen["out"].ndim < 2:
-        raise Refusal("No embedding was met on the way. Give numbers as inputs, or name a layer whose input they become.")
+        raise Refusal(
+            "No embedding was met on the way. Give numbers as inputs, or name the layer that reads them: layer='lstm'."
+        )
     out = seen["out"] if seen["out"].ndim == 2 else seen["out"][:, -1]  # [batch units]
     if layer is not None:
         heads = torch.eye(out.shape[1], dtype=out.dtype, device=out.device)[:, None].expand(-1, len(out), -1)

@@ -7,7 +7,7 @@ that forgets exponentially it falls by 1 - 1/T a step, so that a straight line t
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,18 +95,15 @@ def _result(gates: pd.DataFrame, norms: Float[np.ndarray, "units batch lags"], s
     ends = np.quantile(curves / curve.max(), [(1 - level) / 2, (1 + level) / 2], axis=0)
     lags = pd.DataFrame({"lag": np.arange(len(curve)), "norm": curve / curve.max(), "low": ends[0], "high": ends[1]})
     scale, verdict = _scale(curve)
-    drawn = [t for t, _ in map(_scale, curves) if t is not None]
-    low, high = (
-        (None, None) if scale is None or len(by_sequence) < 2 else np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    )
+    low, high = (None, None) if scale is None or len(by_sequence) < 2 else _interval(map(_scale, curves), level)
     each = [_scale(np.sqrt((unit**2).mean(0)))[0] for unit in norms] if len(norms) > 1 else []
     return TimeScales(
         gates=gates,
         lags=lags,
         units=pd.DataFrame({"unit": np.arange(len(each)), "scale": np.array(each, dtype=float)}),
         scale=scale,
-        low=None if low is None else float(low),
-        high=None if high is None else float(high),
+        low=low,
+        high=high,
         horizon=int(np.searchsorted(curve.cumsum(), WITHIN * curve.sum())),
         verdict=verdict,
     )
@@ -124,3 +121,10 @@ def _scale(curve: Float[np.ndarray, " lags"]) -> tuple[float | None, str]:
     if slope >= 0 or -1 / slope > 2 * len(curve):
         return None, f"cannot tell: longer than the {len(curve)} steps that were looked at"
     return float(1 / -math.expm1(slope)), "measured"
+
+
+def _interval(drawn: Iterable[tuple[float | None, str]], level: float) -> tuple[float | None, float | None]:
+    """The ends of an interval over resamples; None where it is open, as so many of them cannot tell how long the scale is."""
+    scales = [math.inf if scale is None else scale for scale, _ in drawn]
+    ends = [float(np.quantile(scales, share, method="higher")) for share in ((1 - level) / 2, (1 + level) / 2)]
+    return tuple(None if math.isinf(end) else end for end in ends)  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from allometry.fit.arms import RECOVERED, TEST, Value, judge, measured
+from allometry.fit.arms import HALF_CHANCE, RECOVERED, TEST, Value, counts_steps, judge, measured
 from allometry.flow import End, Refusal
 from allometry.record.status import read_experiment
 from allometry.record.store import Folder, write_text
@@ -54,7 +54,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
     for place, run in enumerate(arm.get("runs") or []):
         end, points = store.end(run), list(store.points(run))
         facts = end.facts if end else {}
-        half = measured("half_chance", end, points, arm["chance"])
+        half = measured(HALF_CHANCE, end, points, arm["chance"])
         asked = (store.run_folder(run) / "asked.json").exists()
         outcomes.append(
             {
@@ -105,7 +105,7 @@ def _judged(expected: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]], 
         "values": [_value(value) for value in values],
         "others": [_value(value) for value in others],
         "level": level,
-        "unit": {"half_chance": "steps"}.get(measure, "" if measure.startswith(RECOVERED) else arm.get("unit", "")),
+        "unit": _unit(measure, arm),
         "lacking": [*lacking, *lacking_others],
     }
 
@@ -127,7 +127,7 @@ def _side(
     parents = arms[arm["parent"]]["runs"] if arm.get("parent") in arms else []
     for place, outcome in enumerate(arm["outcomes"]):
         end: End | None = store.end(outcome["run"])
-        points = store.points(outcome["run"]) if measure == "half_chance" else []
+        points = store.points(outcome["run"]) if counts_steps(measure) else []
         parent = store.end(parents[place]) if place < len(parents) else None
         value = measured(measure, end, points, arm["chance"], parent, arm["steps"])
         if value is not None:
@@ -143,14 +143,20 @@ def _side(
 
 def _level(arm: Mapping[str, Any], measure: str) -> float | None:
     """What an arm is held against where no other is named: chance, of the test where it is one; its steps for a count of steps."""
-    if measure == "half_chance":
+    if counts_steps(measure):
         return float(arm["steps"])
-    if measure.startswith(RECOVERED):
+    if measure.startswith(RECOVERED) or measure == "error":
         return 1.0
     if measure.startswith(TEST):
         tests = (test for outcome in arm["outcomes"] for test in outcome["tests"])
         return next((float(test["chance"]) for test in tests if test["name"] == measure.removeprefix(TEST)), None)
     return float(arm["chance"])
+
+
+def _unit(measure: str, arm: Mapping[str, Any]) -> str:
+    if counts_steps(measure):
+        return "steps"
+    return "" if measure == "error" or measure.startswith(RECOVERED) else str(arm.get("unit", ""))
 
 
 def _value(value: Value) -> dict[str, Any]:

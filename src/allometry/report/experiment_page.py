@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from allometry.fit.arms import RECOVERED, TEST
+from allometry.fit.arms import RECOVERED, TEST, counts_steps, share_of
 from allometry.report.experiment_strip import claim_strip
 from allometry.report.experiment_tables import (
     arm_tables,
@@ -91,19 +91,15 @@ def tally(expected: list[dict[str, Any]]) -> str:
 def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
     """An expectation in words: what was asked, what was measured, and the verdict with its reason."""
     measure, unit = one["measure"], one["unit"]
-    written = steps if measure == "half_chance" else _loss
+    written = steps if counts_steps(measure) else _loss
     ours = _values(one["values"], written)
     if one["against"]:
         theirs, other = _values(one["others"], written), str(one["against"])
     else:
         theirs = (
-            "–"
-            if one["level"] is None
-            else steps(_exact(one["level"]))
-            if measure == "half_chance"
-            else number(one["level"])
+            "–" if one["level"] is None else steps(_exact(one["level"])) if counts_steps(measure) else number(one["level"])
         )
-        other = {"half_chance": "the steps it was given"}.get(measure, "all" if measure.startswith(RECOVERED) else "chance")
+        other = "the steps it was given" if counts_steps(measure) else "all" if measure.startswith(RECOVERED) else "chance"
     bounds = [
         f"{word} {brief(one[key])}" for key, word in (("at_most", "at most"), ("at_least", "at least")) if one.get(key)
     ]
@@ -120,7 +116,7 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
         "other": other,
         "ours": ours,
         "theirs": theirs,
-        "unit": "" if measure == "half_chance" or not one["values"] else unit,
+        "unit": "" if counts_steps(measure) or not one["values"] else unit,
         "ratio": f"{one['bound'] + ' ' if one['bound'] else ''}{number(one['ratio'], 2)}"
         if one["ratio"] is not None
         else "",
@@ -137,7 +133,9 @@ def _name(measure: str) -> str:
         return f"share that came back of what {measure.removeprefix(RECOVERED)} cost the trained network"
     if measure.startswith(TEST):
         return f"loss in the test {measure.removeprefix(TEST)}"
-    return {"loss": "held-out loss", "half_chance": "step at which the training loss is half of chance"}[measure]
+    if counts_steps(measure):
+        return f"step at which the training loss is {brief(share_of(measure))} of chance"
+    return {"loss": "held-out loss", "error": "share of wrong answers"}[measure]
 
 
 def _pairs(one: dict[str, Any]) -> str:

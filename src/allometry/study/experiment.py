@@ -5,11 +5,9 @@ line, along `at` where it is given (the longest warp, the time scale at the star
 and its trained network may be scored on other tasks. What is expected is written down before the runs, and judged from them.
 """
 
-from allometry.fit.arms import RECOVERED, TEST
-from allometry.flow import IO, Budget, Refusal, Run
+from allometry.fit.arms import HALF_CHANCE, MEASURES, RECOVERED, STEPS_TO, TEST, share_of
+from allometry.flow import IO, NUMERICS, Budget, Refusal, Run
 from allometry.spec import Spec
-
-MEASURES = ("loss", "half_chance", f"{TEST}<name>", f"{RECOVERED}<name>")
 
 
 class OtherTask(Spec):
@@ -59,16 +57,18 @@ class Arm(Spec):
             seed=seed,
             precision=precision,
             parent=parent,
+            numerics=NUMERICS,
         )
 
 
 class Expectation(Spec):
     """A claim on two arms: a measure of one is at most, or at least, so many times that of the other.
 
-    `loss` is the held-out loss, `half_chance` the first step at which the training loss is half the level of chance, `test:<name>`
-    the loss on another task. `recovered:<name>`, of an arm that starts from another, is the share of what its parent lost on that
-    other task, against its own, which came back when the arm was trained there. Without `against` a loss is held against the
-    level of chance, and a share against 1.
+    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step at
+    which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task.
+    `recovered:<name>`, of an arm that starts from another, is the share of what that other task cost its parent which came back
+    when the arm was trained there. Without `against` a loss is held against the level of chance, steps against those that the arm
+    is given, and a share against 1.
     """
 
     text: str
@@ -87,6 +87,7 @@ class Experiment(Spec):
     arms: tuple[Arm, ...]
     about: str = ""  # paragraphs: the question, what the paper found, what is done otherwise here
     seeds: int = 3
+    first: int = 0  # seed; an experiment that chooses something takes others than the one that is judged
     expectations: tuple[Expectation, ...] = ()
     sequences: int = 500  # held-out sequences that a trained network is scored on
     precision: str = "fp32"  # fp32 | bf16
@@ -96,6 +97,7 @@ class Experiment(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         _take(self, "seeds", 1, "3 tell arms apart")
+        _take(self, "first", 0, "seeds count from there")
         _take(self, "sequences", 2, "two have an error")
         _take(self, "jobs", 0, "0 is one for each core")
         if self.precision not in ("fp32", "bf16"):
@@ -124,10 +126,11 @@ class Experiment(Spec):
         if len(bounds) != 1 or bounds[0] <= 0:
             raise Refusal(f"{says} takes one of at_most and at_least, more than 0.")
         kind, colon, name = claim.measure.partition(":")
-        if f"{kind}:<name>" * bool(colon) + claim.measure * (not colon) not in MEASURES:
+        if claim.measure not in ("loss", "error", HALF_CHANCE) and kind + colon not in (STEPS_TO, TEST, RECOVERED):
             raise Refusal(f"{says} is on the measure {claim.measure!r}. It is one of: {', '.join(MEASURES)}.")
-        if claim.measure == "half_chance" and not claim.against:
-            raise Refusal(f"{says} compares steps. Say against which arm.")
+        if kind + colon == STEPS_TO:
+            share_of(claim.measure)
+            return
         for arm in (self.arm(one) for one in (claim.arm, claim.against) if one and name):
             if kind + colon == RECOVERED and not arm.parent:
                 raise Refusal(f"{says} is on what {arm.name} brings back, which starts from no other arm. Give it a parent.")

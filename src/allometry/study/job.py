@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from allometry.find import member
-from allometry.flow import IO, REFERENCE, Budget, Refusal, Run, in_words
+from allometry.flow import IO, NUMERICS, REFERENCE, Budget, Refusal, Run, in_words
 from allometry.model._family import Family
 from allometry.study.design import Cell
 from allometry.study.price import Price
@@ -58,6 +58,7 @@ class Job:
             seed=self.seed,
             precision=self.precision,
             parent=self.parent,
+            numerics=NUMERICS,
         )
 
     @property

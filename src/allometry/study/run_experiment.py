@@ -114,7 +114,7 @@ def carry_out(todo: list[Trial], store: Folder, pool: Workers, listener: Listene
 def _runs(experiment: Experiment, counts: dict[str, Count]) -> dict[tuple[str, int], Run]:
     """The Run of each arm and seed. Arms that differ in how they are drawn alone are one Run."""
     runs: dict[tuple[str, int], Run] = {}
-    for seed in range(experiment.seeds):
+    for seed in range(experiment.first, experiment.first + experiment.seeds):
         for arm in experiment.arms:
             parent = runs[arm.parent, seed].id if arm.parent else None
             per_token = counts[arm.name].training_flops_per_token
@@ -160,6 +160,7 @@ def _asked(
     experiment: Experiment, counts: dict[str, Count], runs: dict[tuple[str, int], Run], device: str
 ) -> dict[str, Any]:
     """The experiment as its folder keeps it; the report reads it."""
+    seeds = list(range(experiment.first, experiment.first + experiment.seeds))
     arms = [
         {name: getattr(arm, name) for name in ("name", "line", "panel", "at", "axis", "steps", "batch", "note")}
         | {
@@ -174,7 +175,7 @@ def _asked(
             "network": repr(arm.model),
             "asked": repr(arm.task),
             "trained": repr(arm.recipe),
-            "runs": [runs[arm.name, seed].id for seed in range(experiment.seeds)],
+            "runs": [runs[arm.name, seed].id for seed in seeds],
         }
         for arm in experiment.arms
     ]
@@ -186,7 +187,7 @@ def _asked(
         "kind": "experiment",
         "title": experiment.title,
         "about": experiment.about,
-        "seeds": list(range(experiment.seeds)),
+        "seeds": seeds,
         "device": device,
         "precision": experiment.precision,
         "revision": revision(),

@@ -51,21 +51,29 @@ def train_step(
     is the same to round-off.
     """
     optimizer.zero_grad(set_to_none=True)
-    total = torch.zeros((), device=setting.device)
+    total, all_asked = torch.zeros((), device=setting.device), _asked(batch[1])
     for *inputs, targets in zip(*(part.chunk(parts) for part in (*batch[0], batch[1])), strict=True):
         inputs = [part.to(setting.device, non_blocking=True) for part in inputs]
         targets = targets.to(setting.device, non_blocking=True)
         losses = token_losses(model, tuple(inputs), targets, setting)
-        asked = targets.numel() if targets.is_floating_point() else (targets >= 0).sum()
+        asked = _asked(targets)
         loss = losses.mean() * (targets.numel() / asked)  # a target that is not asked has no loss
-        share = len(targets) / len(batch[1])
-        objective = loss + auxiliary(model)
-        (objective * share if parts > 1 else objective).backward()
-        total += loss.detach() * share
+        if parts == 1:
+            objective = loss + auxiliary(model)
+        else:
+            loss = loss * (asked / all_asked)
+            objective = loss + auxiliary(model) * (len(targets) / len(batch[1]))
+        objective.backward()
+        total += loss.detach()
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
     optimizer.step()
     return total
+
+
+def _asked(targets: Targets) -> Tensor | int:
+    """How many targets are asked."""
+    return targets.numel() if targets.is_floating_point() else (targets >= 0).sum()
 
 
 def token_losses(model: nn.Module, inputs: Inputs, targets: Targets, setting: Setting) -> Float[Tensor, "batch targets"]:

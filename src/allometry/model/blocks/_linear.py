@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 CLEARLY = 1.25  # fp32 kernels are taken where they are faster by this factor, so that noise does not decide
@@ -54,6 +54,17 @@ def product(x: Float[Tensor, "*batch width"], weight: Float[Tensor, "outputs wid
     if x.device.type != "cpu" or not rounds_to_bf16() or bf16_kernel_is_fast():
         return F.linear(x, weight)
     return _ThroughFp32.apply(x, weight)
+
+
+class OneHot(nn.Module):
+    """A token as a vector with a 1 in its place. A module, so that gradients with respect to what it gives can be asked for."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.inputs = inputs
+
+    def forward(self, tokens: Int[Tensor, "batch length"], like: Tensor) -> Float[Tensor, "batch length inputs"]:
+        return F.one_hot(tokens, self.inputs).to(like.dtype)
 
 
 def unrounded(x: Tensor) -> torch.autocast:
