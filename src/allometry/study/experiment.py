@@ -87,6 +87,7 @@ class Experiment(Spec):
     arms: tuple[Arm, ...]
     about: str = ""  # paragraphs: the question, what the paper found, what is done otherwise here
     seeds: int = 3
+    first: int = 0  # seed
     expectations: tuple[Expectation, ...] = ()
     sequences: int = 500  # held-out sequences that a trained network is scored on
     points: int = 200  # kept of a training curve

@@ -98,7 +98,7 @@ def _trials(experiment: Experiment, counts: dict[str, Count]) -> list[Trial]:
     parents = {arm.parent for arm in experiment.arms if arm.parent}
     ids: dict[tuple[str, int], str] = {}
     trials = []
-    for seed in range(experiment.seeds):
+    for seed in range(experiment.first, experiment.first + experiment.seeds):
         for arm in experiment.arms:
             counted = counts[arm.name]
             per_token = counted.training_flops_per_token
@@ -165,7 +165,7 @@ def _asked(experiment: Experiment, counts: dict[str, Count], trials: list[Trial]
         "kind": "experiment",
         "title": experiment.title,
         "about": experiment.about,
-        "seeds": list(range(experiment.seeds)),
+        "seeds": list(range(experiment.first, experiment.first + experiment.seeds)),
         "device": device,
         "precision": experiment.precision,
         "arms": arms,
