@@ -4,7 +4,8 @@
     ALLOMETRY_MNIST=folder allometry run studies/pixels.py --part mnist     # 784 pixels, from IDX files in a folder
     allometry run studies/pixels.py --dry-run                 # hours of each part on this machine
 
-The paper's size: UNITS = 512, more STEPS, and in `arm` the 60,000 images as images and labels and these 10,000 as test_images, test_labels.
+The paper's size: UNITS = 512, more STEPS, and in `arm` the 60,000 images as images and labels and these 10,000 as test_images and
+test_labels.
 """
 
 import os

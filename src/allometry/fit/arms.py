@@ -79,9 +79,10 @@ def measured(
 ) -> Value | None:
     """One seed's value of a measure; None where there is none: not ended, failed, or no such test.
 
-    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step at
-    which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of that test, `recovered:<name>` how much of what the test cost the `parent`, which this run started
-    from, is back after training. A loss of a run that stopped before its `budget` of steps is known to be that or less.
+    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step
+    at which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of that test,
+    `recovered:<name>` how much of what the test cost the `parent`, which this run started from, is back after training. A loss
+    of a run that stopped before its `budget` of steps is known to be that or less.
     """
     if end is None or end.status == "failed":
         return None

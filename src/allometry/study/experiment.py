@@ -64,11 +64,11 @@ class Arm(Spec):
 class Expectation(Spec):
     """A claim on two arms: a measure of one is at most, or at least, so many times that of the other.
 
-    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step at
-    which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task.
+    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step
+    at which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task.
     `recovered:<name>`, of an arm that starts from another, is the share of what that other task cost its parent which came back
-    when the arm was trained there. Without `against` a loss is held against the level of chance, steps against those that the arm
-    is given, and a share against 1.
+    when the arm was trained there. Without `against` a loss is held against the level of chance, steps against those that the
+    arm is given, and a share against 1.
     """
 
     text: str
