@@ -175,7 +175,7 @@ def test_a_claim_of_nothing_is_refused(claim):
 @given(st.lists(st.floats(min_value=0, max_value=4), min_size=1, max_size=30), st.floats(min_value=0.1, max_value=4))
 def test_half_of_chance_is_first_reached_where_it_says(losses, chance):
     points = [point(10 * (i + 1), loss) for i, loss in enumerate(losses)]
-    found = steps_to(points, chance)
+    found = steps_to(chance / 2, points)
     before = [p.loss for p in points if p.step < found.value or (found.beyond and p.step <= found.value)]
     assert all(loss > chance / 2 for loss in before)
     if found.beyond:

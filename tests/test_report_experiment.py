@@ -255,7 +255,7 @@ def test_any_state_of_an_experiment_has_a_page(tmp_path, case, at):
     if claims:
         assert "cannot be told" in read.text or case in ("no point", "one point", "all diverged")
     if case == "one seed":
-        assert "fewer than 3 runs have ended" in read.text
+        assert "fewer than 3 runs on a side have a value" in read.text
 
 
 def test_an_empty_list_of_arms_has_a_page(tmp_path):
