@@ -22,6 +22,7 @@ from allometry.report.figures._arms import dose_axis
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import POINTS, learning_figures
+from allometry.report.figures.speeds import speed_figures
 from allometry.report.palette import marks
 
 HOSTILE = "<script>alert(1)</script>&<b>bold</b>"
@@ -355,3 +356,19 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
         assert shown.eval_on_selector_all("main > section > *, .claim *, .main-svg", wide) == 0
         browser.close()
     assert trouble == []
+
+
+def test_speeds_are_the_first_steps_at_half_of_chance_and_runs_that_did_not_get_there_stand_apart(tmp_path) -> None:
+    bundle = experiment_bundle(experiment_folder.paper(tmp_path))
+    figures = speed_figures(bundle["arms"], known(bundle))
+    assert figures
+    for figure in figures:
+        arms = [one for one in bundle["arms"] if one["panel"] == figure.title]
+        halves = [outcome["half_chance"] for one in arms for outcome in one["outcomes"] if outcome["half_chance"]]
+        reached = sorted(half["value"] for half in halves if half["value"] is not None and not half["beyond"])
+        beyond = sorted(half["value"] for half in halves if half["beyond"])
+        dots = [t for t in figure.traces if t.get("mode") == "markers" and t["marker"]["symbol"] != "triangle-up-open"]
+        open_ones = [t for t in figure.traces if t.get("mode") == "markers" and t["marker"]["symbol"] == "triangle-up-open"]
+        assert sorted(y for t in dots for y in t["y"]) == reached
+        assert sorted(y for t in open_ones for y in t["y"]) == beyond
+        assert bool(figure.caption) == bool(beyond)

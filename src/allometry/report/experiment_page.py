@@ -18,6 +18,7 @@ from allometry.report.experiment_tables import (
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
+from allometry.report.figures.speeds import speed_figures
 from allometry.report.numbers import brief, duration, number, plain, scientific
 from allometry.report.page import draw
 from allometry.report.palette import marks
@@ -38,6 +39,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
         bundle.get("title") or "Experiment",
         {
             "doses": dose_figures(arms, known),
+            "speeds": speed_figures(arms, known),
             "learning": learning_figures(arms, known),
             "beyond": beyond_figures(arms, known),
         },
