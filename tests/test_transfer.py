@@ -28,7 +28,7 @@ from allometry.study.design import Cell
 from allometry.study.entry import Place
 from allometry.study.job import Job
 from allometry.study.transfer import SHARES, transfer_cells, transfer_job
-from allometry.study.worker import carry_out
+from allometry.study.worker import run_job
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_kept_model_is_fine_tuned_and_learns(tmp_path, corpus, marked, task: s
         },
     )  # fmt: skip
     store, run = Folder(tmp_path), parent.run()
-    assert carry_out(place, Wire(1e9), parent, corpus.folder)[2] == "done"
+    assert run_job(place, Wire(1e9), parent, corpus.folder)[2] == "done"
     assert (store.run_folder(run.id) / "model.safetensors").exists()
     cell = Cell(
         stage="transfer", family="transformer", size=2, budget=1.0, batch=16, steps=150, N=5, D=1.0, C=1.0, seconds=1.0,
@@ -109,7 +109,7 @@ def test_a_kept_model_is_fine_tuned_and_learns(tmp_path, corpus, marked, task: s
     jobs = [transfer_job(cell, parent, run, share, "f" * 16) for share in SHARES]
     assert len({job.run().id for job in jobs} | {run.id}) == 4
     for job in jobs:
-        assert carry_out(place, Wire(1e9), job, corpus.folder)[2] == "done"
+        assert run_job(place, Wire(1e9), job, corpus.folder)[2] == "done"
     found = transfers(store)
     assert found["accuracy"].max() > 0.95
     assert (found["parent"] == run.id).all()
