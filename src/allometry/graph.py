@@ -11,6 +11,7 @@ features    nodes   [4 ...]       any of the three may be missing: that is not t
 ```
 
 The wiring knows its groups (the edges that a node receives, the nodes of a graph), sorted once, whatever the features do later.
+`al.graph(...)` is the function `graph` below.
 """
 
 import dataclasses
@@ -23,6 +24,9 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from allometry.flow import Refusal
+from allometry.stage import called
+
+called(__name__, __name__, "graph")
 
 FEATURES = ("nodes", "edges", "globals")
 
@@ -42,7 +46,7 @@ class Groups:
         return torch.bincount(self.index, minlength=self.count)
 
     @functools.cached_property
-    def starts(self) -> Int[Tensor, " groups+1"]:
+    def starts(self) -> Int[Tensor, " bounds"]:
         return torch.nn.functional.pad(self.sizes.cumsum(0), (1, 0))
 
     @functools.cached_property
@@ -50,6 +54,17 @@ class Groups:
         if bool((self.index[1:] >= self.index[:-1]).all()):
             return None
         return self.index.argsort(stable=True)
+
+    @functools.cached_property
+    def rows(self) -> Int[Tensor, " rows"]:
+        """The rows group by group, whether they stand so or not."""
+        return torch.arange(len(self.index), device=self.index.device) if self.order is None else self.order
+
+    @functools.cached_property
+    def place(self) -> Int[Tensor, " rows"]:
+        """The place of each row among those of its group, from 0."""
+        within = torch.arange(len(self.index), device=self.index.device) - self.starts[:-1].repeat_interleave(self.sizes)
+        return within if self.order is None else torch.empty_like(within).index_copy_(0, self.order, within)
 
 
 class Wiring:
