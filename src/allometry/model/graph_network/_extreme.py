@@ -10,6 +10,7 @@ for scatter_reduce takes 240. Other ways to know the first: torch.max over table
 backward; embedding_bag's maximum, 85; a loop over the places within a group, 95.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,9 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from allometry.graph import Groups
-from allometry.model.graph_network._sum import spread
 
-PIECE = 128 * 1024  # numbers of a piece: two of them stay in a core's cache
+PIECE = 128 * 1024  # numbers of a piece for each thread: two of them stay in a core's cache
+FEW = 2000  # rows that are looked at to see whether there are ties
 
 
 def largest(x: Float[Tensor, " rows *channels"], groups: Groups) -> Float[Tensor, " groups *channels"]:
@@ -65,23 +66,42 @@ class _Extreme(torch.autograd.Function):
 
 def _routed(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Groups) -> None:
     """Writes the gradient of the rows, all of two axes: that of their group where they are what was found, else 0."""
-    length = len(x) if x.is_cuda else max(1, PIECE // x.shape[1])
-    scratch = x.new_empty(min(length, len(x)), x.shape[1])
+    if _tied(x, found, groups) or not _of_all(out, x, found, gradient, groups):
+        _of_the_first(out, x, found, gradient, groups)
+
+
+def _tied(x: Tensor, found: Tensor, groups: Groups) -> bool:
+    """Whether a few groups have ties already."""
+    rows = groups.rows[:FEW]
+    index = groups.index[rows]
+    answers = (x.index_select(0, rows) == found.index_select(0, index)).count_nonzero()
+    return bool(answers > (1 + (index[1:] != index[:-1]).sum()) * x.shape[1])
+
+
+def _of_all(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Groups) -> bool:
+    """The gradient to all rows that are what was found; whether that was one for each group."""
     answers = []
-    for rows, index, written in zip(x.split(length), groups.index.split(length), out.split(length), strict=True):
-        of_group = scratch[: len(rows)]
-        torch.index_select(found, 0, index, out=of_group)
-        torch.eq(rows, of_group, out=written)
+    for rows, index, written in _pieces(groups, x, groups.index, out):
+        torch.eq(rows, found.index_select(0, index), out=written)
         answers.append(written.sum(dtype=torch.float32))  # a piece has fewer numbers than fp32 has whole ones
-        torch.index_select(gradient, 0, index, out=of_group)
-        written.mul_(of_group)
-    expected = int((groups.sizes > 0).sum()) * x.shape[1]
-    if float(torch.stack(answers).double().sum()) != expected:
-        out.mul_(_first(x == spread(found, groups), groups))
+        written.mul_(gradient.index_select(0, index))
+    return float(torch.stack(answers).double().sum()) == int((groups.sizes > 0).sum()) * x.shape[1]
 
 
-def _first(chosen: Tensor, groups: Groups) -> Tensor:
-    """Of the rows that are chosen, in each channel, the first of their group."""
+def _of_the_first(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Groups) -> None:
+    """The gradient to the first of these rows: that with the most rows left in its group."""
     left = (groups.sizes[groups.index] - groups.place).to(torch.float32)[:, None]
-    keys = chosen * left
-    return keys.eq(spread(extremes(keys, groups, "amax"), groups)).logical_and_(chosen)
+    keys = x.new_empty(x.shape, dtype=torch.float32)
+    for rows, index, key, many in _pieces(groups, x, groups.index, keys, left):
+        torch.eq(rows, found.index_select(0, index), out=key).mul_(many)
+    most = extremes(keys, groups, "amax")
+    most[most == 0] = -1  # where nothing is equal to what was found, which is not a number
+    for key, index, written in _pieces(groups, keys, groups.index, out):
+        torch.eq(key, most.index_select(0, index), out=written).mul_(gradient.index_select(0, index))
+
+
+def _pieces(groups: Groups, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some rows of each tensor after some."""
+    channels = max(tensor.shape[1] for tensor in tensors if tensor.ndim == 2)
+    length = len(groups.index) if groups.index.is_cuda else max(1, PIECE * torch.get_num_threads() // channels)
+    return zip(*(tensor.split(length) for tensor in tensors), strict=True)
