@@ -18,7 +18,7 @@ from allometry.model.graph_network._reduce import REDUCERS, Attention, Principal
 from allometry.model.graph_network._update import Gru, Lstm, Mlp
 
 seeds = st.integers(0, 10**6)
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=10, deadline=None)
 
 
 class Flat(nn.Module):

@@ -72,10 +72,10 @@ class Wiring:
 
     def __init__(
         self,
-        senders: Int[Tensor, " edges"],
-        receivers: Int[Tensor, " edges"],
-        n_node: Int[Tensor, " graphs"],
-        n_edge: Int[Tensor, " graphs"],
+        senders: Tensor,  # Int[edges], and so are receivers: `check` says so in words
+        receivers: Tensor,
+        n_node: Tensor,  # Int[graphs]
+        n_edge: Tensor,
     ) -> None:
         self.senders, self.receivers, self.n_node, self.n_edge = senders, receivers, n_node, n_edge
 
