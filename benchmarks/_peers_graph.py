@@ -63,7 +63,7 @@ def jraph_step(
     held = {name: jnp.asarray(array.detach().numpy()) for name, array in arrays.items()}
     features = {name: held.pop(name) for name in ("nodes", "edges", "globals")}
 
-    def loss(leaves: dict, features: dict) -> jax.Array:
+    def loss(leaves: dict, features: dict, wiring: dict) -> jax.Array:
         def mlp(name: str, *read: jax.Array) -> jax.Array:
             x = jnp.concatenate(read, -1)
             for weight, bias in leaves[name][:-1]:
@@ -76,8 +76,8 @@ def jraph_step(
             lambda nodes, edges, u: mlp("globals", edges, nodes, u),
             by, by, by,
         )  # fmt: skip
-        out = network(jraph.GraphsTuple(**features, **held))
+        out = network(jraph.GraphsTuple(**features, **wiring))
         return out.nodes.sum() + out.edges.sum() + out.globals.sum()
 
     step = jax.jit(jax.grad(loss, (0, 1)))
-    return lambda: jax.block_until_ready(step(leaves, features))
+    return lambda: jax.block_until_ready(step(leaves, features, held))

@@ -95,7 +95,6 @@ FAULTS = [
     ({"senders": [0], "receivers": [1], "n_node": [2], "n_edge": [2]}, "n_edge counts 2 edges and there are 1"),
     ({"senders": [0], "receivers": [0], "n_node": [1, -1], "n_edge": [1, 0]}, "negative number"),
     ({"senders": [0], "receivers": [1], "n_node": 2, "nodes": torch.ones(3, 2)}, r"nodes has shape \[3, 2\]. It takes a row"),
-    ({"senders": [0], "receivers": [1], "n_node": 2, "edges": torch.ones(())}, r"edges has shape \[\]"),
     ({"senders": [0], "receivers": [1], "n_node": 2, "edge_types": torch.tensor([0, 1])}, "edge_types has shape"),
 ]  # fmt: skip
 
@@ -110,7 +109,7 @@ def test_a_wiring_takes_whole_numbers_in_one_row() -> None:
     rows, one = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
     with pytest.raises(Refusal, match=r"senders is torch.int64 of shape \[1, 1\]"):
         Wiring(rows, rows, one, one).check()
-    with pytest.raises(Refusal, match="n_node is torch.float32"):
+    with pytest.raises(Refusal, match=r"n_node is torch\.float32"):
         Wiring(one - 1, one - 1, one.float(), one).check()
 
 

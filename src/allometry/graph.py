@@ -238,12 +238,12 @@ def graph(
     Raises Refusal with the first fault: an index that is out of the nodes of its graph, features without a row for each.
     """
     counts = torch.as_tensor([n_node] if isinstance(n_node, int) else n_node, dtype=torch.int64)
-    ends = [torch.as_tensor(end, dtype=torch.int64) for end in (senders, receivers)]
+    sends, receives = (torch.as_tensor(end, dtype=torch.int64) for end in (senders, receivers))
     if n_edge is None:
         if len(counts) != 1:
             raise Refusal(f"{len(counts)} graphs without n_edge. Say how many edges each has.")
-        n_edge = [len(ends[0])]
-    wiring = Wiring(*ends, counts, torch.as_tensor(n_edge, dtype=torch.int64))
+        n_edge = [len(sends)]
+    wiring = Wiring(sends, receives, counts, torch.as_tensor(n_edge, dtype=torch.int64))
     wiring.check()
     return Graph(wiring, **features)
 

@@ -57,7 +57,7 @@ class Projection(nn.Module):
         weights, bias = self.linear.weight.split(widths, 1), self.linear.bias
         if any(one.value.ndim != 2 for one in inputs):
             each = [Input("", F.linear(one.value, weight), one.groups) for one, weight in zip(inputs, weights, strict=True)]
-            total = sum(one.rows() for one in each)
+            total = torch.stack([one.rows() for one in each]).sum(0)
             return total if bias is None else total + bias
         groups = tuple(one.groups for one in inputs)
         if all(of is None for of in groups):
