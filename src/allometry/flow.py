@@ -105,7 +105,41 @@ class Series(Spec):
         return self.edit(length=2 * self.length)
 
 
-IO = Tokens | Pairs | Series  # later tasks add grids and graphs
+class Graphs(Spec):
+    """A batch of graphs in (`allometry.graph.Graph`), the same graphs out, with an answer at nodes, edges or whole graphs.
+
+    The target is a Graph of the same wiring: a class for each node, edge or graph (negative where none is asked), or numbers where
+    the loss is squared. Where nothing is asked the feature is None.
+    """
+
+    nodes: int  # channels of a node; 0: nodes have no features
+    edges: int  # of an edge
+    globals: int  # of a graph
+    of_nodes: int = 0  # outputs at a node: classes, or numbers; 0: nodes are not asked
+    of_edges: int = 0
+    of_graphs: int = 0
+    loss: str = "cross_entropy"  # cross_entropy, in nats, the mean of the means over nodes, edges and graphs | squared
+    length: int = 16  # nodes of a graph of the usual size, at which costs are given
+    links: int = 64  # its edges
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss not in LOSSES:
+            raise Refusal(f"Graphs(loss={self.loss!r}) is not known. It is one of: {', '.join(LOSSES)}.")
+        if not (self.of_nodes or self.of_edges or self.of_graphs):
+            raise Refusal("Graphs(...) asks nothing. Give outputs of_nodes, of_edges or of_graphs.")
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a model gives at a target; of the kinds that are asked, the most."""
+        return max(self.of_nodes, self.of_edges, self.of_graphs)
+
+    def longer(self) -> "Graphs":
+        """The same at twice the nodes, each with as many edges."""
+        return self.edit(length=2 * self.length, links=2 * self.links)
+
+
+IO = Tokens | Pairs | Series | Graphs  # later tasks add grids
 
 # The references at which sizes are matched: a size is the same model on any data.
 REFERENCE = Tokens(vocab=256, length=256)

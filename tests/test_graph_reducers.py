@@ -1,0 +1,167 @@
+"""Reducers over groups: each is its definition in a loop, with its derivative; empty groups give 0; ties go to the first."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from allometry.flow import Refusal
+from allometry.graph import Groups
+from allometry.model.graph_network._attention import attended, shares
+from allometry.model.graph_network._extreme import largest, smallest
+from allometry.model.graph_network._reduce import REDUCERS, Attention, PrincipalNeighbourhood, parts, reducer
+from allometry.model.graph_network._sum import spread, summed
+
+LITERAL = {
+    "sum": lambda rows: rows.sum(0),
+    "mean": lambda rows: rows.mean(0),
+    "max": lambda rows: rows.amax(0),
+    "min": lambda rows: rows.amin(0),
+    "std": lambda rows: (rows - rows.mean(0)).square().mean(0).sqrt(),
+    "softmax": lambda rows: (rows.softmax(0) * rows).sum(0),
+}
+INDEXES = {
+    "sorted": torch.tensor([0, 0, 1, 3, 3, 3, 5]),
+    "mixed": torch.tensor([3, 0, 5, 3, 0, 3, 1]),
+    "one": torch.zeros(7, dtype=torch.int64),
+    "each": torch.arange(7).flip(0),
+    "none": torch.zeros(0, dtype=torch.int64),
+}
+every_reducer = pytest.mark.parametrize("name", REDUCERS)
+every_index = pytest.mark.parametrize("index", INDEXES)
+
+
+def rows(groups: Groups, *channels: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(len(groups.index), *channels, generator=draw, dtype=dtype).requires_grad_()
+
+
+def loop(name: str, x: Tensor, groups: Groups) -> Tensor:
+    each = [x[groups.index == i] for i in range(groups.count)]
+    return torch.stack([LITERAL[name](of) if len(of) else x.new_zeros(x.shape[1:]) for of in each])
+
+
+def test_every_reducer_has_a_definition() -> None:
+    assert set(LITERAL) == set(REDUCERS)
+
+
+@every_reducer
+@every_index
+@pytest.mark.parametrize("channels", [(), (3,), (2, 3), (0,)])
+def test_a_reducer_is_its_definition(name, index, channels) -> None:
+    groups = Groups(INDEXES[index], 8)
+    x = rows(groups, *channels)
+    found, wanted = REDUCERS[name](x, groups), loop(name, x, groups)
+    torch.testing.assert_close(found, wanted, rtol=1e-13, atol=1e-13)
+    if name in ("max", "min"):
+        assert torch.equal(found, wanted)
+    seed = torch.randn_like(found)
+    (ours,) = torch.autograd.grad(found, x, seed)
+    if wanted.requires_grad:
+        (theirs,) = torch.autograd.grad(wanted, x, seed)
+        # of a row alone the literal has no gradient; ours is tested below
+        lone = (groups.sizes[groups.index] == 1) if name == "std" else torch.zeros_like(groups.index, dtype=torch.bool)
+        torch.testing.assert_close(ours[~lone], theirs[~lone], rtol=1e-12, atol=1e-12)
+
+
+@every_reducer
+@every_index
+def test_the_derivative_is_that_of_the_values(name, index) -> None:
+    groups = Groups(INDEXES[index], 8)
+    x = rows(groups, 2)
+    if name == "std":  # not differentiable where rows are equal: a row alone always is
+        keep = groups.sizes[groups.index] > 1
+        groups = Groups(groups.index[keep], 8)
+        x = x.detach()[keep].requires_grad_()
+    assert not len(x) or torch.autograd.gradcheck(lambda x: REDUCERS[name](x, groups), (x,))
+
+
+@every_index
+def test_spreading_is_the_transpose_of_summing(index) -> None:
+    groups = Groups(INDEXES[index], 8)
+    x, y = rows(groups, 3), torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close((summed(x, groups) * y).sum(), (x * spread(y, groups)).sum())
+    if len(x):
+        assert torch.autograd.gradcheck(lambda y: spread(y, groups), (y,))
+        assert torch.autograd.gradgradcheck(lambda y: summed(spread(y, groups) ** 3, groups), (y,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_first_of_equal_rows_gets_the_gradient(dtype, sign) -> None:
+    """As torch.max over an axis says, in one channel and not in another; also in pieces, and where more than half are equal."""
+    draw = torch.Generator().manual_seed(0)
+    index = torch.randint(0, 400, (6000,), generator=draw)
+    groups = Groups(index, 401)
+    x = torch.randint(0, 3, (6000, 70), generator=draw).to(dtype)
+    x[:, 0] = torch.randn(6000, generator=draw).to(dtype)
+    x.requires_grad_()
+    found = (largest if sign > 0 else smallest)(x, groups)
+    seed = torch.randn(found.shape, generator=draw).to(dtype)
+    (gradient,) = torch.autograd.grad(found, x, seed)
+    wanted = torch.zeros_like(x)
+    for i in index.unique().tolist():
+        of = (index == i).nonzero()[:, 0]
+        first = of[(sign * x[of].detach()).max(0).indices]
+        wanted.scatter_(0, first[None], seed[i][None])
+    assert torch.equal(gradient, wanted)
+
+
+def test_equal_and_lone_rows_have_no_deviation_and_a_finite_gradient() -> None:
+    groups = Groups(torch.tensor([0, 0, 0, 2, 3, 3]), 5)
+    x = torch.tensor([[2.0], [2.0], [2.0], [7.0], [1.0], [3.0]], dtype=torch.float64, requires_grad=True)
+    found = REDUCERS["std"](x, groups)
+    found.sum().backward()
+    assert found[:, 0].tolist() == [0, 0, 0, 1, 0]
+    assert x.grad[:, 0].tolist() == [0, 0, 0, 0, -0.5, 0.5]
+
+
+@every_index
+def test_shares_are_a_softmax_of_each_group(index) -> None:
+    groups = Groups(INDEXES[index], 8)
+    logits, values = rows(groups, 2), rows(groups, 2, 3, seed=1)
+    weights = shares(logits + 1000, groups)  # large numbers do not matter
+    torch.testing.assert_close(summed(weights, groups), (groups.sizes > 0).double()[:, None].expand(-1, 2))
+    found = attended(logits, values, groups)
+    for i in range(8):
+        of = groups.index == i
+        wanted = (logits[of].softmax(0)[..., None] * values[of]).sum(0)
+        torch.testing.assert_close(found[i], wanted)
+    assert torch.equal(Attention()((logits, values), groups), found.flatten(1))
+    if len(logits):
+        assert torch.autograd.gradcheck(lambda a, b: attended(a, b, groups), (logits, values))
+
+
+@every_index
+def test_principal_neighbourhoods_scale_by_the_logarithm_of_size(index) -> None:
+    groups = Groups(INDEXES[index], 8)
+    x, by = rows(groups, 2), PrincipalNeighbourhood(delta=1.3)
+    found = by(x, groups).unflatten(1, (3, 4, 2))
+    each = torch.stack([loop(name, x, groups) for name in ("mean", "max", "min", "std")], 1)
+    scale = torch.log(groups.sizes.double() + 1)[:, None, None] / 1.3
+    torch.testing.assert_close(found[:, 0], each)
+    torch.testing.assert_close(found[:, 1], each * scale)
+    torch.testing.assert_close(found[:, 2], torch.where(scale > 0, each / scale, 0))
+    assert parts(by) == 12
+
+
+def test_several_stand_side_by_side() -> None:
+    groups = Groups(INDEXES["mixed"], 8)
+    x = rows(groups, 2)
+    both = reducer(("sum", "max"))
+    assert parts(both) == 2
+    assert torch.equal(both(x, groups), torch.cat([summed(x, groups), largest(x, groups)], 1))
+
+
+def test_the_same_numbers_every_time() -> None:
+    draw = torch.Generator().manual_seed(0)
+    index = torch.randint(0, 50, (5000,), generator=draw)
+    x = torch.randn(5000, 16, generator=draw)
+    runs = [{name: by(x, Groups(index, 50)) for name, by in REDUCERS.items()} for _ in range(3)]
+    assert all(torch.equal(run[name], runs[0][name]) for run in runs for name in REDUCERS)
+
+
+def test_an_unknown_reducer_is_refused() -> None:
+    with pytest.raises(Refusal, match="one of sum, mean"):
+        reducer("median")
+    with pytest.raises(Refusal, match="above 0"):
+        PrincipalNeighbourhood(delta=0)
