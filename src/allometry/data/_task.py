@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from allometry.flow import IO
+from allometry.graph import Graph
 
 IGNORED = -100  # a target that is not asked; torch's own number for it
 
@@ -18,9 +19,12 @@ IGNORED = -100  # a target that is not asked; torch's own number for it
 class HeldOut:
     """What every run of a study is scored on: always the same, whatever the seed of a run."""
 
-    inputs: tuple[Tensor, ...]  # of tokens [sequences length]; or source and target so far; or of vectors
-    targets: Num[Tensor, "sequences targets"]
-    weights: Float[Tensor, "sequences targets"]  # 1 where a target is scored, 0 where a short document is filled up
+    inputs: tuple[
+        Tensor | Graph, ...
+    ]  # of tokens [sequences length]; or source and target so far; of vectors; or one batch of graphs
+    targets: Num[Tensor, "sequences targets"] | Graph
+    # 1 where a target is scored, 0 where a short document is filled up; one for a whole graph.
+    weights: Float[Tensor, "sequences targets"]
     document: Int[Tensor, " sequences"]  # which document a sequence is from, 0 to documents - 1
     documents: int
     document_bytes: Float[Tensor, " documents"]  # bytes of text that the scored targets of a document stand for
@@ -43,7 +47,9 @@ class Task(Protocol):
         """Loss of a player that knows nothing of what has to be read or remembered, per target, in the units of the loss."""
         ...
 
-    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Num[Tensor, "batch targets"]]:
+    def batch(
+        self, seed: int, first: int, count: int
+    ) -> tuple[tuple[Tensor | Graph, ...], Num[Tensor, "batch targets"] | Graph]:
         """Examples `first` to `first + count - 1` of the stream of this seed: inputs and targets.
 
         Example i does not depend on the batch it comes in, so a run resumes from a number.
