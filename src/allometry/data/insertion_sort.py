@@ -5,8 +5,8 @@ Numbers  .7  .2  .9  .4        asked  .2->.2  .2->.4  .4->.7  .7->.9
 ```
 
 What CLRS asks of every sorting algorithm: the smallest points to itself. Every node is joined to every node and to itself, as in
-the processors of CLRS. `sorting` asks nearly the same in the demo's words: without self-edges among the answers, and with the smallest
-asked at the nodes.
+the processors of CLRS. `sorting` asks nearly the same in the demo's words: without self-edges among the answers, and with the
+smallest asked at the nodes.
 """
 
 import numpy as np

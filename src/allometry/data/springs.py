@@ -5,7 +5,7 @@ fixed   mass   mass   fixed        |->-o-<>-o-<-|      forces go to masses that 
   |------o------o------|           gravity pulls all of them down
 ```
 
-The demo's numbers: masses of 1 stand 0.2 to 1 apart, all places are moved by up to 0.04, and a spring at rest is as long as it is then;
+The demo's numbers: masses of 1 stand 0.2 to 1 apart, all places are moved by up to 0.04, and at rest springs are as long as then;
 k = 50 +- 5, gravity -10 +- 1, steps of 0.1. The force on the receiver is -k (l - L) / l (x_r - x_s).
 
 Three points are ours. The demo draws a k for each direction of a spring, so that the forces between two masses do not cancel; with
