@@ -35,7 +35,7 @@ class Solved:
     @property
     def error(self) -> float:
         """Share of all answers that are wrong, nodes, edges and graphs together; the demos report 1 - this as correct."""
-        return float(self.wrong.sum() / self.asked.sum())
+        return int(self.wrong.sum()) / int(self.asked.sum())
 
 
 def solved(outputs: Graph, targets: Graph) -> Solved:
