@@ -55,7 +55,7 @@ def share_of_geographic(theta: float) -> float:
     x and y have the density 2 (1 - x) each.
 
     >>> round(share_of_geographic(20.0), 4)
-    0.2127
+    0.2226
     """
     root, tail = math.sqrt(math.pi / theta) * math.erf(math.sqrt(theta)), math.exp(-theta)
     zeroth = root - (1 - tail) / theta  # mean of exp(-theta x^2)

@@ -13,8 +13,8 @@ the edges from end to start, ours lead from start to end, so that an answer can 
 With theta = 20 larger graphs are denser and their ways no longer: on average 3.3, 3.5 and 3.05 edges among 8-16, 16-32 and 32-64
 nodes. With `trees` only the spanning tree stands, and ways grow with size.
 
-Made in 0.2, 0.45 and 1.4 ms a graph of these sizes, trees in 0.15, 0.3 and 0.6 (batches of 32, one thread, the least of five means
-over ten batches, on a machine busy with other work); the demo's generator takes 1.6, 4.9 and 18.
+Made in 0.06, 0.13 and 0.56 ms a graph of these sizes, trees in 0.06, 0.12 and 0.30 (batches of 32, one thread, the least of five
+means over ten batches; up to three times that on a machine busy with other work); the demo's generator takes 1.6, 4.9 and 18.
 """
 
 import numpy as np
