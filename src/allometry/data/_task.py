@@ -4,9 +4,9 @@ A member is one file in this folder whose class has these attributes. A task nev
 """
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from allometry.flow import IO
@@ -18,9 +18,9 @@ IGNORED = -100  # a target that is not asked; torch's own number for it
 class HeldOut:
     """What every run of a study is scored on: always the same, whatever the seed of a run."""
 
-    inputs: tuple[Tensor, ...]  # of tokens [sequences length]; or source and target so far; or of vectors
-    targets: Num[Tensor, "sequences targets"]
-    weights: Float[Tensor, "sequences targets"]  # 1 where a target is scored, 0 where a short document is filled up
+    inputs: tuple[Any, ...]  # of tokens [sequences length]; or source and target so far; or vectors; or one batch of graphs
+    targets: Any  # [sequences targets]; or the answers to a batch of graphs
+    weights: Float[Tensor, "sequences targets"]  # 1: it is scored; 0: a short document is filled up. A graph is one target
     document: Int[Tensor, " sequences"]  # which document a sequence is from, 0 to documents - 1
     documents: int
     document_bytes: Float[Tensor, " documents"]  # bytes of text that the scored targets of a document stand for
@@ -43,8 +43,8 @@ class Task(Protocol):
         """Loss of a player that knows nothing of what has to be read or remembered, per target, in the units of the loss."""
         ...
 
-    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Num[Tensor, "batch targets"]]:
-        """Examples `first` to `first + count - 1` of the stream of this seed: inputs and targets.
+    def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Any, ...], Any]:
+        """Examples `first` to `first + count - 1` of the stream of this seed: inputs and targets, tensors or graphs.
 
         Example i does not depend on the batch it comes in, so a run resumes from a number.
         """

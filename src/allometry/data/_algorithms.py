@@ -1,0 +1,31 @@
+"""The tasks of CLRS (Veličković et al. 2022, arXiv:2205.15659) that are told by pointers, and their random inputs.
+
+A pointer from a node to another is an edge of class 1 that leads from the other to the node: each node receives exactly one. A node
+that points to itself has its self-edge marked, so every node has one. Positions are random and rise with the number of a node, as
+in the `random_pos` of CLRS. Sizes are uniform, where CLRS trains on 4, 7, 11, 13 and 16 nodes and tests on 64.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt64
+
+from allometry.data._random import uniform
+
+
+def positions(
+    bits: UInt64[np.ndarray, "graphs nodes"], real: Bool[np.ndarray, "graphs nodes"]
+) -> Float[np.ndarray, "graphs nodes"]:
+    """Numbers from 0 to 1 that rise from node to node."""
+    return np.sort(np.where(real, uniform(bits), 2.0), axis=1)
+
+
+def pointed(to: Int[np.ndarray, "graphs nodes"]) -> Bool[np.ndarray, "graphs nodes nodes"]:
+    """Edges [graph, sender, receiver] along which a node receives from the one that it points to."""
+    return np.arange(to.shape[1])[:, None] == to[:, None]
+
+
+def mean_links(p: float, first: float, second: float) -> float:
+    """Edges, self-edges among them, of an undirected graph of CLRS: a pair is joined where two draws of p agree.
+
+    `first` and `second` are the means of the number of nodes and of its square.
+    """
+    return first + p**2 * (second - first)

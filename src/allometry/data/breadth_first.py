@@ -1,0 +1,60 @@
+"""Breadth-first search: every node points to the one from which it was first reached (CLRS; arXiv:2205.15659).
+
+```text
+Edges  s - a   s - b   a - c   b - c        asked  s->s  s->a  s->b  a->c      a stands before b, so c is reached from a
+```
+
+Graphs of CLRS: each pair is joined where two draws of `p` are both yes, so with probability p^2. Of several nodes that reach it in
+one step a node points to the first by position. The source, and what is never reached, point to themselves. Self-edges, which CLRS
+draws and which change nothing, stand here at every node, and say 0.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from allometry.data._algorithms import mean_links, pointed, positions
+from allometry.data._generated_graphs import Arrays, GraphLabels, drawn, draws, labels
+from allometry.data._random_graphs import both, erdos_renyi, selves
+from allometry.data._ways import NONE, hops_from
+from allometry.flow import Graphs, Refusal
+
+
+class BreadthFirst(GraphLabels):
+    """Node: position, is it the source? Edge: 1, or 0 to itself. Graph: 0. Asked of edges: does the receiver point back?"""
+
+    least: int = 4
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.p <= 1:
+            raise Refusal(f"BreadthFirst(p={self.p:g}) is no probability. Take one from 0 to 1.")
+
+    @property
+    def io(self) -> Graphs:
+        links = round(mean_links(self.p, self.most, self.most**2))
+        return Graphs(nodes=2, edges=1, globals=1, of_edges=2, length=self.most, links=links)
+
+    @property
+    def counts(self) -> dict[str, tuple[float, float]]:
+        """Exact: every node points to one."""
+        nodes, edges = self._mean(1), mean_links(self.p, self._mean(1), self._mean(2))
+        return {"edges": (edges - nodes, nodes)}
+
+    def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:
+        """Graphs with a source, and from where each node was reached."""
+        size, first, place, pairs = draws(seed, numbers, (), (), (self.most,), (self.most, self.most))
+        n_node, real = self._sizes(size)
+        joined = erdos_renyi(pairs, real, self.p**2)
+        source = np.arange(self.most) == drawn(first, n_node)[:, None]
+        depth = hops_from(source[:, None], joined)[:, 0]
+        before = joined & (depth[:, :, None] + 1 == depth[:, None]) & (depth[:, :, None] != NONE)
+        to = np.where(before.any(1), before.argmax(1), np.arange(self.most))  # argmax: the first that reaches it
+        return Arrays(
+            n_node=n_node,
+            joined=joined | (both(real) & selves(self.most)),
+            nodes=np.stack([positions(place, real), source], axis=-1),
+            edges=joined[..., None].astype(np.float32),
+            globals=np.zeros((len(numbers), 1)),
+            of_edges=labels(pointed(to)),
+        )
