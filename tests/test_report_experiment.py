@@ -364,9 +364,15 @@ def test_speeds_are_the_first_steps_at_half_of_chance_and_runs_that_did_not_get_
     assert figures
     for figure in figures:
         arms = [one for one in bundle["arms"] if one["panel"] == figure.title]
-        halves = [outcome["half_chance"] for one in arms for outcome in one["outcomes"] if outcome["half_chance"]]
-        reached = sorted(half["value"] for half in halves if half["value"] is not None and not half["beyond"])
-        beyond = sorted(half["value"] for half in halves if half["beyond"])
+        halves = [(one["at"], o["half_chance"]) for one in arms for o in one["outcomes"] if o["half_chance"]]
+        drawn = {True: 2, False: 1}  # a line without a dose goes from the first to the last
+        reached = sorted(
+            half["value"]
+            for at, half in halves
+            if half["value"] is not None and not half["beyond"]
+            for _ in range(drawn[at is None])
+        )
+        beyond = sorted(half["value"] for _, half in halves if half["beyond"])
         dots = [t for t in figure.traces if t.get("mode") == "markers" and t["marker"]["symbol"] != "triangle-up-open"]
         open_ones = [t for t in figure.traces if t.get("mode") == "markers" and t["marker"]["symbol"] == "triangle-up-open"]
         assert sorted(y for t in dots for y in t["y"]) == reached
