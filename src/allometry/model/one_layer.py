@@ -6,7 +6,7 @@ norm, no residual path. The stacks of `families/` are for comparing architecture
 all speeds of time and the gate alone changes, so a network can be told to train its gates only.
 
 What a cell sees of the input starts with a variance of 1: gates that are nearly shut let in little, and with a smaller start
-copying and adding begin to be learned some five times later (docs/decisions.md).
+copying and adding begin to be learned much later (docs/decisions.md).
 """
 
 from typing import ClassVar
