@@ -8,7 +8,9 @@ in the `random_pos` of CLRS. Sizes are uniform, where CLRS trains on 4, 7, 11, 1
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
+from allometry.data._generated_graphs import GraphLabels
 from allometry.data._random import uniform
+from allometry.flow import Graphs, Refusal
 
 
 def positions(
@@ -29,3 +31,26 @@ def mean_links(p: float, first: float, second: float) -> float:
     `first` and `second` are the means of the number of nodes and of its square.
     """
     return first + p**2 * (second - first)
+
+
+class Pointers(GraphLabels):
+    """A task on the graphs of CLRS in which every node points to one: of edges is asked whether the receiver points back."""
+
+    least: int = 4
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.p <= 1:
+            raise Refusal(f"{type(self).__name__}(p={self.p:g}) is no probability. Take one from 0 to 1.")
+
+    @property
+    def io(self) -> Graphs:
+        links = round(mean_links(self.p, self.most, self.most**2))
+        return Graphs(nodes=2, edges=1, globals=1, of_edges=2, length=self.most, links=links)
+
+    @property
+    def counts(self) -> dict[str, tuple[float, float]]:
+        """Exact: every node points to one."""
+        nodes, edges = self._mean(1), mean_links(self.p, self._mean(1), self._mean(2))
+        return {"edges": (edges - nodes, nodes)}

@@ -12,35 +12,15 @@ and which change nothing, stand here at every node, and say 0.
 import numpy as np
 from jaxtyping import Int
 
-from allometry.data._algorithms import mean_links, pointed, positions
-from allometry.data._generated_graphs import Arrays, GraphLabels, drawn, draws, labels
+from allometry.data._algorithms import Pointers, pointed, positions
+from allometry.data._generated_graphs import Arrays, drawn, draws, labels
 from allometry.data._random import uniform
 from allometry.data._random_graphs import both, erdos_renyi, selves
 from allometry.data._ways import NONE, shortest_way
-from allometry.flow import Graphs, Refusal
 
 
-class BellmanFord(GraphLabels):
+class BellmanFord(Pointers):
     """Node: position, is it the source? Edge: length, 0 to itself. Graph: 0. Asked of edges: does the receiver point back?"""
-
-    least: int = 4
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.p <= 1:
-            raise Refusal(f"BellmanFord(p={self.p:g}) is no probability. Take one from 0 to 1.")
-
-    @property
-    def io(self) -> Graphs:
-        links = round(mean_links(self.p, self.most, self.most**2))
-        return Graphs(nodes=2, edges=1, globals=1, of_edges=2, length=self.most, links=links)
-
-    @property
-    def counts(self) -> dict[str, tuple[float, float]]:
-        """Exact: every node points to one."""
-        nodes, edges = self._mean(1), mean_links(self.p, self._mean(1), self._mean(2))
-        return {"edges": (edges - nodes, nodes)}
 
     def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:
         """Graphs with a source, and the last step of the way to each node."""
