@@ -1,7 +1,7 @@
 """Who is told how a study goes, and what it is told."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from allometry.study.plan import Plan
@@ -45,3 +45,16 @@ class Listener(Protocol):
     def point(self, job: Work, step: int, loss: float, tokens: int, seconds: float) -> None: ...
     def ended(self, job: Work, status: str) -> None: ...
     def note(self, text: str) -> None: ...
+
+
+def tells(listener: Listener) -> Callable[[Any, tuple[Any, ...]], None]:
+    """What to do with what a worker says on the way to an answer (`pool.TALK`): tell the listener."""
+
+    def heard(job: Any, message: tuple[Any, ...]) -> None:
+        if message[0] == "note":
+            listener.note(message[1])
+        else:
+            _, _, step, loss, tokens, seconds = message
+            listener.point(job, step, loss, tokens, seconds)
+
+    return heard

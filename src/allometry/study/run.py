@@ -23,7 +23,7 @@ from allometry.spec import type_name
 from allometry.study.clock import Clock
 from allometry.study.design import STAGES, Cell
 from allometry.study.job import FAMILIES, TASKS, Job, labels, short_name
-from allometry.study.listener import Listener
+from allometry.study.listener import Listener, tells
 from allometry.study.plan import Plan, read_plan, write_plan
 from allometry.study.planner import length_for, make_plan
 from allometry.study.pool import Message, Pool
@@ -315,14 +315,7 @@ class _Study:
                 return job, ("run", job, self.corpus.folder)
             return None
 
-        def heard(job: Job, message: Message) -> None:
-            if message[0] == "note":
-                self.listener.note(message[1])
-            else:
-                _, _, step, loss, tokens, seconds = message
-                self.listener.point(job, step, loss, tokens, seconds)
-
-        for job, (_, _, status, seconds) in self.pool.work(next_request, heard, self._patience):
+        for job, (_, _, status, seconds) in self.pool.work(next_request, tells(self.listener), self._patience):
             if job.seconds > 0 and seconds > 0:
                 self.pace += 0.1 * (seconds / job.seconds - self.pace)
             self.listener.ended(job, status)

@@ -16,7 +16,7 @@ from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
 from allometry.study.clock import Clock
 from allometry.study.experiment import Arm, Experiment
-from allometry.study.listener import Listener, Programme
+from allometry.study.listener import Listener, Programme, tells
 from allometry.study.pool import Message, Pool, Workers
 from allometry.study.score import missing_tests
 from allometry.study.start import alone, device_of, jobs_on, place_for, revision
@@ -98,14 +98,7 @@ def carry_out(todo: list[Trial], store: Folder, pool: Workers, listener: Listene
             return trial, ("test" if end else "trial", trial)
         return None
 
-    def heard(trial: Trial, message: Message) -> None:
-        if message[0] == "note":
-            listener.note(message[1])
-        else:
-            _, _, step, loss, tokens, seconds = message
-            listener.point(trial, step, loss, tokens, seconds)
-
-    for trial, (_, _, status, _) in pool.work(next_request, heard):
+    for trial, (_, _, status, _) in pool.work(next_request, tells(listener)):
         under_way.discard(trial.run.id)
         listener.ended(trial, status)
         save()
