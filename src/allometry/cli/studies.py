@@ -117,16 +117,15 @@ def run(
         raise Refusal(f"{study} is one study and has no part {part}. Leave out --part.")
     else:
         chosen = {folder: found}
-    for place, request in chosen.items():
+    for request in chosen.values():  # all of them, before the first one trains
         if not isinstance(request, Request | Experiment):
             raise Refusal(
                 f"{study} sets `study` to a {type(request).__name__}. It must be an allometry.Request or Experiment."
             )
+        if isinstance(request, Experiment) and minutes is not None:
+            raise Refusal("An experiment trains the steps that its arms say. Leave out --minutes; --dry-run says how long.")
+    for place, request in chosen.items():
         if isinstance(request, Experiment):
-            if minutes is not None:
-                raise Refusal(
-                    "An experiment trains the steps that its arms say. Leave out --minutes; --dry-run says how long."
-                )
             _experiment(request if jobs is None else request.edit(jobs=jobs), place, study, dry_run, quiet, as_json)
             continue
         if minutes is not None:
