@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from allometry.flow import Refusal
 from allometry.model.blocks._linear import OneHot, Reading
 
-# Random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences).
 READERS = (nn.Embedding, OneHot, Reading)  # what turns an input into numbers that have a gradient
+# Random directions of the output: their mean square is that of the whole Jacobian, to 1 / sqrt(PROBES * sequences).
 PROBES = 4
 
 
