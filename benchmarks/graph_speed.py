@@ -18,12 +18,12 @@ import argparse
 import importlib.util
 import os
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from _peers_graph import jraph_step, meta_layer, scattered
 from _result import keep
+from _turns import in_turn
 from torch import nn
 
 import allometry as al
@@ -32,7 +32,7 @@ from allometry.model.graph_network._reduce import REDUCERS
 from allometry.model.graph_network._update import Mlp
 from allometry.train.allocator import keep_freed_memory
 
-WIDTH, DEGREE, WARM = 64, 10, 1
+WIDTH, DEGREE = 64, 10
 READS = {"edge": 4, "node": 3, "globals": 3}  # attributes side by side
 BARS = {"block, sum": 2.0, "block, max": 2.5, "aggregation, sum": 4.0, "aggregation, max": 4.0}
 JRAPH_BAR = 1.5
@@ -102,13 +102,7 @@ def alone(graph: al.Graph, reduce: Callable) -> Step:
 
 def measure(steps: dict[str, Step], rounds: int) -> dict[str, dict[str, float]]:
     """Medians over rounds: milliseconds, and how many times longer than ours, which is the first."""
-    seconds: dict[str, list[tuple[float, float]]] = {form: [] for form in steps}
-    for number in range(WARM + rounds):
-        for form, step in steps.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            step()
-            if number >= WARM:
-                seconds[form].append((time.perf_counter() - wall, time.process_time() - processor))
+    seconds = in_turn(steps, rounds)
     mark = next(iter(seconds.values()))
 
     def ratio(taken: list[tuple[float, float]], clock: int) -> float:

@@ -18,11 +18,11 @@ threads it is time on the wall that says what the second one gives.
 import argparse
 import os
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from _result import keep
+from _turns import in_turn
 from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block
@@ -49,7 +49,6 @@ OURS: dict[str, Block] = {
 TORCHS: dict[str, type[nn.RNNBase]] = {"torch.nn.GRU": nn.GRU, "torch.nn.LSTM": nn.LSTM}
 MARK = "torch.nn.GRU"
 ALONE, PROJECTED = "alone", "projected"
-WARM = 1  # rounds that allocate and warm the caches
 
 
 class States(nn.Module):
@@ -91,13 +90,7 @@ def stepper(model: nn.Module, batch: int, length: int) -> Callable[[], None]:
 
 def measure(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, dict[str, float]]:
     """Medians over rounds, in each of which every form makes a step in turn: seconds, and the mark's by the form's."""
-    seconds: dict[str, list[tuple[float, float]]] = {form: [] for form in steps}
-    for number in range(WARM + rounds):
-        for form, step in steps.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            step()
-            if number >= WARM:
-                seconds[form].append((time.perf_counter() - wall, time.process_time() - processor))
+    seconds = in_turn(steps, rounds)
 
     def ratio(form: str, clock: int) -> float:
         pairs = zip(seconds[MARK], seconds[form], strict=True)
