@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -55,7 +56,8 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    there = {name for name in PACKAGES if importlib.util.find_spec(name)}
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in sorted(there)}
 
 
 def _processors() -> list[str]:

@@ -101,6 +101,10 @@ def _write_run(
     loss = floor * math.exp(chance.gauss(0, 0.02)) if status == "done" else None
     if loss is not None:
         facts |= {"standard_error": 0.01 * loss, "sequences": 1000}
+        if one["line"] != "rnn":
+            facts["time_scales"] = {
+                when: {"gate": sorted(chance.uniform(2, 40) for _ in range(8))} for when in ("start", "end")
+            }
         facts["tests"] = [
             {"name": f"warp {at:g}", "at": at, "loss": min(chance_loss, loss * (1 + at / 40)), "chance": chance_loss}
             for at in tests

@@ -125,6 +125,19 @@ def test_a_trained_network_is_scored_on_its_own_task_and_on_the_others(tmp_path)
     assert end.loss != other["loss"]
 
 
+def test_the_time_scales_of_the_gates_are_kept_as_they_started_and_as_they_ended(tmp_path) -> None:
+    slow = GATED.edit(model=al.OneLayer(width=8, t_max=30.0))
+    plain = GATED.edit(name="rnn", model=al.OneLayer(width=8, cell="rnn"))
+    (trial, end), (_, without) = carried_out(tmp_path, slow, plain, seeds=1)
+    start, after = (end.facts["time_scales"][when]["cell.gate"] for when in ("start", "end"))
+    assert 2 <= start[0] <= start[-1] <= 30
+    model = trial.run.family.build(trial.run.io)
+    model.load_state_dict(load_file(Folder(tmp_path).run_folder(trial.run.id) / WEIGHTS))
+    assert after == pytest.approx(sorted(al.timescales(model).gates["scale"]), rel=1e-3)
+    assert after != start
+    assert without.facts["time_scales"] == {"start": {}, "end": {}}
+
+
 def test_the_loss_of_an_untrained_network_is_near_chance_and_numbers_have_no_accuracy(tmp_path) -> None:
     """The error of a sum of two is 1/6 around its mean; a network that says about 0 has 1 more."""
     still = GATED.edit(task=Adding(length=10), recipe=al.Rmsprop(rate=1e-9), tests=(), steps=1)

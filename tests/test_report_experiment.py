@@ -20,6 +20,7 @@ from allometry.report.experiment_page import render_experiment
 from allometry.report.experiment_strip import WIDTH, claim_strip
 from allometry.report.figures._arms import dose_axis
 from allometry.report.figures.beyond import beyond_figures
+from allometry.report.figures.clocks import clock_figures, scales
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import POINTS, learning_figures
 from allometry.report.figures.speeds import speed_figures
@@ -378,3 +379,25 @@ def test_speeds_are_the_first_steps_at_half_of_chance_and_runs_that_did_not_get_
         assert sorted(y for t in dots for y in t["y"]) == reached
         assert sorted(y for t in open_ones for y in t["y"]) == beyond
         assert bool(figure.caption) == bool(beyond)
+
+
+def test_time_scales_of_all_seeds_are_drawn_as_shares_before_and_after_training(bundle) -> None:
+    figures = clock_figures(bundle["arms"], known(bundle))
+    assert figures
+    for figure in figures:
+        arms = [one for one in bundle["arms"] if one["panel"] == figure.title and scales(one, "end")]
+        assert len(figure.traces) == 2 * len(arms)
+        for trace in figure.traces:
+            assert trace["y"] == sorted(trace["y"])
+            assert trace["y"][-1] == 1.0
+        drawn = sorted(x for trace in figure.traces for x in trace["x"])
+        read = sorted(
+            scale
+            for one in arms
+            for outcome in one["outcomes"]
+            for gates in outcome["time_scales"].values()
+            for units in gates.values()
+            for scale in units
+        )
+        assert drawn == read
+        assert {key.label for key in figure.legend} == {one["line"] for one in arms}

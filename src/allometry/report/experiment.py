@@ -67,6 +67,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
                 "sequences": facts.get("sequences"),
                 "accuracy": facts.get("accuracy"),
                 "tests": facts.get("tests") or [],
+                "time_scales": facts.get("time_scales") or {},
                 "half_chance": _value(half) if half else None,
                 "steps": facts.get("steps") or (points[-1].step if points else 0),
                 "seconds": end.seconds if end else points[-1].seconds if points else 0.0,

@@ -16,6 +16,7 @@ from allometry.report.experiment_tables import (
     trained_table,
 )
 from allometry.report.figures.beyond import beyond_figures
+from allometry.report.figures.clocks import clock_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
 from allometry.report.figures.speeds import speed_figures
@@ -42,6 +43,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
             "speeds": speed_figures(arms, known),
             "learning": learning_figures(arms, known),
             "beyond": beyond_figures(arms, known),
+            "clocks": clock_figures(arms, known),
         },
         known,
         about=bundle["about"],

@@ -1,5 +1,9 @@
-"""What a trained network of an experiment is worth: its held-out loss on its own task, and on the others that are asked."""
+"""What a trained network of an experiment is worth: its held-out loss on its own task, and on the others that are asked.
 
+Beside it stands on which time scales its gates work.
+"""
+
+import contextlib
 import math
 from typing import Any
 
@@ -8,6 +12,7 @@ from torch import nn
 
 from allometry.data._task import Task
 from allometry.flow import End, in_words
+from allometry.model.chrono import clocks
 from allometry.study.experiment import OtherTask
 from allometry.study.trial import Trial
 from allometry.train.evaluate import evaluate
@@ -32,6 +37,15 @@ def score_on(model: nn.Module, test: OtherTask, sequences: int, setting: Setting
         return known | _score(model, test.task, sequences, setting)  # type: ignore[arg-type]
     except Exception as error:  # whatever a network of the user's own may raise on another task
         return known | {"loss": None, "reason": in_words(error)}
+
+
+def time_scales(model: nn.Module) -> dict[str, list[float]]:
+    """T of every unit by its gate's bias, steps, in rising order; nothing of a network without such gates."""
+    with contextlib.suppress(Exception):  # gates of the user's own that cannot be read
+        return {
+            name: [float(f"{scale:.4g}") for scale in sorted(clock.read().tolist())] for name, clock in clocks(model).items()
+        }
+    return {}
 
 
 def missing_tests(trial: Trial, end: End) -> list[OtherTask]:

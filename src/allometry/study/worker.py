@@ -29,7 +29,7 @@ from allometry.study.entry import Place
 from allometry.study.job import TASKS, Job, family_at
 from allometry.study.memory import Memory
 from allometry.study.price import counted_price
-from allometry.study.score import missing_tests, score_on, scored
+from allometry.study.score import missing_tests, score_on, scored, time_scales
 from allometry.study.transfer import reads_shorter
 from allometry.study.trial import Trial
 from allometry.train import checkpoint
@@ -46,6 +46,7 @@ MEASURED = 8  # of them, in which the gradients of the last output are taken
 def serve(connection: Connection, place: Place) -> None:
     """Answer requests until the connection closes."""
     torch.set_num_threads(place.threads)
+    torch.backends.cudnn.allow_tf32 = False  # else a recurrence in fp32 multiplies with 10 bits on a GPU
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         if place.study:
             with contextlib.suppress(Refusal):  # then what is sent will not be understood
@@ -141,6 +142,7 @@ def run_trial(place: Place, connection: Connection, trial: Trial) -> Any:
         memory = Memory(place.device)
         model, seconds = _train(run, trial.labels["flops_per_token"], trial.task, setting, store, connection)
         steps = max((point.step for point in store.points(run.id)), default=0)
+        facts = facts | {"time_scales": {"start": time_scales(_fresh(run, store, setting)), "end": time_scales(model)}}
         end = scored(model, trial, setting, seconds, facts | {"memory_bytes": memory.peak(), "steps": steps})
         _keep(run, model, end, setting)
         return end
@@ -204,10 +206,7 @@ def _train(
     run: Run, flops_per_token: float, task: Task | Labels, setting: Setting, store: Folder, connection: Connection
 ) -> tuple[nn.Module, float]:
     """Train the run's model, storing its Points; a damaged checkpoint is put away and the run starts again."""
-    torch.manual_seed(run.seed)
-    model: nn.Module = run.family.build(run.io).to(setting.device)  # type: ignore[attr-defined]
-    if run.parent:
-        checkpoint.start_from(store.run_folder(run.parent), model)
+    model = _fresh(run, store, setting)
     batch_of = functools.partial(task.batch, run.seed)
     points = train(model, batch_of, run.recipe, run.budget, setting, flops_per_token)  # type: ignore[arg-type]
     try:
@@ -222,6 +221,15 @@ def _train(
         setting.notify(f"{error}; this run starts again from its beginning")
         checkpoint.remove(setting.folder)
         return _train(run, flops_per_token, task, setting, store, connection)
+
+
+def _fresh(run: Run, store: Folder, setting: Setting) -> nn.Module:
+    """The run's model as it starts: with the weights of its parent, if it has one."""
+    torch.manual_seed(run.seed)
+    model: nn.Module = run.family.build(run.io).to(setting.device)  # type: ignore[attr-defined]
+    if run.parent:
+        checkpoint.start_from(store.run_folder(run.parent), model)
+    return model
 
 
 def _tell(connection: Connection, message: Any) -> None:
