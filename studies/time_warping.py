@@ -4,11 +4,18 @@
     allometry run studies/time_warping.py --part warping      # the four panels
     allometry run studies/time_warping.py --part transfer     # the gates alone, on a trained network
     allometry run studies/time_warping.py --dry-run           # hours of each part on this machine
+    python studies/time_warping.py studies/results/time_warping/tuning      # what the tuning chose, for TUNED below
 
 More of the paper's axis is one edit away: WARPS = tuple(range(10, 101, 10)), SEEDS = 5.
 """
 
+import pprint
+import sys
+from pathlib import Path
+
 from allometry import Arm, Expectation, Experiment, OneLayer, OtherTask, Rmsprop, task
+from allometry.record.status import read_experiment
+from allometry.record.store import Folder
 
 Warping = task("warping")
 WARPS, SEEDS = (10, 40, 100), 3
@@ -34,8 +41,24 @@ block is not asked, so that chance is ln 8 in every warping. The networks are sc
 longest too, in sequences of ten of those."""
 
 RATES, STARTS = (3e-4, 1e-3, 3e-3), ("orthogonal", "identity")
-# What the part tuning chose: (cell, form, pace) -> rate and start.
+SEARCH = [(*kind, cell, start, rate) for kind in PANELS for cell in CELLS for start in STARTS for rate in RATES]
+# (cell, form, pace) -> rate and start: what `choice` makes of the results of the part tuning.
 TUNED: dict[tuple[str, str, str], tuple[float, str]] = {}
+
+
+def choice(folder: Path) -> dict[tuple[str, str, str], tuple[float, str]]:
+    """What the results of tuning say: the runs that solved the task before all others, the one in the fewest steps first; then the
+    least held-out loss. A run that did not end counts for nothing."""
+    arms, store = read_experiment(folder)["arms"], Folder(folder)
+    best: dict[tuple[str, str, str], tuple[tuple[bool, float], float, str]] = {}
+    for (form, pace, cell, start, rate), arm in zip(SEARCH, arms, strict=True):
+        end = store.end(arm["runs"][0])
+        if end is None or end.loss is None:
+            continue
+        steps = end.facts["steps"]
+        rank = (False, float(steps)) if steps < STEPS // 3 else (True, end.loss)
+        best[cell, form, pace] = min(best.get((cell, form, pace), (rank, rate, start)), (rank, rate, start))
+    return {kind: (rate, start) for kind, (_, rate, start) in best.items()}
 
 
 def panel(form: str, pace: str) -> str:
@@ -120,10 +143,7 @@ tuning = Experiment(
             at=rate,
             axis="learning rate",
         )
-        for form, pace in PANELS
-        for cell in CELLS
-        for start in STARTS
-        for rate in RATES
+        for form, pace, cell, start, rate in SEARCH
     ),
     seeds=1,
     first=1000,
@@ -245,3 +265,6 @@ The paper has the theorem and no such measurement.""",
 )
 
 study = {"tuning": tuning} | ({"warping": warping} if warping else {}) | {"transfer": transfer}
+
+if __name__ == "__main__":
+    pprint.pprint(choice(Path(sys.argv[1])))
