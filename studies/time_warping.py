@@ -43,7 +43,20 @@ longest too, in sequences of ten of those."""
 RATES, STARTS = (3e-4, 1e-3, 3e-3), ("orthogonal", "identity")
 SEARCH = [(*kind, cell, start, rate) for kind in PANELS for cell in CELLS for start in STARTS for rate in RATES]
 # (cell, form, pace) -> rate and start: what `choice` makes of the results of the part tuning.
-TUNED: dict[tuple[str, str, str], tuple[float, str]] = {}
+TUNED: dict[tuple[str, str, str], tuple[float, str]] = {
+    ("gated", "warp", "uniform"): (0.003, "orthogonal"),
+    ("leaky", "warp", "uniform"): (0.003, "orthogonal"),
+    ("rnn", "warp", "uniform"): (0.001, "identity"),
+    ("gated", "warp", "variable"): (0.003, "orthogonal"),
+    ("leaky", "warp", "variable"): (0.003, "identity"),
+    ("rnn", "warp", "variable"): (0.003, "identity"),
+    ("gated", "pad", "uniform"): (0.003, "identity"),
+    ("leaky", "pad", "uniform"): (0.003, "identity"),
+    ("rnn", "pad", "uniform"): (0.0003, "identity"),
+    ("gated", "pad", "variable"): (0.003, "orthogonal"),
+    ("leaky", "pad", "variable"): (0.003, "identity"),
+    ("rnn", "pad", "variable"): (0.001, "identity"),
+}
 
 
 def choice(folder: Path) -> dict[tuple[str, str, str], tuple[float, str]]:
