@@ -288,7 +288,7 @@ def test_what_is_not_read_has_no_gradient(update, unread) -> None:
     graph = irregular()
     leaves = {name: getattr(graph, name).requires_grad_() for name in ("nodes", "edges", "globals")}
     reads = tuple(name for name in READS[update] if name != unread)
-    rows = {"received": "edges", "sent": "edges", "receivers": "nodes", "senders": "nodes"}
+    rows = {"before": "edges", "received": "edges", "sent": "edges", "receivers": "nodes", "senders": "nodes"}
     torch.manual_seed(0)
     asked = {update: Mlp([4]), f"{update}_reads": reads}
     if update == "message":
@@ -415,7 +415,7 @@ def test_widths_may_be_given_and_must_then_be_met() -> None:
 
 
 def test_faults_are_named() -> None:
-    with pytest.raises(Refusal, match=r"edge update cannot read 'nodes'\. It reads of: edges, receivers, senders, globals"):
+    with pytest.raises(Refusal, match=r"edge update cannot read 'nodes'\. It reads of: before, edges, receivers, senders, globals"):
         al.GraphBlock(Mlp([4]), edge_reads=("nodes",))
     with pytest.raises(Refusal, match="graph has none of them"):
         al.GraphBlock(Mlp([4]))(al.graph([0], [0], 1))

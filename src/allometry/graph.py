@@ -113,6 +113,19 @@ class Wiring:
         """Edges by their graph."""
         return Groups(_repeated(self.n_edge), self.graphs)
 
+    @functools.cached_property
+    def before(self) -> tuple[Groups, Groups]:
+        """Pairs of edges, the first l to the sender of the second k, and not from its receiver: r_l = s_k, s_l != r_k.
+
+        They are grouped by l and by k. There are as many as edges times the edges that a node receives.
+        """
+        many = self.received.sizes[self.senders]
+        later = _repeated(many)
+        place = torch.arange(len(later), device=later.device) - (many.cumsum(0) - many)[later]
+        earlier = self.received.rows[self.received.starts[self.senders[later]] + place]
+        kept = self.senders[earlier] != self.receivers[later]
+        return Groups(earlier[kept], self.edges), Groups(later[kept], self.edges)
+
     def to(self, device: str | torch.device) -> "Wiring":
         if self.senders.device == torch.device(device):
             return self

@@ -6,8 +6,9 @@ v'_i = node(received_i, v_i, u)                                                 
 u'   = globals(of_edges, of_nodes, u)
 ```
 
-Each update may be left out, each sum may be another reducer, and each update reads what it is told to. Two departures: a node may
-read the edges that it sends too, and what travels to the nodes may be a `message` of its own, apart from what an edge keeps.
+Each update may be left out, each sum may be another reducer, and each update reads what it is told to. Three departures: a node may
+read the edges that it sends too; what travels to the nodes may be a `message` of its own, apart from what an edge keeps; and an
+edge may read those `before` it, the old edges to its sender without those from its receiver (structure2vec, belief propagation).
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,14 @@ from allometry.flow import Refusal
 from allometry.graph import Graph, Groups
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import Reducer, reducer
+from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network._typed import Typed, typed
 from allometry.model.graph_network._update import Update
 
 Asked = nn.Module | Sequence[nn.Module] | None
 
 READS = {
-    "edge": ("edges", "receivers", "senders", "globals"),
+    "edge": ("before", "edges", "receivers", "senders", "globals"),
     "message": ("edges", "receivers", "senders", "globals"),
     "node": ("received", "sent", "nodes", "globals"),
     "globals": ("edges", "nodes", "globals"),
@@ -47,10 +49,11 @@ class GraphBlock(nn.Module):
         globals: Asked = None,
         message: Asked = None,  # of the edge as it is after its update; without it the edge itself is the message
         *,
-        edge_reads: Sequence[str] = READS["edge"],
+        edge_reads: Sequence[str] = ("edges", "receivers", "senders", "globals"),
         message_reads: Sequence[str] = READS["message"],
         node_reads: Sequence[str] = ("received", "nodes", "globals"),
         globals_reads: Sequence[str] = READS["globals"],
+        before: str | Sequence[str | Reducer] | Reducer = "sum",  # of the old edges before an edge
         received: str | Sequence[str | Reducer] | Reducer = "sum",  # of the messages that a node receives
         sent: str | Sequence[str | Reducer] | Reducer = "sum",  # of those that it sends
         of_edges: str | Sequence[str | Reducer] | Reducer = "sum",  # of the new edges of a graph
@@ -66,8 +69,8 @@ class GraphBlock(nn.Module):
         self.edge, self.node, self.globals, self.message = (
             None if asked is None else typed(asked) for asked in (edge, node, globals, message)
         )
-        self.received, self.sent, self.of_edges, self.of_nodes = (
-            reducer(asked) for asked in (received, sent, of_edges, of_nodes)
+        self.before, self.received, self.sent, self.of_edges, self.of_nodes = (
+            reducer(asked) for asked in (before, received, sent, of_edges, of_nodes)
         )
 
     def forward(self, graph: Graph) -> Graph:
@@ -79,7 +82,8 @@ class GraphBlock(nn.Module):
         }
         edges, nodes, whole = graph.edges, graph.nodes, graph.globals
         if self.edge is not None:
-            edges = self._new("edge", self.edge, around | {"edges": (edges, None)}, edges, graph)
+            before = self._before(graph) if "before" in self.reads["edge"] else None
+            edges = self._new("edge", self.edge, around | {"edges": (edges, None), "before": (before, None)}, edges, graph)
         messages = edges
         if self.message is not None:
             messages = self._new("message", self.message, around | {"edges": (edges, None)}, None, graph)
@@ -101,6 +105,10 @@ class GraphBlock(nn.Module):
             }
             whole = self._new("globals", self.globals, pooled, whole, graph)
         return graph.edit(edges=edges, nodes=nodes, globals=whole)
+
+    def _before(self, graph: Graph) -> Tensor | None:
+        earlier, later = graph.wiring.before
+        return None if graph.edges is None else self.before(spread(graph.edges, earlier), later)
 
     def _new(self, which: str, update: Update | Typed, found: dict, old: Tensor | None, graph: Graph) -> Any:
         """What an update gives; a message may be several tensors, which its reducer knows."""
