@@ -8,14 +8,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# public name -> (module, name there)
-_PUBLIC = {
+# public name -> (module, name there; None is the module itself)
+_PUBLIC: dict[str, tuple[str, str | None]] = {
     "Spec": ("allometry.spec", "Spec"),
     "Tokens": ("allometry.flow", "Tokens"),
     "Series": ("allometry.flow", "Series"),
     "Graph": ("allometry.graph", "Graph"),
     "graph": ("allometry.graph", "graph"),
     "GraphBlock": ("allometry.model.graph_network._block", "GraphBlock"),
+    "graph_networks": ("allometry.model.graph_network.variants", None),
     "Refusal": ("allometry.flow", "Refusal"),
     "TooFar": ("allometry.flow", "TooFar"),
     "Family": ("allometry.model._family", "Family"),
@@ -67,8 +68,9 @@ __all__ = sorted([*_PUBLIC, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"allometry has no '{name}'. It has: {', '.join(__all__)}.")
-    module, attribute = _PUBLIC[name]
-    return getattr(import_module(module), attribute)
+    place, attribute = _PUBLIC[name]
+    module = import_module(place)
+    return module if attribute is None else getattr(module, attribute)
 
 
 def __dir__() -> list[str]:
