@@ -24,6 +24,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from allometry.flow import Refusal
+from allometry.graph_conversions._convertible import Convertible
 from allometry.stage import called
 
 called(__name__, __name__, "graph")
@@ -163,8 +164,8 @@ class Wiring:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Graph:
-    """A batch of graphs. Make one with `graph`, `batch` or from another library; `edit` gives another with the same wiring."""
+class Graph(Convertible):
+    """A batch of graphs. Make one with `graph`, `batch` or `Graph.from_networkx` and its kin; `edit` changes its features."""
 
     wiring: Wiring
     nodes: Shaped[Tensor, "nodes ..."] | None = None
