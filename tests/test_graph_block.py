@@ -415,7 +415,9 @@ def test_widths_may_be_given_and_must_then_be_met() -> None:
 
 
 def test_faults_are_named() -> None:
-    with pytest.raises(Refusal, match=r"edge update cannot read 'nodes'\. It reads of: before, edges, receivers, senders, globals"):
+    with pytest.raises(
+        Refusal, match=r"edge update cannot read 'nodes'\. It reads of: before, edges, receivers, senders, globals"
+    ):
         al.GraphBlock(Mlp([4]), edge_reads=("nodes",))
     with pytest.raises(Refusal, match="graph has none of them"):
         al.GraphBlock(Mlp([4]))(al.graph([0], [0], 1))
