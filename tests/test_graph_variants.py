@@ -320,7 +320,7 @@ def test_without_edges_and_without_nodes(name, n_node) -> None:
 
 
 def test_all_variants_are_here() -> None:
-    functions = {name for name in gn.__all__ if name.islower()}
+    functions = {name for name in gn.__all__ if name.islower()} - {"attention_weights"}
     assert functions == {name.split()[0] for name in VARIANTS}
 
 
@@ -383,6 +383,23 @@ def test_on_a_tree_structure2vec_does_not_hear_its_own_echo() -> None:
     assert (slopes > 0).tolist() == [
         [1, 0, 0, 0], [0, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 0], [0, 0, 0, 1],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["nlnn", "self_attention", "relative_positions", "vain", "gat"])
+def test_attention_weights_are_those_of_the_mean(name) -> None:
+    """They add up to one where a node receives; the means of the values by them are what its update reads."""
+    graph, block = irregular(), built(name)
+    weights = gn.attention_weights(block, graph)
+    sums = torch.zeros(9, HEADS, dtype=DOUBLE).index_add(0, graph.receivers, weights)
+    torch.testing.assert_close(sums, (graph.wiring.received.sizes > 0)[:, None].expand(-1, HEADS).double())
+    heard, given_ = [], []
+    block.node.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0][0].value))
+    block.message.register_forward_hook(lambda _, inputs, out: given_.append(out[1]))
+    block(graph)
+    means = torch.zeros(9, HEADS, WIDTH, dtype=DOUBLE).index_add(0, graph.receivers, weights[..., None] * given_[0])
+    torch.testing.assert_close(heard[0], means.flatten(1))
+    with pytest.raises(Refusal, match="no attention"):
+        gn.attention_weights(built("mpnn"), graph)
 
 
 def test_a_mean_of_nothing_is_nothing() -> None:

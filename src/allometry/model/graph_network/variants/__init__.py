@@ -6,7 +6,14 @@ table of them.
 
 from allometry.model.graph_network._reduce import PrincipalNeighbourhood
 from allometry.model.graph_network._update import Gru, Lstm, Mlp
-from allometry.model.graph_network.variants.attention import gat, nlnn, relative_positions, self_attention, vain
+from allometry.model.graph_network.variants.attention import (
+    attention_weights,
+    gat,
+    nlnn,
+    relative_positions,
+    self_attention,
+    vain,
+)
 from allometry.model.graph_network.variants.messages import (
     comm_net,
     full,
@@ -31,6 +38,7 @@ __all__ = [
     "Lstm",
     "Mlp",
     "PrincipalNeighbourhood",
+    "attention_weights",
     "comm_net",
     "deep_set",
     "full",

@@ -11,9 +11,12 @@ Functions of one node are computed once for each node, not once for each edge.
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import Refusal
+from allometry.graph import Graph
+from allometry.model.graph_network._attention import shares
 from allometry.model.graph_network._block import Asked, GraphBlock
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import Attention
@@ -59,6 +62,21 @@ def gat(width: int, heads: int = 1, embedding: nn.Module | None = None, node: As
     """
     embedding = update(Mlp([heads * width]) if embedding is None else embedding)
     return _attending(Weighted(Additive(embedding, width, heads), embedding), node)
+
+
+def attention_weights(block: GraphBlock, graph: Graph) -> Float[Tensor, "edges heads"]:
+    """a_k / sum of a, of each edge and head: how much of what a node receives comes by this edge."""
+    if not isinstance(block.received, Attention):
+        raise Refusal(
+            "This block has no attention: its nodes do not receive by `Attention()`. Give one of a variant that does."
+        )
+    found: list[Tensor] = []
+    hook = block.received.register_forward_hook(lambda _, given, __: found.append(shares(given[0][0], given[1])))
+    try:
+        block(graph)
+    finally:
+        hook.remove()
+    return found[0]
 
 
 class Weighted(Update):
