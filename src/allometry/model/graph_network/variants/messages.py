@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from allometry.model.graph_network._block import Asked, GraphBlock
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import Reducer
-from allometry.model.graph_network._update import Gru, Update
+from allometry.model.graph_network._update import Gru, Update, update
 
 
 def full(edge: Asked, node: Asked, globals: Asked) -> GraphBlock:
@@ -37,12 +37,12 @@ def interaction_network(edge: Asked, node: Asked, globals: Asked = None) -> Grap
     return GraphBlock(edge, node, globals, edge_reads=("edges", "receivers", "senders"), globals_reads=("nodes", "globals"))
 
 
-def comm_net(edge: Asked, encoder: Asked, node: Asked) -> nn.Sequential:
+def comm_net(edge: nn.Module, encoder: Asked, node: Asked) -> nn.Sequential:
     """CommNet (Sukhbaatar et al. 2016, arXiv:1605.07736): e' = edge(v_s), v' = node(mean of e', encoder(v)). Two blocks.
 
     The first makes messages and encodes nodes, neither from the other; in the second they meet.
     """
-    apart = GraphBlock(edge, encoder, edge_reads=("senders",), node_reads=("nodes",))
+    apart = GraphBlock(OfSender(edge), encoder, edge_reads=("senders",), node_reads=("nodes",))
     return nn.Sequential(apart, GraphBlock(node=node, node_reads=("received", "nodes"), received="mean"))
 
 
@@ -63,7 +63,7 @@ def ggs_nn(messages: Sequence[nn.Module], node: Gru, steps: int, readout: Reduce
     There is a message for each of the graph's `edge_types`; one alone is for all edges.
     """
     step = GraphBlock(
-        message=messages[0] if len(messages) == 1 else messages,
+        message=OfSender(messages[0]) if len(messages) == 1 else [OfSender(one) for one in messages],
         node=node,
         message_reads=("senders",),
         node_reads=("received", "nodes"),
@@ -79,6 +79,20 @@ def gcn(node: Asked) -> GraphBlock:
     The weights and the edges from nodes to themselves are the graph's: `Graph.from_scipy` reads D^-1/2 (A + I) D^-1/2.
     """
     return GraphBlock(message=Weighed(), node=node, message_reads=("edges", "senders"), node_reads=("received",))
+
+
+class OfSender(Update):
+    """A function of one node, for each edge that it sends: computed once for each node, where there are more edges than nodes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = update(module)
+
+    def forward(self, inputs: Sequence[Input], old: Tensor | None = None) -> Tensor:
+        (sender,) = inputs
+        if sender.groups is None or len(sender.groups.index) < sender.groups.count:
+            return self.module(inputs, None)  # type: ignore[no-any-return]
+        return Input(sender.name, self.module([Input(sender.name, sender.value)], None), sender.groups).rows()
 
 
 class Weighed(Update):
