@@ -83,6 +83,10 @@ def test_networkx_keeps_types_and_what_is_missing() -> None:
     again = al.Graph.from_networkx(graph.to_networkx())
     assert torch.equal(again.node_types, graph.node_types)
     assert torch.equal(again.edge_types, graph.edge_types)
+    (one,) = irregular(typed=True)[3:].to_networkx()
+    for i in one:
+        one.nodes[i]["type"] = np.int64(i)
+    assert al.Graph.from_networkx(one).node_types.tolist() == [0, 1, 2, 3]
     bare = al.graph([0, 1], [1, 1], [2, 0], [2, 0])
     again = al.Graph.from_networkx(bare.to_networkx())
     assert same(bare, again)
@@ -123,6 +127,16 @@ def test_named_attributes_of_networkx_stand_side_by_side() -> None:
     assert networkx.dijkstra_path_length(back[0], 0, 2) == 2.5
     again = al.Graph.from_networkx(back, nodes=list("abcd"), edges=["weight"])
     assert same(graph, again)
+
+
+def test_what_is_made_is_a_copy() -> None:
+    graph = simple(0)
+    before = graph.edges.clone(), graph.nodes.clone()
+    there, (matrix, *_) = graph.to_networkx(), graph.to_scipy(0)
+    there[0].nodes[0]["features"][:] = 0
+    matrix.data[:] = 0
+    assert torch.equal(graph.edges, before[0])
+    assert torch.equal(graph.nodes, before[1])
 
 
 def test_a_path_of_networkx_is_that_of_the_batch() -> None:

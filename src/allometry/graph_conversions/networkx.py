@@ -7,7 +7,7 @@ networkx lists them by sender; where they have it, the batch has them in that or
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -61,7 +61,7 @@ def to_networkx(
     networkx = needed("networkx")
     found = []
     for one in graphs:
-        whole = {} if one.globals is None else {"features": one.globals[0].detach().cpu().numpy()}
+        whole = {} if one.globals is None else {"features": one.globals[0].detach().cpu().numpy().copy()}
         made = networkx.MultiDiGraph(**whole)
         made.add_nodes_from(enumerate(_rows(one.wiring.nodes, one.nodes, one.node_types, nodes)))
         data = _rows(one.wiring.edges, one.edges, one.edge_types, edges)
@@ -77,7 +77,7 @@ def _links(one: Any) -> list[tuple[Any, Any, Mapping]]:
     if not one.is_directed():
         return [*links, *((receiver, sender, data) for sender, receiver, data in links if sender != receiver)]
     index = [data.get("index") for _, _, data in links]
-    if all(isinstance(number, int) for number in index) and sorted(index) == list(range(len(links))):
+    if all(isinstance(number, Integral) for number in index) and sorted(index) == list(range(len(links))):
         links.sort(key=lambda link: link[2]["index"])
     return links
 
@@ -116,7 +116,7 @@ def _column(rows: Rows, name: str, what: str) -> Tensor:
 
 def _types(rows: Rows) -> Tensor | None:
     types = [row.get("type") for row in rows]
-    if not types or not all(isinstance(kind, int) and not isinstance(kind, bool) for kind in types):
+    if not types or not all(isinstance(kind, Integral) and not isinstance(kind, bool) for kind in types):
         return None
     return torch.tensor(types)
 
@@ -126,7 +126,7 @@ def _rows(count: int, features: Tensor | None, types: Tensor | None, names: str 
     rows: list[dict[str, Any]] = [{} for _ in range(count)]
     if features is not None:
         if isinstance(names, str):
-            for row, value in zip(rows, features.detach().cpu().numpy(), strict=True):
+            for row, value in zip(rows, features.detach().cpu().numpy().copy(), strict=True):
                 row[names] = value
         elif features.shape[1:] != (len(names),):
             raise Refusal(

@@ -60,5 +60,5 @@ def to_scipy(graphs: Graph, channel: int | None = None) -> list[Any]:
     found = []
     for one in graphs.edit(nodes=None, edges=weights):
         ends = one.senders.cpu().numpy(), one.receivers.cpu().numpy()
-        found.append(sparse.coo_array((one.edges.detach().cpu().numpy(), ends), shape=(one.wiring.nodes,) * 2))  # type: ignore[union-attr]
+        found.append(sparse.coo_array((one.edges.detach().cpu().numpy().copy(), ends), shape=(one.wiring.nodes,) * 2))  # type: ignore[union-attr]
     return found
