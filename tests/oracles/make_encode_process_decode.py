@@ -65,32 +65,27 @@ def main() -> None:
 
 def named(model: models.EncodeProcessDecode) -> dict[str, tf.Variable]:
     """The weights by the part, the attribute and the layer that they are of."""
-    found = {}
-    core = model._core._network
+    encoder, core, decoder = model._encoder._network, model._core._network, model._decoder._network
+    outputs = model._output_transform
     parts = {
-        "encoder": (model._encoder._network._edge_model, model._encoder._network._node_model, model._encoder._network._global_model),
+        "encoder": (encoder._edge_model, encoder._node_model, encoder._global_model),
         "core": (core._edge_block._edge_model, core._node_block._node_model, core._global_block._global_model),
-        "decoder": (model._decoder._network._edge_model, model._decoder._network._node_model, model._decoder._network._global_model),
-    }  # fmt: skip
+        "decoder": (decoder._edge_model, decoder._node_model, decoder._global_model),
+    }
+    found = {}
     for part, three in parts.items():
-        for field, sequential in zip(("edge", "node", "globals"), three, strict=True):
-            mlp, norm = of_model(sequential)
+        for field, block in zip(("edge", "node", "globals"), three, strict=True):
+            mlp, norm = inside(block)._layers
             for number, layer in enumerate(mlp._layers):
                 found |= {f"{part} {field} {number} weight": layer.w, f"{part} {field} {number} bias": layer.b}
             found |= {f"{part} {field} norm weight": norm.scale, f"{part} {field} norm bias": norm.offset}
-    output = model._output_transform
-    for field, block in (("edges", output._edge_model), ("nodes", output._node_model)):
-        found |= {f"output {field} weight": of_linear(block).w, f"output {field} bias": of_linear(block).b}
+    for field, block in (("edges", outputs._edge_model), ("nodes", outputs._node_model)):
+        found |= {f"output {field} weight": inside(block).w, f"output {field} bias": inside(block).b}
     return found
 
 
-def of_model(block):
-    """The perceptron and the norm of a sequence, in whatever graph_nets wraps it."""
-    inner = getattr(block, "_model", block)
-    return inner._layers
-
-
-def of_linear(block):
+def inside(block):
+    """A model, or that of graph_nets' wrapper around it."""
     return getattr(block, "_model", block)
 
 

@@ -6,8 +6,8 @@ G_m = core([G_0, G_m-1])         `steps` times, with the first graph beside the 
 answer_m = output(decoder(G_m))  each by itself again; a linear layer for what is asked
 ```
 
-`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core. One
-departure: by default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
+`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core.
+One departure: by default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
 """
 
 import math
