@@ -26,7 +26,9 @@ class IndependentRecurrent(nn.Module):
     The hidden graph holds states, of an LSTM [h, c]; the output graph what they show, h. An attribute without a cell passes.
     """
 
-    def __init__(self, edge: nn.Module | None = None, node: nn.Module | None = None, globals: nn.Module | None = None) -> None:
+    def __init__(
+        self, edge: nn.Module | None = None, node: nn.Module | None = None, globals: nn.Module | None = None
+    ) -> None:
         super().__init__()
         cells = {name: cell for name, cell in zip(FEATURES, (node, edge, globals), strict=True) if cell is not None}
         for name, cell in cells.items():
