@@ -111,14 +111,12 @@ class Family(Spec):
             return
         if isinstance(io, Graphs):
             raise Refusal(f"{cls.__name__} reads no graphs. Take a family whose kinds have them, as graph_network.")
-        if Graphs in cls.kinds:
-            raise Refusal(
-                f"{cls.__name__} reads graphs alone. Take it for a task of graphs, and another for --objective causal."
-            )
         if isinstance(io, Series):
             raise Refusal(
                 f"{cls.__name__} reads no series of numbers. Take a family on SequenceFamily that is a causal language model."
             )
+        if {*cls.kinds} == {Graphs}:
+            raise Refusal(f"{cls.__name__} reads graphs alone. Take it for a task of graphs, and another family for text.")
         if isinstance(io, Tokens):
             raise Refusal(
                 f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."

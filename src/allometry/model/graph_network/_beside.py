@@ -23,11 +23,11 @@ def _joined(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 
 
 def filled(graph: Graph) -> Graph:
-    """The graph with a single 0 where it has no attribute, as the demos of graph_nets have it for edges and globals."""
+    """The graph with a single 1 where it has no attribute: a constant of which every weight learns."""
     like = next(
         (value for name in FEATURES if (value := getattr(graph, name)) is not None and value.is_floating_point()), None
     )
     kind = {"dtype": torch.get_default_dtype() if like is None else like.dtype, "device": graph.senders.device}
     rows = {"nodes": graph.wiring.nodes, "edges": graph.wiring.edges, "globals": graph.wiring.graphs}
-    missing = {name: torch.zeros(count, 1, **kind) for name, count in rows.items() if getattr(graph, name) is None}
+    missing = {name: torch.ones(count, 1, **kind) for name, count in rows.items() if getattr(graph, name) is None}
     return graph.edit(**missing) if missing else graph

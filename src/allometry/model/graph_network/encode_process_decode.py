@@ -31,7 +31,7 @@ class EncodeProcessDecode(nn.Module):
     """Graph -> Graph of answers, `None` where nothing is asked; of all steps in a list, while it trains and `every_step` is set.
 
     `steps` may be other at the test: `model.steps = 20`, or `model(graph, steps=20)` for one call. An attribute that a graph lacks
-    is read as a single 0.
+    is read as a single 1.
     """
 
     def __init__(
