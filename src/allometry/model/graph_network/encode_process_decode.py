@@ -76,13 +76,15 @@ class EncodeProcessDecode(nn.Module):
         return latent.edit(**(dict.fromkeys(FEATURES) | answers))
 
     def ends(self) -> dict[str, nn.Module]:
-        """The layers that depend on what is read and asked: the encoders' first ones, and those that answer."""
-        readers = {
-            f"encoder.{name}.first.linear": update.first.linear
-            for name, update in self.encoder.named_children()
-            if isinstance(update, Mlp)
-        }
-        return readers | {f"outputs.{name}": layer for name, layer in self.outputs.named_children()}
+        """The layers that depend on what is read and asked: the encoders' first ones, and those that answer.
+
+        A first layer is named twice: its projection has the products, its linear layer the weights.
+        """
+        found: dict[str, nn.Module] = {f"outputs.{name}": layer for name, layer in self.outputs.named_children()}
+        for name, update in self.encoder.named_children():
+            if isinstance(update, Mlp):
+                found |= {f"encoder.{name}.first": update.first, f"encoder.{name}.first.linear": update.first.linear}
+        return found
 
     @classmethod
     def sized(
