@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 import allometry as al
+from allometry.flow import Graphs
 
 DOUBLE = torch.float64
 
@@ -65,3 +66,16 @@ def distance(first: Tensor | None, second: Tensor | None) -> float:
         return 0.0
     assert first.shape == second.shape
     return float((first - second).detach().abs().max()) if first.numel() else 0.0
+
+
+def read_by(io: Graphs, seed: int = 0, nodes: tuple[int, ...] = (), most: int = 3) -> al.Graph:
+    """What an IO reads: two graphs of its usual size, or some of so many nodes each, with `most` edges for each node at random."""
+    draw = torch.Generator().manual_seed(seed)
+    sizes = nodes or (io.length, io.length)
+    ends, first = [], 0
+    for size in sizes:
+        ends.append(first + torch.randint(size, (2, most * size), generator=draw))
+        first += size
+    rows = {"nodes": (first, io.nodes), "edges": (most * first, io.edges), "globals": (len(sizes), io.globals)}
+    features = {name: torch.randn(shape, dtype=DOUBLE, generator=draw) for name, shape in rows.items() if shape[1]}
+    return al.graph(*torch.cat(ends, 1), sizes, [most * size for size in sizes], **features)

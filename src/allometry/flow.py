@@ -147,6 +147,7 @@ REFERENCES: dict[type[Spec], IO] = {
     Tokens: REFERENCE,
     Pairs: Pairs(vocab=256, source=256, target=64),
     Series: Series(channels=1, length=256, outputs=256, answer="every"),
+    Graphs: Graphs(nodes=5, edges=1, globals=1, of_nodes=2, of_edges=2),
 }
 
 

@@ -18,7 +18,7 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import nn
 
-from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Pairs, Refusal, Series, Tokens
+from allometry.flow import IO, REFERENCE, REFERENCES, SCALES, Graphs, Pairs, Refusal, Series, Tokens
 from allometry.model.blocks._linear import Reading
 from allometry.spec import Spec
 
@@ -109,10 +109,14 @@ class Family(Spec):
         """Refuse a kind of IO that this family cannot be built for."""
         if isinstance(io, cls.kinds):
             return
+        if isinstance(io, Graphs):
+            raise Refusal(f"{cls.__name__} reads no graphs. Take a family whose kinds have them, as graph_network.")
         if isinstance(io, Series):
             raise Refusal(
                 f"{cls.__name__} reads no series of numbers. Take a family on SequenceFamily that is a causal language model."
             )
+        if {*cls.kinds} == {Graphs}:
+            raise Refusal(f"{cls.__name__} reads graphs alone. Take it for a task of graphs, and another family for text.")
         if isinstance(io, Tokens):
             raise Refusal(
                 f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."
@@ -196,9 +200,13 @@ def _deepened(cls: type[SelfFamily], size: int, kind: type[IO]) -> SelfFamily:
 def vocabulary_layers(model: nn.Module, outputs: int) -> dict[str, nn.Module]:
     """The layers that read (tables, or a `Reading`) and the output layer: the last linear one, if it has so many outputs.
 
+    A model with others of its own, as one that reads and answers edges and nodes, says so with `ends()`: layers by name.
+
     Where a model has as many outputs as channels, that may be another layer: there the output layer is known by its reading the
     channels of what reads, which the second matrix of a feed-forward part does not.
     """
+    if hasattr(model, "ends"):
+        return model.ends()  # type: ignore[no-any-return, operator]
     readers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding | Reading)}
     widths = {one.embedding_dim if isinstance(one, nn.Embedding) else one.out_features for one in readers.values()}
     linear = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
