@@ -39,7 +39,7 @@ def test_the_shortcut_for_recurrent_kernels_counts_what_torch_counts() -> None:
             model, x = Recurrent(kind, **options), torch.zeros(2, 9, 12)
         with FlopCounterMode(display=False) as mode, torch.no_grad():
             model(x)
-        assert meter._forward_flops(model, (x,))[""] == mode.get_total_flops() > 0
+        assert meter._forward_flops(model, (x,))[0][""] == mode.get_total_flops() > 0
 
 
 def test_a_family_without_a_formula_is_counted_and_matched() -> None:

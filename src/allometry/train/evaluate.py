@@ -6,18 +6,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from allometry.train.answers import answers_to
 from allometry.train.example import Inputs, Targets
-from allometry.train.loop import Setting, logits_of, losses_of, out_of_memory
+from allometry.train.loop import Setting, logits_of, out_of, out_of_memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
     """Held-out losses."""
 
-    loss: float  # nats per scored token, or the mean square where a number is asked
-    documents: list[float]  # nats of each document
+    loss: float  # nats per scored token, or the mean square where a number is asked; of graphs the mean of the means
+    documents: list[float]  # nats of each document; a graph has the loss of all, and what it moves that by
     positions: list[float]  # mean nats per token at each position of the sequence; nan where none is scored
     accuracy: float | None  # share of the scored targets of which the likeliest is right; None where a number is asked
+    solved: float | None = None  # share of the graphs in which all are right; None where none are asked for classes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,33 +63,36 @@ def evaluate(
     setting: Setting,
     batch: int = 16,
 ) -> Score:
-    """Score a model on fixed sequences; `weights` says which targets count, `document` whose they are."""
+    """Score a model on fixed sequences or graphs; `weights` says which targets count, `document` whose they are.
+
+    A graph is one target: `weights` is [graphs 1].
+    """
     model.eval()
+    answers = answers_to(targets)
     with torch.no_grad():
-        pieces: list[Tensor] = []
-        right: list[Tensor] = []
+        pieces: list[tuple[Tensor, ...]] = []
         first = 0
         while first < len(targets):
             part = slice(first, first + batch)
             try:
                 some = tuple(tensor[part].to(setting.device) for tensor in inputs)
-                of_part = targets[part].to(setting.device)
-                said = logits_of(model, some, setting)
-                losses = losses_of(said, of_part)
+                said = answers.said(out_of(model, some, setting), some)
+                rows = answers.rows(said, targets[part].to(setting.device))
             except RuntimeError as error:
                 if not out_of_memory(error) or batch == 1:
                     raise
                 batch //= 2
                 setting.notify(f"out of memory while scoring: {batch} sequences at a time now")
                 continue
-            pieces.append(losses.cpu())
-            right.append(torch.empty(0) if of_part.is_floating_point() else (said.argmax(-1) == of_part).cpu())
+            pieces.append(rows)
             first += batch
-    losses = torch.cat(pieces).double() * weights
+    each, accuracy, solved = answers.together(tuple(torch.cat(one) for one in zip(*pieces, strict=True)), weights)
+    losses = each * weights
     documents = torch.zeros(int(document.max()) + 1, dtype=torch.float64).index_add_(0, document, losses.sum(1))
     return Score(
         loss=float(losses.sum() / weights.sum()),
         documents=documents.tolist(),
         positions=(losses.sum(0) / weights.sum(0)).tolist(),
-        accuracy=None if targets.is_floating_point() else float((torch.cat(right) * weights).sum() / weights.sum()),
+        accuracy=accuracy,
+        solved=solved,
     )

@@ -1,20 +1,25 @@
-"""The training loop: yields Points, writes its own checkpoints, and says how it ended. It knows no store, task or family."""
+"""The training loop: yields Points, writes its own checkpoints, and says how it ended. It knows no store, task or family.
+
+Inputs and targets are tensors or graphs; what an answer to them is and what it costs, `answers.py` knows.
+"""
 
 import dataclasses
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
 from allometry.train._recipe import AnyRecipe
+from allometry.train._in_tensors import losses_of
 from allometry.train.allocator import keep_freed_memory
+from allometry.train.answers import IN_TENSORS, answers_to
 from allometry.train.example import Inputs, Targets
 
 Batch = tuple[Inputs, Targets]
@@ -51,19 +56,15 @@ def train_step(
     is the same to round-off.
     """
     optimizer.zero_grad(set_to_none=True)
-    total, all_asked = torch.zeros((), device=setting.device), _asked(batch[1])
+    answers = answers_to(batch[1])
+    total, asked = torch.zeros((), device=setting.device), answers.asked(batch[1])
     for *inputs, targets in zip(*(part.chunk(parts) for part in (*batch[0], batch[1])), strict=True):
         inputs = [part.to(setting.device, non_blocking=True) for part in inputs]
         targets = targets.to(setting.device, non_blocking=True)
-        losses = token_losses(model, tuple(inputs), targets, setting)
-        asked = _asked(targets)
-        loss = losses.mean() * (targets.numel() / asked)  # a target that is not asked has no loss
-        if parts == 1:
-            objective = loss + auxiliary(model)
-        else:
-            loss = loss * (asked / all_asked)
-            objective = loss + auxiliary(model) * (len(targets) / len(batch[1]))
-        objective.backward()
+        said = answers.said(out_of(model, tuple(inputs), setting), tuple(inputs))
+        objective, loss = answers.losses(said, targets, asked)
+        share = 1 if parts == 1 else len(targets) / len(batch[1])
+        (objective + auxiliary(model) * share).backward()
         total += loss.detach()
     if clip:
         nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
@@ -71,28 +72,20 @@ def train_step(
     return total
 
 
-def _asked(targets: Targets) -> Tensor | int:
-    """How many targets are asked."""
-    return targets.numel() if targets.is_floating_point() else (targets >= 0).sum()
+def out_of(model: nn.Module, inputs: Inputs, setting: Setting) -> Any:
+    """What the model gives."""
+    with torch.autocast(setting.device.split(":")[0], torch.bfloat16, enabled=setting.precision == "bf16"):
+        return model(*inputs)
 
 
-def token_losses(model: nn.Module, inputs: Inputs, targets: Targets, setting: Setting) -> Float[Tensor, "batch targets"]:
-    """The loss of each target; see `losses_of`."""
+def token_losses(model: nn.Module, inputs: Inputs, targets: Tensor, setting: Setting) -> Float[Tensor, "batch targets"]:
+    """The loss of each target, where they are tensors; see `losses_of`."""
     return losses_of(logits_of(model, inputs, setting), targets)
 
 
-def losses_of(logits: Float[Tensor, "batch targets outputs"], targets: Targets) -> Float[Tensor, "batch targets"]:
-    """Cross-entropy of each target in nats, 0 of a target that is negative; of a number that is asked the square of the error."""
-    if targets.is_floating_point():
-        return (logits.reshape(targets.shape) - targets).square()
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-
-
 def logits_of(model: nn.Module, inputs: Inputs, setting: Setting) -> Float[Tensor, "batch targets vocab"]:
-    """What the model gives, as fp32."""
-    with torch.autocast(setting.device.split(":")[0], torch.bfloat16, enabled=setting.precision == "bf16"):
-        logits = model(*inputs)
-    return getattr(logits, "logits", logits).float()  # type: ignore[no-any-return]
+    """What the model gives where it gives a tensor, as fp32."""
+    return IN_TENSORS.said(out_of(model, inputs, setting), inputs)
 
 
 def auxiliary(model: nn.Module) -> Tensor | float:
@@ -122,6 +115,7 @@ def train(
     parameters_of = torch.device(setting.device)
     where = (checkpoint.read(setting.folder, model, optimizer) if setting.folder else None) or {"step": 0, "seconds": 0.0}
     step, seconds, parts = int(where["step"]), float(where["seconds"]), int(where.get("parts", 1))
+    tokens = where.get("tokens", None if step else 0)  # None: of a checkpoint of before, when all batches had as many
     window, since = torch.zeros((), device=parameters_of) + where.get("window", 0.0), int(where.get("since", 0))
     every = max(1, budget.steps // recipe.points)
     started = saved = time.perf_counter()
@@ -137,13 +131,13 @@ def train(
                     raise
                 parts *= 2
                 setting.notify(f"out of memory: the batch of {budget.batch} is now accumulated over {parts} parts")
+        tokens = (step * tokens_in(batch[0]) if tokens is None else tokens) + tokens_in(batch[0])
         step, since, window = step + 1, since + 1, window + loss
         now = time.perf_counter()
         if step % every == 0 or step == budget.steps:
             mean = float(window) / since
             if not math.isfinite(mean):
                 raise Diverged(f"the training loss is not finite at step {step} of {budget.steps}")
-            tokens = step * tokens_in(batch[0])
             yield Point(
                 step=step,
                 examples=step * budget.batch,
@@ -158,7 +152,7 @@ def train(
                 break
         if setting.folder and step < budget.steps and now - saved > setting.checkpoint_seconds:
             spent = seconds + now - started
-            where = {"step": step, "seconds": spent, "parts": parts, "window": float(window), "since": since}
+            where = {"step": step, "seconds": spent, "parts": parts, "window": float(window), "since": since, "tokens": tokens}
             checkpoint.write(setting.folder, model, optimizer, where)
             saved = time.perf_counter()
     return seconds + time.perf_counter() - started
@@ -176,8 +170,8 @@ def _batches(batch_of: Callable[[int, int], Batch], budget: Budget, step: int) -
 
 
 def tokens_in(inputs: Inputs) -> int:
-    """Tokens, or positions of a series, that a model reads; which of them are kept is no token."""
-    return sum(part.shape[:2].numel() for part in inputs if part.dtype != torch.bool)
+    """Tokens, positions of a series or nodes of graphs that a model reads."""
+    return answers_to(inputs[0]).read(inputs)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -2,6 +2,9 @@
 
 FLOPs are counted on the forward pass that will run, on the meta device, 2 per multiply-add; training = 3 x forward (the one
 place where that is said). Matrix products, attention, convolutions and LSTM kernels count; pointwise work does not.
+
+Of graphs a token is a node. The count is that of a graph of the usual size (`io.length` nodes, `io.links` edges), edges, globals and
+all steps included, and is made on the CPU.
 """
 
 import functools
@@ -14,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from allometry.flow import IO, Refusal, in_words
 from allometry.model._family import Family, idle_parameters, non_embedding_parameters, vocabulary_layers
 from allometry.spec import Spec
-from allometry.train.example import Inputs, example
+from allometry.train.answers import answers_to
+from allometry.train.example import Inputs, built, counted_on, example
 
 TRAINING = 3.0  # forward, and a backward of twice the forward; the convention of the field (Kaplan et al. 2020)
 
@@ -50,10 +54,14 @@ class Count(Spec):
 def count(family: Family, io: IO) -> Count:
     """Count a family at an IO, without memory for its weights and in the same way on every machine."""
     try:
-        with torch.device("meta"):
-            model = family.build(io)
-        inputs = tuple(part.to("meta") for part in example(io, 1)[0])
-        flops = _forward_flops(model.eval(), inputs)
+        device = counted_on(io)
+        with torch.random.fork_rng(devices=()), torch.device(device):
+            model = built(family, io)
+        inputs, targets = example(io, 1)
+        inputs = tuple(part.to(device) for part in inputs)
+        flops, out = _forward_flops(model.eval(), inputs)
+        answers = answers_to(targets)
+        answers.losses(answers.said(out, inputs), targets.to(device), answers.asked(targets))  # refuses what is no answer
     except Refusal:
         raise
     except Exception as error:  # whatever a user's own code may raise
@@ -87,18 +95,23 @@ def check(family: Family, io: IO, counted: Count) -> str:
     return "; ".join(wrong) or "agrees with the count"
 
 
-def _forward_flops(model: nn.Module, inputs: Inputs) -> dict[str, float]:
-    """Forward FLOPs under each module's name; the whole model's name is the empty string."""
+def _forward_flops(model: nn.Module, inputs: Inputs) -> tuple[dict[str, float], Any]:
+    """Forward FLOPs under each module's name; the whole model's name is the empty string. And what it gave."""
     for module in model.modules():
         if isinstance(module, nn.RNNBase) and not module.bidirectional:
             module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
-    mode = FlopCounterMode(display=False)
+    mode = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _added})
     with mode, torch.no_grad():
-        model(*inputs)
+        out = model(*inputs)
     root = type(model).__name__
     totals = {name: float(sum(by_operation.values())) for name, by_operation in mode.get_flop_counts().items()}
     inside = {name.removeprefix(root).removeprefix("."): cost for name, cost in totals.items() if name != "Global"}
-    return inside | {"": totals.get("Global", 0.0)}
+    return inside | {"": totals.get("Global", 0.0)}, out
+
+
+def _added(total: torch.Size, a: torch.Size, b: torch.Size, **_: Any) -> int:
+    """A product that is added in place, which torch's counter does not know."""
+    return 2 * a[0] * a[1] * b[1]
 
 
 def _as_products(layer: nn.RNNBase, x: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, None]:
