@@ -119,7 +119,7 @@ class Graphs(Spec):
     of_edges: int = 0
     of_graphs: int = 0
     loss: str = "cross_entropy"  # cross_entropy, in nats, the mean of the means over nodes, edges and graphs | squared
-    length: int = 16  # nodes of a graph of the usual size, at which costs are given
+    length: int = 16  # nodes of a graph of the usual size, at which costs are given, per node
     links: int = 64  # its edges
 
     def __post_init__(self) -> None:
@@ -154,12 +154,26 @@ REFERENCES: dict[type[Spec], IO] = {
 SCALES = ("both", "width", "depth")  # what may grow with the size of a family
 
 
+# What may differ between the examples of one IO: a model for the one can be asked the other.
+EXTENTS = ("length", "links")
+
+
+def alike(one: Spec, other: Spec) -> bool:
+    """Whether two IOs differ in how long their examples are and in nothing else.
+
+    >>> alike(Tokens(vocab=5, length=8), Tokens(vocab=5, length=20)), alike(Tokens(vocab=5, length=8), Tokens(vocab=6, length=8))
+    (True, False)
+    """
+    known = {name: getattr(one, name) for name in EXTENTS if name in {field.name for field in dataclasses.fields(one)}}
+    return type(one) is type(other) and other.edit(**known) == one
+
+
 class Budget(Spec):
     """How long a run trains. The FLOPs are what was asked; the steps are what that gives for this model."""
 
     flops: float  # training FLOPs, 2 per multiply-add, 3 x forward
     steps: int
-    batch: int  # sequences in a step
+    batch: int  # sequences or graphs in a step
 
 
 class Run(Spec):
@@ -186,8 +200,8 @@ class Point:
 
     step: int
     examples: int
-    tokens: int
-    flops: float
+    tokens: int  # read: tokens, positions of a series, nodes of graphs
+    flops: float  # of graphs those of as many nodes in graphs of the usual size
     seconds: float  # spent in training so far, over all starts
     loss: float  # nats per target token, or the mean square where a number is asked
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -21,7 +21,8 @@ that ln values are normal, so it is an illustration, wide with three seeds, and 
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from allometry.flow import End, Point, Refusal
 
@@ -31,7 +32,17 @@ TEST = "test:"  # what begins the measure that is the loss of a test
 STEPS_TO = "steps_to:"  # and the one that is a count of steps, until a share of chance is reached
 HALF_CHANCE = "half_chance"  # steps_to:0.5
 RECOVERED = "recovered:"  # and the one that is the share of a loss on another task which came back
-MEASURES = ("loss", "error", HALF_CHANCE, f"{STEPS_TO}<share of chance>", f"{TEST}<name>", f"{RECOVERED}<name>")
+# What the answers are worth, apart from the loss. With `:<name>` behind it, in that test.
+OF_ANSWERS = ("error", "solved", "unsolved", "rollout")
+MEASURES = (
+    "loss",
+    *OF_ANSWERS,
+    HALF_CHANCE,
+    f"{STEPS_TO}<share of chance>",
+    f"{TEST}<name>",
+    *(f"{kind}:<name>" for kind in OF_ANSWERS),
+    f"{RECOVERED}<name>",
+)
 NOTICED = 0.05  # of chance: what cost less has nothing to bring back
 
 
@@ -79,9 +90,10 @@ def measured(
 ) -> Value | None:
     """One seed's value of a measure; None where there is none: not ended, failed, or no such test.
 
-    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step
-    at which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of that test,
-    `recovered:<name>` how much of what the test cost the `parent`, which this run started from, is back after training. A loss
+    `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `solved` the share of graphs of
+    which every answer is right and `unsolved` the rest, `rollout` the error of a rollout (study/score.py), `steps_to:<share>` the
+    first step at which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of
+    that test, `solved:<name>` and its like what its answers are worth, `recovered:<name>` how much of what the test cost the `parent`, which this run started from, is back after training. A loss
     of a run that stopped before its `budget` of steps is known to be that or less.
     """
     if end is None or end.status == "failed":
@@ -89,24 +101,47 @@ def measured(
     if measure.startswith(RECOVERED):
         return recovered(end, parent, measure.removeprefix(RECOVERED), chance)
     if end.status == "diverged":
-        return Value(value=math.inf)
+        return Value(value=0.0 if kind_of_answers(measure) == "solved" else math.inf)
     if measure == "loss":
         stopped = budget is not None and end.facts.get("steps", budget) < budget
         return None if end.loss is None else Value(value=float(end.loss), within=stopped)
     if counts_steps(measure):
         return steps_to(share_of(measure) * chance, points, end.facts.get("steps"))
-    if measure == "error":
-        right = end.facts.get("accuracy")
-        return None if right is None else Value(value=1 - right)
+    if kind := kind_of_answers(measure):
+        name = measure.removeprefix(kind)
+        return _of_answers(kind, _found(end, name[1:]) if name else end.facts)
     if measure.startswith(TEST):
         loss = _test(end, measure.removeprefix(TEST))
         return None if loss is None else Value(value=loss)
     raise Refusal(f"The measure {measure!r} is not known. It is one of: {', '.join(MEASURES)}.")
 
 
+def kind_of_answers(measure: str) -> str:
+    """Which of OF_ANSWERS a measure is, of the run's own task or of a test; empty: none.
+
+    >>> kind_of_answers("solved"), kind_of_answers("solved:larger"), kind_of_answers("loss")
+    ('solved', 'solved', '')
+    """
+    kind = measure.partition(":")[0]
+    return kind if kind in OF_ANSWERS else ""
+
+
+def _of_answers(kind: str, facts: Mapping[str, Any]) -> Value | None:
+    """What the record of a score says of the answers."""
+    found = facts.get({"error": "accuracy", "unsolved": "solved"}.get(kind, kind))
+    if found is None:  # a rollout that is recorded without a number flew off
+        return Value(value=math.inf) if kind == "rollout" and kind in facts else None
+    return Value(value=float(found if kind in ("solved", "rollout") else 1 - found))
+
+
+def _found(end: End, name: str) -> Mapping[str, Any]:
+    """The record of a test; empty where there is none."""
+    return next((test for test in end.facts.get("tests") or [] if test["name"] == name), {})
+
+
 def _test(end: End, name: str) -> float | None:
-    losses = [test["loss"] for test in end.facts.get("tests") or [] if test["name"] == name]
-    return float(losses[0]) if losses and losses[0] is not None else None
+    loss = _found(end, name).get("loss")
+    return None if loss is None else float(loss)
 
 
 def recovered(end: End, parent: End | None, name: str, chance: float) -> Value | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from allometry.fit.arms import HALF_CHANCE, RECOVERED, TEST, Value, counts_steps, judge, measured
+from allometry.fit.arms import HALF_CHANCE, RECOVERED, TEST, Value, counts_steps, judge, kind_of_answers, measured
 from allometry.flow import End, Refusal
 from allometry.record.status import read_experiment
 from allometry.record.store import Folder, write_text
@@ -66,6 +66,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
                 "standard_error": facts.get("standard_error"),
                 "sequences": facts.get("sequences"),
                 "accuracy": facts.get("accuracy"),
+                "solved": facts.get("solved"),
                 "tests": facts.get("tests") or [],
                 "time_scales": facts.get("time_scales") or {},
                 "half_chance": _value(half) if half else None,
@@ -146,7 +147,7 @@ def _level(arm: Mapping[str, Any], measure: str) -> float | None:
     """What an arm is held against where no other is named: chance, of the test where it is one; its steps for a count of steps."""
     if counts_steps(measure):
         return float(arm["steps"])
-    if measure.startswith(RECOVERED) or measure == "error":
+    if measure.startswith(RECOVERED) or kind_of_answers(measure):
         return 1.0
     if measure.startswith(TEST):
         tests = (test for outcome in arm["outcomes"] for test in outcome["tests"])
@@ -157,7 +158,7 @@ def _level(arm: Mapping[str, Any], measure: str) -> float | None:
 def _unit(measure: str, arm: Mapping[str, Any]) -> str:
     if counts_steps(measure):
         return "steps"
-    return "" if measure == "error" or measure.startswith(RECOVERED) else str(arm.get("unit", ""))
+    return "" if kind_of_answers(measure) or measure.startswith(RECOVERED) else str(arm.get("unit", ""))
 
 
 def _value(value: Value) -> dict[str, Any]:

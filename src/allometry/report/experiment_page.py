@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from allometry.fit.arms import RECOVERED, TEST, counts_steps, share_of
+from allometry.fit.arms import RECOVERED, TEST, counts_steps, kind_of_answers, share_of
 from allometry.report.experiment_strip import claim_strip
 from allometry.report.experiment_tables import (
     arm_tables,
@@ -26,6 +26,12 @@ from allometry.report.palette import marks
 
 LEDE = 400  # letters of a first paragraph that may stand under the title
 SIGNS = {"holds": "✓", "refuted": "✕", "cannot tell": "?"}
+NAMES = {
+    "error": "share of wrong answers",
+    "solved": "share of graphs solved",
+    "unsolved": "share of graphs not solved",
+    "rollout": "error of a rollout",
+}
 ENDINGS = {"done": "done", "diverged": "diverged", "failed": "failed", "begun": "not ended", "missing": "not begun"}
 
 
@@ -103,7 +109,7 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
         theirs = (
             "–" if one["level"] is None else steps(_exact(one["level"])) if counts_steps(measure) else number(one["level"])
         )
-        other = "the steps it was given" if counts_steps(measure) else "all" if measure.startswith(RECOVERED) else "chance"
+        other = "the steps it was given" if counts_steps(measure) else _whole(measure)
     bounds = [
         f"{word} {brief(one[key])}" for key, word in (("at_most", "at most"), ("at_least", "at least")) if one.get(key)
     ]
@@ -131,6 +137,13 @@ def _claim(one: dict[str, Any], lines: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _whole(measure: str) -> str:
+    """What a measure that is no count is held against where no other arm is named."""
+    if kind_of_answers(measure) == "rollout":
+        return "persistence in one step"
+    return "all" if measure.startswith(RECOVERED) or kind_of_answers(measure) else "chance"
+
+
 def _name(measure: str) -> str:
     """What a measure is, in words."""
     if measure.startswith(RECOVERED):
@@ -139,7 +152,9 @@ def _name(measure: str) -> str:
         return f"loss in the test {measure.removeprefix(TEST)}"
     if counts_steps(measure):
         return f"step at which the training loss is {brief(share_of(measure))} of chance"
-    return {"loss": "held-out loss", "error": "share of wrong answers"}[measure]
+    if kind := kind_of_answers(measure):
+        return NAMES[kind] + (f" in the test {measure.removeprefix(kind + ':')}" if measure != kind else "")
+    return "held-out loss"
 
 
 def _pairs(one: dict[str, Any]) -> str:

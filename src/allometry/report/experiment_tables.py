@@ -12,6 +12,10 @@ from allometry.report.numbers import MISSING, number, scientific
 
 WORDS = {"missing": "not begun", "begun": "not ended"}
 
+SHARES = {
+    "accuracy": Column(name="right", unit="%, mean, min to max", tip="held-out targets of which the likeliest is right"),
+    "solved": Column(name="solved", unit="%, mean, min to max", tip="held-out graphs of which every answer is right"),
+}
 
 def arm_tables(arms: list[Arm]) -> list[tuple[Grid, list[tuple[str, str, str]]]]:
     """One table for each panel, and below it what is to be noted of its arms: name, line, note."""
@@ -34,13 +38,15 @@ def _arm_table(panel: str, arms: list[Arm]) -> Grid:
         "dose": bool(_arms.doses(arms)),
         "chance": len(levels) > 1,
         "right": any(o.get("accuracy") is not None for arm in arms for o in arm["outcomes"]),
+        "solved": any(o.get("solved") is not None for arm in arms for o in arm["outcomes"]),
     }
     columns = (
         ("", Column(name="line", text=True)),
         ("dose", Column(name=dose or "at", unit=dose_unit)),
         ("", Column(name="seeds", tip="runs that are done, of those asked")),
         ("", Column(name="held-out loss", unit="mean, min to max", tip="over the seeds that are done")),
-        ("right", Column(name="right", unit="%, mean, min to max", tip="held-out targets of which the likeliest is right")),
+        ("right", SHARES["accuracy"]),
+        ("solved", SHARES["solved"]),
         ("", Column(name="error", unit="of one", tip="standard error of the loss of one run, by its held-out sequences")),
         ("chance", Column(name="chance", tip="the loss of a player without memory")),
         ("", Column(name="loss / chance")),
@@ -65,14 +71,14 @@ def _arm_table(panel: str, arms: list[Arm]) -> Grid:
 def _row(arm: Arm) -> tuple[Cell, ...]:
     outcomes, losses = arm["outcomes"], _arms.losses(arm)
     middle, done = _arms.mean(losses), sum(o["status"] == "done" for o in outcomes)
-    right = [100 * o["accuracy"] for o in outcomes if o.get("accuracy") is not None]
     errors = [o["standard_error"] for o in outcomes if o["standard_error"] is not None]
     return (
         family_cell(str(arm["line"])),
         cell(_arms.dose_text(arm["at"], "") or MISSING, why="this line has no dose"),
         Cell(text=str(done)) if done == len(outcomes) else Cell(text=f"{done} of {len(outcomes)}", tone="loud"),
         cell(number(middle), aside=_bracket(extremes(losses)), tone="strong", why="no run is done"),
-        cell(number(_arms.mean(right)), aside=_bracket(extremes(right)), why="not measured"),
+        _share(outcomes, "accuracy"),
+        _share(outcomes, "solved"),
         cell(number(max(errors, default=None), 2), why="not measured"),
         cell(number(arm["chance"])),
         cell(number(middle / arm["chance"], 2) if middle is not None and arm["chance"] else MISSING, why="no run is done"),
@@ -160,6 +166,8 @@ def count(value: float | None) -> str:
 def test_table(arms: list[Arm]) -> Grid:
     """Each arm on each other task that it was scored on."""
     rows = []
+    every = [test for arm in arms for outcome in arm["outcomes"] for test in outcome["tests"]]
+    shown = [kind for kind in SHARES if any(test.get(kind) is not None for test in every)]
     for arm in arms:
         tests: dict[str, list[dict[str, Any]]] = {}
         for outcome in arm["outcomes"]:
@@ -176,6 +184,7 @@ def test_table(arms: list[Arm]) -> Grid:
                     cell(number(middle), aside=_bracket(extremes(losses))),
                     cell(number(chance)),
                     cell(number(middle / chance, 2) if middle is not None and chance else MISSING),
+                    *(_share(found, kind) for kind in shown),
                 )
             )
     columns = (
@@ -185,8 +194,15 @@ def test_table(arms: list[Arm]) -> Grid:
         Column(name="loss", unit="min to max"),
         Column(name="chance"),
         Column(name="loss / chance"),
+        *(SHARES[kind] for kind in shown),
     )
     return Grid(title="Tests on other tasks", columns=columns, rows=tuple(rows), empty="No arm was tested on another task.")
+
+
+def _share(records: list[dict[str, Any]], kind: str) -> Cell:
+    """A share of the answers of several runs, or of tests of them, in percent."""
+    found = [100 * one[kind] for one in records if one.get(kind) is not None]
+    return cell(number(_arms.mean(found)), aside=_bracket(extremes(found)), why="not measured")
 
 
 def _minutes(outcomes: list[dict[str, Any]]) -> str:

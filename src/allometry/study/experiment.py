@@ -5,7 +5,7 @@ line, along `at` where it is given (the longest warp, the time scale at the star
 and its trained network may be scored on other tasks. What is expected is written down before the runs, and judged from them.
 """
 
-from allometry.fit.arms import HALF_CHANCE, MEASURES, RECOVERED, STEPS_TO, TEST, share_of
+from allometry.fit.arms import HALF_CHANCE, MEASURES, OF_ANSWERS, RECOVERED, STEPS_TO, TEST, share_of
 from allometry.flow import IO, NUMERICS, Budget, Refusal, Run
 from allometry.spec import Spec
 
@@ -28,7 +28,7 @@ class Arm(Spec):
     task: Spec  # a generated task, or pixels
     recipe: Spec
     steps: int
-    batch: int
+    batch: int  # sequences or graphs in a step
     at: float | None = None
     axis: str = ""  # what `at` is, with its unit
     parent: str = ""  # name of the arm whose weights it starts from, seed by seed
@@ -41,7 +41,7 @@ class Arm(Spec):
 
     @property
     def tokens(self) -> int:
-        """Positions that are read in training."""
+        """Positions that are read in training; of graphs the nodes, if all are of the usual size."""
         return self.steps * self.batch * self.io.length
 
     def run(self, seed: int, precision: str, flops_per_token: float, parent: str | None) -> Run:
@@ -65,10 +65,13 @@ class Expectation(Spec):
     """A claim on two arms: a measure of one is at most, or at least, so many times that of the other.
 
     `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `steps_to:<share>` the first step
-    at which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task.
+    at which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task. Of
+    graphs `solved` and `unsolved` are the shares of which every answer is right, and of which one is not; `rollout` is the error
+    over 50 steps of a model of motion that is fed its own answers, in units of what persistence errs in one. These three and
+    `error` are also measured in a test, `solved:<name>`.
     `recovered:<name>`, of an arm that starts from another, is the share of what that other task cost its parent which came back
     when the arm was trained there. Without `against` a loss is held against the level of chance, steps against those that the
-    arm is given, and a share against 1.
+    arm is given, and shares and rollouts against 1.
     """
 
     text: str
@@ -126,7 +129,8 @@ class Experiment(Spec):
         if len(bounds) != 1 or bounds[0] <= 0:
             raise Refusal(f"{says} takes one of at_most and at_least, more than 0.")
         kind, colon, name = claim.measure.partition(":")
-        if claim.measure not in ("loss", "error", HALF_CHANCE) and kind + colon not in (STEPS_TO, TEST, RECOVERED):
+        known = claim.measure in ("loss", HALF_CHANCE) or kind in OF_ANSWERS or kind + colon in (STEPS_TO, TEST, RECOVERED)
+        if not known:
             raise Refusal(f"{says} is on the measure {claim.measure!r}. It is one of: {', '.join(MEASURES)}.")
         if kind + colon == STEPS_TO:
             share_of(claim.measure)
@@ -135,8 +139,8 @@ class Experiment(Spec):
             if kind + colon == RECOVERED and not arm.parent:
                 raise Refusal(f"{says} is on what {arm.name} brings back, which starts from no other arm. Give it a parent.")
             scored = self.arm(arm.parent) if kind + colon == RECOVERED else arm
-            if name not in (known := [test.name for test in scored.tests]):
-                raise Refusal(f"{says}: {scored.name} has no test {name!r}. It has: {', '.join(known) or 'none'}.")
+            if name not in (tests := [test.name for test in scored.tests]):
+                raise Refusal(f"{says}: {scored.name} has no test {name!r}. It has: {', '.join(tests) or 'none'}.")
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from allometry.data._task import Task
-from allometry.flow import IO, Refusal, Run, Series
+from allometry.flow import IO, Refusal, Run, alike
 from allometry.model._family import Family
 from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
@@ -23,6 +23,7 @@ from allometry.study.start import alone, device_of, jobs_on, place_for, revision
 from allometry.study.trial import Trial
 from allometry.train._recipe import AnyRecipe
 from allometry.train.checkpoint import WEIGHTS
+from allometry.train.example import built, counted_on
 from allometry.train.meter import TRAINING, Count, count
 
 
@@ -162,7 +163,7 @@ def _asked(
             "model": arm.model.to_json(),
             "recipe": arm.recipe.to_json(),
             "chance": arm.task.chance,  # type: ignore[attr-defined]
-            "unit": "squared error" if isinstance(arm.io, Series) and arm.io.loss == "squared" else "nats per target",
+            "unit": "squared error" if getattr(arm.io, "loss", "") == "squared" else "nats per target",
             "N": counts[arm.name].parameters,
             "flops_per_step": counts[arm.name].training_flops_per_token * arm.batch * arm.io.length,
             "network": repr(arm.model),
@@ -208,7 +209,7 @@ def checked(experiment: Experiment) -> dict[str, Count]:
         counts[key] = counts[key] if key in counts else count(arm.model, arm.io)  # type: ignore[arg-type]
         found[arm.name] = counts[key]
         for test in arm.tests:
-            if test.task.io.edit(length=arm.io.length) != arm.io:  # type: ignore[attr-defined]
+            if not alike(arm.io, test.task.io):  # type: ignore[attr-defined]
                 raise Refusal(f"{arm.name}: its test {test.name!r} asks {test.task.io}, and it is trained on {arm.io}.")  # type: ignore[attr-defined]
         if arm.parent:
             _check_weights(arm, experiment.arm(arm.parent))
@@ -224,9 +225,9 @@ def _is(value: Any, kind: Any) -> bool:
 
 def _check_weights(arm: Arm, parent: Arm) -> None:
     """Refuse an arm that cannot start from its parent's weights."""
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=()), torch.device(counted_on(arm.io)):
         ours, theirs = (
-            {name: tuple(value.shape) for name, value in one.model.build(one.io).state_dict().items()}  # type: ignore[attr-defined]
+            {name: tuple(value.shape) for name, value in built(one.model, one.io).state_dict().items()}  # type: ignore[arg-type]
             for one in (arm, parent)
         )
     if ours != theirs:

@@ -4,21 +4,29 @@ Beside it stands on which time scales its gates work.
 """
 
 import contextlib
+import functools
 import math
 from typing import Any
 
 import torch
 from torch import nn
 
+from allometry.data._motion import Motion
+from allometry.data._random import HELD_OUT
+from allometry.data._solved import rolled_out, rollout_error
 from allometry.data._task import Task
 from allometry.flow import End, in_words
 from allometry.model.chrono import clocks
+from allometry.graph import Graph
 from allometry.study.experiment import OtherTask
 from allometry.study.trial import Trial
+from allometry.train.answers import IN_GRAPHS
 from allometry.train.evaluate import evaluate
-from allometry.train.loop import Setting
+from allometry.train.loop import Setting, out_of
 
-BATCH = 64  # sequences scored at a time
+BATCH = 64  # sequences or graphs scored at a time
+ROLLOUTS = 100  # trajectories at most
+FRAMES = 50  # steps of each, as in the demo of graph_nets
 
 
 def scored(model: nn.Module, trial: Trial, setting: Setting, seconds: float, facts: dict[str, Any]) -> End:
@@ -55,7 +63,10 @@ def missing_tests(trial: Trial, end: End) -> list[OtherTask]:
 
 
 def _score(model: nn.Module, task: Task, sequences: int, setting: Setting) -> dict[str, float | int | None]:
-    """Loss, its standard error over documents, the share of right answers where classes are asked, and how many sequences."""
+    """Loss, its standard error over documents, the share of right answers where classes are asked, and how many sequences.
+
+    Of graphs also the share that is solved, and of motion what a rollout errs.
+    """
     held_out = task.held_out(sequences)
     weights, document = held_out.weights, held_out.document
     score = evaluate(model, held_out.inputs, held_out.targets, weights, document, setting, batch=BATCH)
@@ -67,4 +78,23 @@ def _score(model: nn.Module, task: Task, sequences: int, setting: Setting) -> di
         "standard_error": float(each.std() / math.sqrt(len(each))),
         "accuracy": score.accuracy,
     }
+    if isinstance(held_out.targets, Graph):
+        found["solved"] = score.solved
+    if isinstance(task, Motion):
+        found["rollout"] = _rollout(model, task, min(sequences, ROLLOUTS), setting)
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
+
+
+def _rollout(model: nn.Module, task: Motion, count: int, setting: Setting) -> float:
+    """Mean squared error of the velocities of a model that is fed its own answers, in units of what persistence errs in one step.
+
+    Of `FRAMES` steps from the beginnings of held-out trajectories; not finite where the model flies off.
+    """
+    start, truth = task.rollout(HELD_OUT, 0, count, FRAMES)
+    with torch.no_grad():
+        said = rolled_out(functools.partial(_answer, model, setting), start.to(setting.device), FRAMES, task.step)
+    return rollout_error(said.cpu(), truth) / task.floors["persistence"]
+
+
+def _answer(model: nn.Module, setting: Setting, now: Graph) -> Graph:
+    return IN_GRAPHS.said(out_of(model, (now,), setting), (now,))[-1]  # type: ignore[no-any-return]

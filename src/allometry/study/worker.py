@@ -34,6 +34,7 @@ from allometry.study.transfer import reads_shorter
 from allometry.study.trial import Trial
 from allometry.train import checkpoint
 from allometry.train.evaluate import answer, evaluate
+from allometry.train.example import built
 from allometry.train.loop import Diverged, Setting, train
 from allometry.train.meter import count
 from allometry.train.speed import latency, seconds_per_step
@@ -92,13 +93,13 @@ def price(
 def step_seconds(place: Place, connection: Connection, spec: Any, io: IO, batch: int) -> Any:
     """Seconds of a training step of one model; none where it cannot be trained, as its runs will say."""
     with contextlib.suppress(Exception):
-        return "timed", seconds_per_step(spec.build(io).to(place.device), io, batch, Setting(device=place.device), 0.0)
+        return "timed", seconds_per_step(built(spec, io).to(place.device), io, batch, Setting(device=place.device), 0.0)
     return "timed", None
 
 
 def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, seconds: float) -> tuple[dict[int, float], float]:
     torch.manual_seed(0)
-    model = spec.build(io).to(setting.device)
+    model = built(spec, io).to(setting.device)
     steps = {batch: seconds_per_step(model, io, batch, setting, seconds) for batch in batches}
     return steps, latency(model, io, setting)
 
@@ -106,7 +107,7 @@ def _timed(spec: Any, io: IO, batches: tuple[int, ...], setting: Setting, second
 def precisions(place: Place, connection: Connection, family: str, size: int, io: IO, scale: str, batch: int) -> Any:
     """Seconds of a training step in fp32 and in bf16, side by side."""
     try:
-        model = family_at(family, size, io, scale).build(io).to(place.device)
+        model = built(family_at(family, size, io, scale), io).to(place.device)
         kinds = ("fp32", "bf16")
         seconds = {p: seconds_per_step(model, io, batch, Setting(device=place.device, precision=p)) for p in kinds}
     except Exception:  # as above
@@ -155,7 +156,7 @@ def score_tests(place: Place, connection: Connection, trial: Trial) -> Any:
     store, run = Folder(place.store), trial.run
     began, end = time.perf_counter(), store.end(run.id)
     assert end is not None
-    model = run.family.build(run.io).to(place.device)  # type: ignore[attr-defined]
+    model = built(run.family, run.io).to(place.device)  # type: ignore[arg-type]
     checkpoint.start_from(store.run_folder(run.id), model)
     setting = Setting(device=place.device, precision=run.precision)
     tests = [score_on(model, test, trial.sequences, setting) for test in missing_tests(trial, end)]
@@ -226,7 +227,7 @@ def _train(
 def _fresh(run: Run, store: Folder, setting: Setting) -> nn.Module:
     """The run's model as it starts: with the weights of its parent, if it has one."""
     torch.manual_seed(run.seed)
-    model: nn.Module = run.family.build(run.io).to(setting.device)  # type: ignore[attr-defined]
+    model = built(run.family, run.io).to(setting.device)  # type: ignore[arg-type]
     if run.parent:
         checkpoint.start_from(store.run_folder(run.parent), model)
     return model
