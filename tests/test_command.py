@@ -117,6 +117,15 @@ def test_count_prints_what_a_script_needs(command) -> None:
     assert set(keys.split()) <= set(content)
 
 
+def test_count_of_a_graph_network_is_that_on_the_graphs_of_a_task(command) -> None:
+    graphs = f"{TINY.with_name('tiny_graphs.py')}:Sized"
+    content = json.loads(command("count", graphs, "--size", "3", "--task", "shortest_path", "--json").stdout)
+    assert (content["task"], content["length"]) == ("shortest_path", 16)
+    assert content["forward_flops_per_token"] > content["parameters"]  # edges are more than nodes
+    assert "shortest_path" in command("count", graphs, "--size", "3", "--task", "shortest_path").stdout
+    assert command("count", "lstm", "--task", "adding", "--json").returncode == 0
+
+
 WRONG = {
     "no file": (["compare", "nowhere.txt"], "nowhere.txt"),
     "empty file": (["compare", "empty.txt"], "empty"),
@@ -140,6 +149,9 @@ WRONG = {
     "no table": (["fit", "nowhere.csv"], "There is no file nowhere.csv"),
     "no columns": (["fit", "letters.csv"], "letters"),
     "does not build": (["count", "broken.py:Broken"], "cannot be built"),
+    "graphs": (["count", f"{TINY.with_name('tiny_graphs.py')}:Sized"], "--task shortest_path"),
+    "made of text": (["count", "lstm", "--task", "text"], "Use --objective"),
+    "task and objective": (["count", "lstm", "--task", "adding", "--objective", "causal"], "take one"),
     "size": (["count", "lstm", "--size", "99"], "not on the ladder"),
     "study file": (["run", "text"], "There is no file text"),
     "option": (["compare", "--colour"], "No such option"),

@@ -201,6 +201,24 @@ def test_what_each_measure_reads():
         measured("accuracy", end, points, 2.0)
 
 
+def test_what_the_answers_are_worth_is_measured_here_and_in_a_test():
+    test = {"name": "larger", "loss": 0.7, "accuracy": 0.5, "solved": 0.25, "rollout": None}
+    end = done(0.2, accuracy=0.75, solved=0.0, rollout=3.0, tests=[test])
+    own = {"error": 0.25, "solved": 0.0, "unsolved": 1.0, "rollout": 3.0}
+    there = {"error": 0.5, "solved": 0.25, "unsolved": 0.75, "rollout": math.inf}  # it flew off
+    for name, expected in own.items():
+        assert measured(name, end, [], 2.0) == Value(value=expected)
+        assert measured(f"{name}:larger", end, [], 2.0) == Value(value=there[name])
+        assert measured(f"{name}:other", end, [], 2.0) is None
+        assert measured(name, done(0.2), [], 2.0) is None
+        # A run that diverged is worse than any number: it solves nothing, and errs without bound.
+        worst = 0.0 if name == "solved" else math.inf
+        assert measured(name, End(status="diverged"), [], 2.0) == Value(value=worst)
+    solved = [measured("solved", done(solved=share), [], 2.0) for share in (0.91, 0.95, 1.0)]
+    assert judge(solved, 1.0, at_least=0.9).verdict == "holds"
+    assert judge(solved, [measured("solved", End(status="diverged"), [], 2.0)] * 3, at_least=1.0).verdict == "holds"
+
+
 def parent_with(loss: float, before: float) -> End:
     return done(loss, tests=[{"name": "slower", "at": None, "loss": before, "chance": 2.0}])
 

@@ -41,11 +41,14 @@ def count(
     length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 256,
     vocab: Annotated[int, typer.Option(help="Symbols.")] = 256,
     objective: Annotated[str, typer.Option(help="causal: a language model; span: an encoder-decoder.")] = "",
+    task: Annotated[
+        str, typer.Option(help="A task that is made, as adding or shortest_path, in place of an objective.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Parameters, FLOPs by part and state of a family at a size, and the check of its formula."""
     from allometry.find import member
-    from allometry.flow import Refusal, Tokens
+    from allometry.flow import Graphs, Refusal, Tokens
     from allometry.study.job import FAMILIES, TASKS, family_at
     from allometry.study.request import OBJECTIVES
     from allometry.train.meter import check
@@ -55,11 +58,20 @@ def count(
         raise Refusal(f"--length {length} --vocab {vocab}: a sequence has at least 1 token of at least 2 symbols.")
     if objective not in ("", *OBJECTIVES):
         raise Refusal(f"--objective {objective} is not known. It is one of: {', '.join(OBJECTIVES)}.")
-    objective = objective or ("causal" if Tokens in member(FAMILIES, family).kinds else "span")
-    io = member(TASKS, OBJECTIVES[objective]).asks(vocab, length)
+    kinds = member(FAMILIES, family).kinds
+    if task:
+        if objective:
+            raise Refusal(f"--task {task} --objective {objective}: take one of them.")
+        io = _io_of(task)
+    else:
+        if kinds == (Graphs,):
+            raise Refusal(f"{family} reads graphs alone. Say which: --task shortest_path.")
+        objective = objective or ("causal" if Tokens in kinds else "span")
+        io = member(TASKS, OBJECTIVES[objective]).asks(vocab, length)
     spec = family_at(family, size, io)
     counted = count_model(spec, io)
-    asked = {"family": family, "size": size, "objective": objective, "spec": spec.to_json()}
+    asked = {"family": family, "size": size, "objective": objective or None, "spec": spec.to_json()}
+    asked |= {"task": task} if task else {}
     content = asked | counted.to_table() | {"formula": check(spec, io, counted)}
     if as_json:
         print_json(content)
@@ -67,6 +79,19 @@ def count(
     from allometry.report.study_tables import facts_table
 
     console().print(facts_table(f"{spec!r}", content | {"spec": repr(spec)}))
+
+
+def _io_of(task: str) -> Any:
+    """What a task asks as it is by default."""
+    from allometry.find import member
+    from allometry.flow import Refusal
+    from allometry.spec import Spec
+    from allometry.study.job import TASKS
+
+    kind = member(TASKS, task)
+    if not issubclass(kind, Spec):
+        raise Refusal(f"--task {task} is made of text. Use --objective.")
+    return kind().io
 
 
 def _described(name: str, kind: Any) -> dict[str, Any]:

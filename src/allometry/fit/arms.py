@@ -93,8 +93,9 @@ def measured(
     `loss` is the held-out loss, `error` the share of held-out targets that are answered wrongly, `solved` the share of graphs of
     which every answer is right and `unsolved` the rest, `rollout` the error of a rollout (study/score.py), `steps_to:<share>` the
     first step at which the training loss is at most that share of `chance` (`half_chance`: half of it), `test:<name>` the loss of
-    that test, `solved:<name>` and its like what its answers are worth, `recovered:<name>` how much of what the test cost the `parent`, which this run started from, is back after training. A loss
-    of a run that stopped before its `budget` of steps is known to be that or less.
+    that test, `solved:<name>` and its like what its answers are worth, `recovered:<name>` how much of what the test cost the
+    `parent`, which this run started from, is back after training. A loss of a run that stopped before its `budget` of steps is
+    known to be that or less.
     """
     if end is None or end.status == "failed":
         return None

@@ -17,6 +17,7 @@ SHARES = {
     "solved": Column(name="solved", unit="%, mean, min to max", tip="held-out graphs of which every answer is right"),
 }
 
+
 def arm_tables(arms: list[Arm]) -> list[tuple[Grid, list[tuple[str, str, str]]]]:
     """One table for each panel, and below it what is to be noted of its arms: name, line, note."""
     return [(_arm_table(name, own), _notes(own)) for name, own in _arms.panels(arms).items()]

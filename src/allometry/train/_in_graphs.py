@@ -1,9 +1,9 @@
 """Answers in graphs: logits of classes, or numbers, at nodes, edges and graphs.
 
-A model maps a Graph to a Graph of the same wiring, whose nodes, edges and globals hold the answers `Float[rows outputs]` where they
-are asked. What is not asked is not looked at and may be anything. A model that works in steps may give a list of such graphs, one
-for each step: it is trained on the mean of their losses, as the demo of Battaglia et al. is, so that each step comes nearer; the loss
-that is reported and all that is scored are those of the last.
+A model maps a Graph to a Graph of the same wiring, whose nodes, edges and globals hold the answers `Float[rows outputs]` where
+they are asked. What is not asked is not looked at and may be anything. A model that works in steps may give a list of such graphs,
+one for each step: it is trained on the mean of their losses, as the demo of Battaglia et al. is, so that each step comes nearer;
+the loss that is reported and all that is scored are those of the last.
 
 The loss is the mean of the means: over the nodes asked, over the edges asked and over the graphs asked, and of these the mean. So a
 graph with many edges does not drown its nodes.
@@ -66,7 +66,9 @@ class InGraphs(Answers):
             there = (wanted >= 0).double() if classes else torch.ones_like(each)
             for found, values in ((losses, each), (counts, there)):
                 rows = values.flatten(1).sum(1) if values.ndim > 1 else values
-                found.append(torch.zeros(len(whole), dtype=torch.float64, device=rows.device).index_add_(0, groups[name], rows))
+                found.append(
+                    torch.zeros(len(whole), dtype=torch.float64, device=rows.device).index_add_(0, groups[name], rows)
+                )
         found = solved(said[-1], targets) if classes else None
         answers = () if found is None else (found.asked.cpu(), found.wrong.cpu())
         return torch.stack(losses, 1).cpu(), torch.stack(counts, 1).cpu(), *answers
@@ -112,10 +114,10 @@ def _same(graph: Graph, answer: Graph) -> None:
     parts = ("senders", "receivers", "n_node", "n_edge")
     if ours is theirs or all(torch.equal(getattr(ours, part), getattr(theirs, part)) for part in parts):
         return
+    (asked, has) = ((wiring.graphs, wiring.nodes, wiring.edges) for wiring in (ours, theirs))
     raise Refusal(
-        f"The model answers {ours.graphs} graphs of {ours.nodes} nodes and {ours.edges} edges with {theirs.graphs} of {theirs.nodes} "
-        f"and {theirs.edges}{', joined otherwise' * ((ours.nodes, ours.edges) == (theirs.nodes, theirs.edges))}. An answer has the "
-        "wiring of what is asked: graph.edit(nodes=...)."
+        f"The model answers {asked[0]} graphs of {asked[1]} nodes and {asked[2]} edges with {has[0]} of {has[1]} and {has[2]}"
+        f"{', joined otherwise' * (asked == has)}. An answer has the wiring of what is asked: graph.edit(nodes=...)."
     )
 
 
@@ -126,7 +128,7 @@ def _precise(step: Graph) -> Graph:
     return step.edit(**rough) if rough else step
 
 
-def _losses(name: str, answer: Graph, wanted: Tensor) -> Float[Tensor, "rows *outputs"]:
+def _losses(name: str, answer: Graph, wanted: Tensor) -> Float[Tensor, " rows *outputs"]:
     """Cross-entropy of each row, 0 where none is asked; of numbers the square of each error."""
     said = getattr(answer, name)
     if said is None:
@@ -136,5 +138,7 @@ def _losses(name: str, answer: Graph, wanted: Tensor) -> Float[Tensor, "rows *ou
             raise Refusal(f"The model gives {name} of shape {list(said.shape)}, and {list(wanted.shape)} numbers are asked.")
         return (said.reshape(wanted.shape) - wanted).square()
     if said.ndim != 2:
-        raise Refusal(f"The model gives {name} of shape {list(said.shape)}. Classes are answered with logits [rows classes].")
+        raise Refusal(
+            f"The model gives {name} of shape {list(said.shape)}. Classes are answered with logits [rows classes]."
+        )
     return F.cross_entropy(said, wanted.masked_fill(wanted < 0, NEVER), ignore_index=NEVER, reduction="none")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from allometry.flow import Budget, Point
 from allometry.train import checkpoint
-from allometry.train._recipe import AnyRecipe
 from allometry.train._in_tensors import losses_of
+from allometry.train._recipe import AnyRecipe
 from allometry.train.allocator import keep_freed_memory
 from allometry.train.answers import IN_TENSORS, answers_to
 from allometry.train.example import Inputs, Targets
@@ -152,7 +152,14 @@ def train(
                 break
         if setting.folder and step < budget.steps and now - saved > setting.checkpoint_seconds:
             spent = seconds + now - started
-            where = {"step": step, "seconds": spent, "parts": parts, "window": float(window), "since": since, "tokens": tokens}
+            where = {
+                "step": step,
+                "seconds": spent,
+                "parts": parts,
+                "window": float(window),
+                "since": since,
+                "tokens": tokens,
+            }
             checkpoint.write(setting.folder, model, optimizer, where)
             saved = time.perf_counter()
     return seconds + time.perf_counter() - started

@@ -3,8 +3,8 @@
 FLOPs are counted on the forward pass that will run, on the meta device, 2 per multiply-add; training = 3 x forward (the one
 place where that is said). Matrix products, attention, convolutions and LSTM kernels count; pointwise work does not.
 
-Of graphs a token is a node. The count is that of a graph of the usual size (`io.length` nodes, `io.links` edges), edges, globals and
-all steps included, and is made on the CPU.
+Of graphs a token is a node. The count is that of a graph of the usual size (`io.length` nodes, `io.links` edges), with its edges,
+globals and all steps, and is made on the CPU.
 """
 
 import functools

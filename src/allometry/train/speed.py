@@ -8,7 +8,7 @@ from torch import nn
 from allometry.flow import IO
 from allometry.train.allocator import keep_freed_memory
 from allometry.train.example import example
-from allometry.train.loop import Setting, out_of, train_step
+from allometry.train.loop import Setting, train_step
 from allometry.train.recipe import Recipe
 
 
