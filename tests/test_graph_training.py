@@ -21,6 +21,7 @@ from allometry.train.example import built, example
 from allometry.train.loop import Setting, _batches, tokens_in, train, train_step
 from allometry.train.meter import count
 from allometry.train.recipe import Recipe
+from allometry.train.speed import latency, seconds_per_step
 
 Paths, Sorting, Springs = al.task("shortest_path"), al.task("sorting"), al.task("springs")
 PATHS = Paths(least=4, most=6)
@@ -306,6 +307,23 @@ def test_a_graph_network_is_counted_per_node_with_all_its_edges_and_steps() -> N
 def test_what_is_no_answer_is_refused_in_words_before_anything_is_trained(family, says) -> None:
     with pytest.raises(Refusal, match=says):
         count(family(width=4), PATHS.io)
+
+
+def test_speed_is_measured_on_graphs_of_the_usual_size() -> None:
+    assert 0 < latency(model(), PATHS.io, Setting()) < 1
+    assert 0 < seconds_per_step(model(Stepwise), PATHS.io, 2, Setting(), 0.0) < 1
+
+
+def test_half_precision_is_scored_as_fp32() -> None:
+    found = {}
+    for precision in ("fp32", "bf16"):
+        net = model()
+        batch = PATHS.batch(0, 0, 8)
+        loss = train_step(net, Recipe(rate=0.0).optimizer(net), batch, setting=Setting(precision=precision), clip=0.0)
+        assert gradient(net).dtype == torch.float32
+        found[precision] = float(loss)
+    assert found["fp32"] != found["bf16"]
+    assert found["bf16"] == pytest.approx(found["fp32"], rel=0.02)
 
 
 def test_shapes_that_are_no_answers_are_refused() -> None:

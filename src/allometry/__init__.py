@@ -14,6 +14,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Tokens": ("allometry.flow", "Tokens"),
     "Series": ("allometry.flow", "Series"),
     "graph_networks": ("allometry.model.graph_network.variants", None),
+    "Graphs": ("allometry.flow", "Graphs"),
     "Graph": ("allometry.graph", "Graph"),
     "graph": ("allometry.graph", "graph"),
     "GraphBlock": ("allometry.model.graph_network._block", "GraphBlock"),

@@ -109,7 +109,8 @@ class Graphs(Spec):
     """A batch of graphs in (`allometry.graph.Graph`), the same graphs out, with an answer at nodes, edges or whole graphs.
 
     The target is a Graph of the same wiring: a class for each node, edge or graph (negative where none is asked), or numbers where
-    the loss is squared. Where nothing is asked the feature is None.
+    the loss is squared. Where nothing is asked the feature is None. A model that works in steps may answer with a list while it
+    trains, a Graph for each step: it learns from all, and the last is its answer.
     """
 
     nodes: int  # channels of a node; 0: nodes have no features

@@ -68,10 +68,9 @@ class Expectation(Spec):
     at which the training loss is that share of chance (`half_chance`: half of it), `test:<name>` the loss on another task. Of
     graphs `solved` and `unsolved` are the shares of which every answer is right, and of which one is not; `rollout` is the error
     over 50 steps of a model of motion that is fed its own answers, in units of what persistence errs in one. These three and
-    `error` are also measured in a test, `solved:<name>`.
-    `recovered:<name>`, of an arm that starts from another, is the share of what that other task cost its parent which came back
-    when the arm was trained there. Without `against` a loss is held against the level of chance, steps against those that the
-    arm is given, and shares and rollouts against 1.
+    `error` are also measured in a test, `solved:<name>`. `recovered:<name>`, of an arm that starts from another, is the share of
+    what that other task cost its parent which came back when the arm was trained there. Without `against` a loss is held against
+    the level of chance, steps against those that the arm is given, and shares and rollouts against 1.
     """
 
     text: str
