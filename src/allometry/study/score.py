@@ -16,8 +16,8 @@ from allometry.data._random import HELD_OUT
 from allometry.data._solved import rolled_out, rollout_error
 from allometry.data._task import Task
 from allometry.flow import End, in_words
-from allometry.model.chrono import clocks
 from allometry.graph import Graph
+from allometry.model.chrono import clocks
 from allometry.study.experiment import OtherTask
 from allometry.study.trial import Trial
 from allometry.train.answers import IN_GRAPHS
