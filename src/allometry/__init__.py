@@ -17,6 +17,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Graphs": ("allometry.flow", "Graphs"),
     "Graph": ("allometry.graph", "Graph"),
     "graph": ("allometry.graph", "graph"),
+    "Quark": ("allometry.quark", "Quark"),
     "GraphBlock": ("allometry.model.graph_network._block", "GraphBlock"),
     "GraphStack": ("allometry.model.graph_network.stack", "GraphStack"),
     "EncodeProcessDecode": ("allometry.model.graph_network.encode_process_decode", "EncodeProcessDecode"),
