@@ -93,6 +93,7 @@ def loop(inputs: Tensor, recurrent: Tensor, leak: Tensor | None) -> tuple[Tensor
     parts = (active, active[..., :width], active[..., width:], states)
     for x, sums, candidate, gate, new in zip(inputs.unbind(), *(part.unbind() for part in parts), strict=True):
         torch.addmm(x, state, weights, out=sums)
+        # Output gating, in the form h + g (n - h). A leak is no gate: it does not depend on the input.
         state = torch.lerp(state, candidate.tanh_(), gate.sigmoid_() if leak is None else leak, out=new)
     return states, active
 

@@ -59,8 +59,8 @@ def loop(inputs: Tensor, recurrent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             both.sigmoid_()
             new.tanh_()
             out.sigmoid_()
-            cell = torch.mul(keeps, cell, out=here).addcmul_(lets_in, new)
-            state = torch.mul(out, torch.tanh(cell, out=squashed), out=hidden)
+            cell = torch.mul(keeps, cell, out=here).addcmul_(lets_in, new)  # two output gatings
+            state = torch.mul(out, torch.tanh(cell, out=squashed), out=hidden)  # output gating
     return states, active, saved
 
 

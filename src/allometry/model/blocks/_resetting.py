@@ -45,6 +45,7 @@ def loop(inputs: Tensor, recurrent: Tensor, inner: Tensor) -> tuple[Tensor, Tens
     for sums, both, reset, keep, within, candidate, new in zip(*(part.unbind() for part in parts), strict=True):
         sums.addmm_(state, weights)
         both.sigmoid_()
+        # Output gatings: by the reset gate, and by z in the form n + z (h - n).
         state = torch.lerp(candidate.addcmul_(reset, within).tanh_(), state, keep, out=new)
     return states, active
 

@@ -24,6 +24,9 @@ class Attention(Block):
 
     Not causal: over all s that are kept.
 
+    In quarks: q . k are output gatings and a sum, the softmax is output gating by 1 / Z, and its weights are the values of dynamic
+    synapses from v to out, which is synaptic gating.
+
     Parameters 4 width^2. FLOPs per token 8 width^2 + 4 length width: the full square is charged, causal or not.
     """
 
@@ -74,6 +77,7 @@ class _Attention(nn.Module):
         if self.rotary:
             query, key = self.rotary(query), self.rotary(key)
         mask = None if keep is None else keep[:, None, None, :]
+        # Output gating of keys by queries, then synaptic gating of values.
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=self.causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
@@ -96,8 +100,9 @@ def reference(
     rows = []
     for t in range(length):
         seen = slice(t + 1 if layer.causal else length)
-        scores = torch.einsum("bhd,bshd->bhs", query[:, t], key[:, seen]) / head**0.5
+        scores = torch.einsum("bhd,bshd->bhs", query[:, t], key[:, seen]) / head**0.5  # output gating
         if keep is not None:
             scores = scores.masked_fill(~keep[:, None, seen], -torch.inf)
-        rows.append(torch.einsum("bhs,bshd->bhd", scores.softmax(-1), value[:, seen]).reshape(batch, width))
+        mixed = torch.einsum("bhs,bshd->bhd", scores.softmax(-1), value[:, seen])  # synaptic gating
+        rows.append(mixed.reshape(batch, width))
     return torch.stack(rows, dim=1) @ layer.out.weight.T

@@ -84,7 +84,7 @@ def reference(
         of_heads = []
         for h in range(layer.heads):
             own = slice(h * head, (h + 1) * head)
-            scores = query[b, :, own] @ key[b, kept, own].T * scale
-            of_heads.append(scores.softmax(-1) @ value[b, kept, own])
+            scores = query[b, :, own] @ key[b, kept, own].T * scale  # output gating
+            of_heads.append(scores.softmax(-1) @ value[b, kept, own])  # synaptic gating
         rows.append(torch.cat(of_heads, dim=-1))
     return torch.stack(rows) @ layer.out.weight.T

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, check_kernel, spread
 from allometry.model.blocks._filter import before, filtered
 from allometry.model.blocks._linear import Linear
+from allometry.model.gates.equations import output_gating
 
 
 class DynamicConvolution(Block):
@@ -59,10 +60,10 @@ class _DynamicConvolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
-        gated = F.glu(self.into(x), dim=-1)
+        gated = F.glu(self.into(x), dim=-1)  # output gating
         gated = gated if keep is None else gated * keep[..., None]
         logits = self.taps(gated).unflatten(-1, (self.heads, self.kernel))
-        return self.out(filtered(gated, logits, self.before)[0])
+        return self.out(filtered(gated, logits, self.before)[0])  # synaptic gating: the taps are synapses from y to o
 
 
 def reference(
@@ -70,7 +71,7 @@ def reference(
 ) -> Float[Tensor, "batch length width"]:
     """The equation of the class, one position, one head and one tap at a time."""
     signal, gate = (x @ layer.into.weight.T).chunk(2, dim=-1)
-    gated = signal * gate.sigmoid()
+    gated = output_gating(gate.sigmoid(), signal)
     share = x.shape[-1] // layer.heads
     rows = []
     for t in range(x.shape[1]):
@@ -83,6 +84,7 @@ def reference(
                 source = t - layer.before + j
                 if 0 <= source < x.shape[1]:
                     kept = 1.0 if keep is None else keep[:, source, None]
+                    # Synaptic gating: a tap is the value of a synapse.
                     mixed = mixed + kept * taps[:, j, None] * gated[:, source, h * share : (h + 1) * share]
             of_heads.append(mixed)
         rows.append(torch.cat(of_heads, dim=-1))

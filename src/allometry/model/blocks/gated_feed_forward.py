@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, Cost, spread
 from allometry.model.blocks._linear import Linear
+from allometry.model.gates.equations import output_gating
 
 ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "gelu": functools.partial(F.gelu, approximate="tanh"),  # GEGLU; the tanh form is T5's
@@ -67,4 +68,4 @@ class _GatedFeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
         gate, signal = self.into(x).chunk(2, dim=-1)
-        return self.out(self.activation(gate) * signal)  # type: ignore[no-any-return]
+        return self.out(output_gating(self.activation(gate), signal))  # type: ignore[no-any-return]

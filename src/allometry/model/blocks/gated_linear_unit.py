@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 from allometry.model.blocks._block import Block, Cost, spread
 from allometry.model.blocks._linear import Linear
+from allometry.model.gates.equations import output_gating
 
 
 class GatedLinearUnit(Block):
-    """y = (x W_signal) * sigmoid(x W_gate), no biases. Parameters 2 width^2; FLOPs per token 4 width^2."""
+    """y = (x W_signal) * sigmoid(x W_gate), an output gating, no biases. Parameters 2 width^2; FLOPs per token 4 width^2."""
 
     def build(self, outputs: int) -> nn.Module:
         return _GatedLinearUnit(self, outputs)
@@ -26,4 +27,5 @@ class _GatedLinearUnit(nn.Module):
         spread(self.gate.weight, spec.width)
 
     def forward(self, x: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
-        return self.signal(x) * self.gate(x).sigmoid()  # type: ignore[no-any-return]
+        signal, gate = self.signal(x), self.gate(x)
+        return output_gating(gate.sigmoid(), signal)

@@ -18,6 +18,7 @@ from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._forgetting import Sums, forgetting
 from allometry.model.blocks._linear import Linear
+from allometry.model.gates.equations import output_gating
 
 GATES = ("each", "one")
 
@@ -25,6 +26,7 @@ GATES = ("each", "one")
 class GatedRecurrence(Block):
     """h_t = (1 - g_t) h_{t-1} + g_t tanh(W x_t + R h_{t-1} + b), g_t = sigma(W_g x_t + R_g h_{t-1} + b_g); out = h W_out.
 
+    Two output gatings for each unit, by g and 1 - g.
     With a gate for each unit: parameters 5 width^2 + 2 width, FLOPs per token 10 width^2. With one: 3 width^2 + 3 width + 1, and
     6 width^2 + 4 width.
     """
@@ -73,6 +75,6 @@ def reference(layer: _GatedRecurrence, x: Float[Tensor, "batch length width"]) -
     state, rows = torch.zeros_like(x[:, 0]), []
     for t in range(x.shape[1]):
         gate = layer.gate(x[:, t], state).sigmoid()
-        state = (1 - gate) * state + gate * layer.candidate(x[:, t], state).tanh()
+        state = output_gating(1 - gate, state) + output_gating(gate, layer.candidate(x[:, t], state).tanh())
         rows.append(state)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

@@ -16,12 +16,14 @@ from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._forgetting import Sums
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._resetting import resetting
+from allometry.model.gates.equations import output_gating
 
 
 class GatedRecurrentUnit(Block):
     """h_t = (1 - z_t) n_t + z_t h_{t-1}; out = h W_out, with
 
     r, z = sigma(W x_t + R h_{t-1} + b); n = tanh(W x_t + b + r (R h_{t-1} + b_inner)), each with rows of its own.
+    Three output gatings for each unit, by r, z and 1 - z.
     Parameters 7 width^2 + 4 width. FLOPs per token 14 width^2.
     """
 
@@ -60,7 +62,7 @@ def reference(layer: _GatedRecurrentUnit, x: Float[Tensor, "batch length width"]
     for t in range(x.shape[1]):
         of_input, of_state = layer.sums.into(x[:, t]).chunk(3, -1), (state @ layer.sums.recurrent.T).chunk(3, -1)
         reset, keep = (of_input[0] + of_state[0]).sigmoid(), (of_input[1] + of_state[1]).sigmoid()
-        candidate = (of_input[2] + reset * (of_state[2] + layer.inner)).tanh()
-        state = (1 - keep) * candidate + keep * state
+        candidate = (of_input[2] + output_gating(reset, of_state[2] + layer.inner)).tanh()
+        state = output_gating(1 - keep, candidate) + output_gating(keep, state)
         rows.append(state)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

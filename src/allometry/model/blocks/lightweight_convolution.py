@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, check_kernel, spread
 from allometry.model.blocks._filter import before, filtered
 from allometry.model.blocks._linear import Linear
+from allometry.model.gates.equations import output_gating
 
 
 class LightweightConvolution(Block):
@@ -55,7 +56,7 @@ class _LightweightConvolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
-        gated = F.glu(self.into(x), dim=-1)
+        gated = F.glu(self.into(x), dim=-1)  # output gating
         gated = gated if keep is None else gated * keep[..., None]
         return self.out(filtered(gated, self.taps, self.before)[0])
 
@@ -65,7 +66,7 @@ def reference(
 ) -> Float[Tensor, "batch length width"]:
     """The equation of the class, one position and one tap at a time."""
     signal, gate = (x @ layer.into.weight.T).chunk(2, dim=-1)
-    gated = signal * gate.sigmoid()
+    gated = output_gating(gate.sigmoid(), signal)
     taps = layer.taps.softmax(-1)
     heads, kernel = taps.shape
     share = x.shape[-1] // heads

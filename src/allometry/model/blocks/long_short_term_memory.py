@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._linear import Linear, product, rounds_to_bf16
 from allometry.model.blocks._long_memory import long_memory
+from allometry.model.gates.equations import output_gating
 
 ONEDNN = torch.backends.mkldnn.is_available()
 
@@ -24,6 +25,7 @@ ONEDNN = torch.backends.mkldnn.is_available()
 class LongShortTermMemory(Block):
     """i, f, g, o = W x_t + R h_{t-1} + b; c_t = sigma(f) c_{t-1} + sigma(i) tanh(g); h_t = sigma(o) tanh(c_t); out = h W_out.
 
+    Three output gatings for each unit, by f, i and o; the sums of the gates are ordinary units.
     Parameters 9 width^2 + 4 width. FLOPs per token 18 width^2.
     """
 
@@ -86,7 +88,7 @@ def reference(layer: _LongShortTermMemory, x: Float[Tensor, "batch length width"
     rows = []
     for t in range(x.shape[1]):
         i, f, g, o = (x[:, t] @ into.T + hidden @ recur.T + bias).chunk(4, dim=-1)
-        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-        hidden = o.sigmoid() * cell.tanh()
+        cell = output_gating(f.sigmoid(), cell) + output_gating(i.sigmoid(), g.tanh())
+        hidden = output_gating(o.sigmoid(), cell.tanh())
         rows.append(hidden)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

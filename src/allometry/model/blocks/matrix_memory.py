@@ -37,6 +37,7 @@ from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
 from allometry.model.blocks._linear import BiasedLinear, Linear
 from allometry.model.blocks._scan import scan
+from allometry.model.gates.equations import output_gating
 
 CHUNK = 64  # positions that are compared pair by pair
 LEAST = 1e-20  # beside a largest weight of 1, a smaller n . q is a sum of zeros
@@ -99,7 +100,7 @@ class _MatrixMemory(nn.Module):
             "cpu", enabled=False
         ):  # matrices too small for a bf16 kernel of a CPU; a GPU makes its own of them
             read = remembered(query, key, value, lets_in, F.logsigmoid(forget))
-        return self.out(read.transpose(1, 2).flatten(2) * opens.sigmoid())
+        return self.out(output_gating(opens.sigmoid(), read.transpose(1, 2).flatten(2)))
 
 
 class HeadClock(Clock):
@@ -190,5 +191,5 @@ def reference(layer: _MatrixMemory, x: Float[Tensor, "batch length width"]) -> F
         weight = keep[..., None] * weight + let_in[..., None] * k
         read = torch.einsum("bhvk,bhk->bhv", cell, q)
         by = torch.maximum(torch.einsum("bhk,bhk->bh", weight, q).abs(), (-largest).exp())
-        outputs.append(o.sigmoid() * (read / by[..., None]).flatten(1))
+        outputs.append(output_gating(o.sigmoid(), (read / by[..., None]).flatten(1)))
     return torch.stack(outputs, dim=1) @ layer.out.weight.T

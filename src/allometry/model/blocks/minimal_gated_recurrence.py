@@ -11,6 +11,7 @@ from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._linear import BiasedLinear, Linear
 from allometry.model.blocks._scan import average
+from allometry.model.gates.equations import output_gating
 
 
 class MinimalGatedRecurrence(Block):
@@ -52,6 +53,6 @@ def reference(layer: _MinimalGatedRecurrence, x: Float[Tensor, "batch length wid
     rows = []
     for t in range(x.shape[1]):
         z, n = (x[:, t] @ layer.into.weight.T + layer.into.bias).chunk(2, dim=-1)
-        hidden = (1 - z.sigmoid()) * hidden + z.sigmoid() * n
+        hidden = output_gating(1 - z.sigmoid(), hidden) + output_gating(z.sigmoid(), n)
         rows.append(hidden)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

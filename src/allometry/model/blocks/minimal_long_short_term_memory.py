@@ -12,6 +12,7 @@ from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._linear import BiasedLinear, Linear
 from allometry.model.blocks._scan import average
+from allometry.model.gates.equations import output_gating
 
 LOWEST = -40.0  # of the larger logit; below it sigma is exp to the last bit of a double, and a shift of both drops out
 
@@ -97,6 +98,6 @@ def reference(
     rows = []
     for t in range(x.shape[1]):
         f, i, n = (x[:, t] @ layer.into.weight.T + layer.into.bias).chunk(3, dim=-1)
-        hidden = (f.sigmoid() * hidden + i.sigmoid() * n) / (f.sigmoid() + i.sigmoid())
+        hidden = (output_gating(f.sigmoid(), hidden) + output_gating(i.sigmoid(), n)) / (f.sigmoid() + i.sigmoid())
         rows.append(hidden)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

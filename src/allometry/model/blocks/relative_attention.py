@@ -17,6 +17,7 @@ from allometry.model.blocks._causal import working_type
 from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._relative_bias import BUCKETS, RelativeBias, bucket
+from allometry.model.gates.equations import multiplexing
 
 
 class RelativeAttention(Block):
@@ -110,8 +111,8 @@ def reference(
             for t in range(length):
                 seen = [s for s in range(t + 1 if layer.causal else length) if kept[s]]
                 bias = layer.bias.table[bucket(torch.tensor(seen) - t, layer.causal), h]
-                scores = key[b, seen, own] @ query[b, t, own] + bias
-                rows.append(scores.softmax(-1) @ value[b, seen, own])
+                scores = multiplexing(key[b, seen, own] @ query[b, t, own], bias)  # the product is output gating
+                rows.append(scores.softmax(-1) @ value[b, seen, own])  # synaptic gating
             of_heads.append(torch.stack(rows))
         sequences.append(torch.cat(of_heads, dim=-1))
     return torch.stack(sequences) @ layer.out.weight.T

@@ -22,6 +22,7 @@ from allometry.model.blocks._bias_clock import BiasClock
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
 from allometry.model.blocks._linear import BiasedLinear, Linear
 from allometry.model.blocks._normalising import normalising
+from allometry.model.gates.equations import output_gating
 
 FORGETS = ("sigmoid", "exponential")
 
@@ -117,6 +118,6 @@ def reference(layer: _ScalarMemory, x: Float[Tensor, "batch length width"]) -> F
         largest = torch.maximum(keep, i)
         cell = (keep - largest).exp() * cell + (i - largest).exp() * z.tanh()
         weight = (keep - largest).exp() * weight + (i - largest).exp()
-        hidden = o.sigmoid() * cell / weight
+        hidden = output_gating(o.sigmoid(), cell) / weight
         rows.append(hidden)
     return torch.stack(rows, dim=1) @ layer.out.weight.T

@@ -21,12 +21,15 @@ from torch import Tensor, nn
 
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, spread
 from allometry.model.blocks._linear import Linear, bf16_kernel_is_fast, unrounded
+from allometry.model.gates.equations import output_gating
 
 FEWEST = 4  # places that every expert has in a group
 
 
 class Switch(Block):
     """p = softmax(W_r x) in fp32; i = argmax_e p_e; y = p_i FFN_i(x), FFN_e(x) = GELU(x W_in,e) W_out,e, no biases.
+
+    Output gating by p_i; of the experts that were not chosen, by a gate that is exactly 0.
 
     In training the router sees x * u, u uniform within 1 +- jitter, and an expert has in each group of tokens
     max(min(group, floor(group * capacity / experts)), 4) places: those who come too late get y = 0.
@@ -93,7 +96,7 @@ class _Switch(nn.Module):
         gate, chosen = chances.max(-1)
         self.objective = self._objective(logits, chances, chosen, kept)
         if x.device.type == "meta":  # where no token can choose: every expert costs the same
-            return (F.gelu(rows @ self.into[0].T) @ self.out[0].T * gate[:, None]).view(x.shape)
+            return output_gating(gate[:, None], F.gelu(rows @ self.into[0].T) @ self.out[0].T).view(x.shape)
         places, counts = self._places(chosen, kept)
         device = x.device.type
         kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
@@ -189,7 +192,7 @@ class _Experts(torch.autograd.Function):
                 _multiply(torch.ops.aten.gelu.out(pre, out=room[: len(pre)]), w_out.to(kind).to(ctx.work).T, y)
         ctx.save_for_backward(gate, into, out, places, given, before, answers)
         ctx.like = rows.dtype
-        return _put(answers * gate[places, None].to(kind), places, len(rows))
+        return _put(output_gating(gate[places, None].to(kind), answers), places, len(rows))
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "tokens width"]) -> tuple[Tensor | None, ...]:
@@ -251,5 +254,5 @@ def reference(
             answers.append(torch.zeros_like(row))
         else:
             taken[e] += 1
-            answers.append(chances[e] * (layer.out[e] @ F.gelu(layer.into[e] @ row)))
+            answers.append(output_gating(chances[e], layer.out[e] @ F.gelu(layer.into[e] @ row)))
     return torch.stack(answers).view(x.shape)

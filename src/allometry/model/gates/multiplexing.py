@@ -1,4 +1,4 @@
-"""Multiplexing: the attending signals are added to the activation. It is in the standard model: synapses from one unit to another."""
+"""Multiplexing: the attending signals are added to the activation. It is in the standard model: more synapses."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,9 @@ from allometry.model.gates.neurons import Neurons
 class Multiplexing(Neurons):
     """O = f(S + C g), with a strength in C for each unit and signal."""
 
-    def __init__(self, attended: Neurons, attending: nn.Module, units: int, signals: int, copies: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, attended: Neurons, attending: nn.Module, units: int, signals: int, copies: tuple[int, ...] = ()
+    ) -> None:
         super().__init__()
         self.attended, self.attending, self.fire = attended, attending, attended.fire
         self.strength = nn.Parameter(torch.empty(*copies, units, signals))

@@ -18,7 +18,8 @@ CONVENTIONS = ("01", "pm")
 class Threshold(nn.Module):
     """H(S) in {0, 1} or, by the convention `pm`, sgn(S) in {-1, +1}; both are at their upper value where S = 0.
 
-    Soft: sigmoid(sharpness S), or 2 sigmoid(sharpness S) - 1, which become these as the sharpness grows. A hard one has no gradient.
+    Soft: sigmoid(sharpness S), or 2 sigmoid(sharpness S) - 1, which become these as the sharpness grows. A hard
+    one has no gradient.
     """
 
     def __init__(self, convention: str = "pm", sharpness: float | None = None) -> None:
@@ -26,14 +27,14 @@ class Threshold(nn.Module):
         if convention not in CONVENTIONS:
             raise ValueError(f"Threshold(convention={convention!r}) is not known. Choose one of {', '.join(CONVENTIONS)}.")
         if sharpness is not None and not sharpness > 0:
-            raise ValueError(f"Threshold(sharpness={sharpness}) does not rise. Give a number above 0, or None for a hard one.")
+            raise ValueError(
+                f"Threshold(sharpness={sharpness}) does not rise. Give a number above 0, or None for a hard one."
+            )
         self.signed, self.sharpness = convention == "pm", sharpness
 
     def forward(self, activation: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        if self.sharpness is None:
-            opened = (activation >= 0).to(activation.dtype)
-        else:
-            opened = (self.sharpness * activation).sigmoid()
+        hard = self.sharpness is None
+        opened = (activation >= 0).to(activation.dtype) if hard else (self.sharpness * activation).sigmoid()
         return 2 * opened - 1 if self.signed else opened
 
 

@@ -58,6 +58,8 @@ def by_weight(gate: Float[Tensor, "*places signals"], per: str, synapses: int) -
     return gate.unflatten(-1, (-1, synapses)) if per == "each" else gate[..., None]
 
 
-def read(dynamic: Float[Tensor, "*places units gated"], inputs: Float[Tensor, "*axes gated"]) -> Float[Tensor, "*places units"]:
+def read(
+    dynamic: Float[Tensor, "*places units gated"], inputs: Float[Tensor, "*axes gated"]
+) -> Float[Tensor, "*places units"]:
     """Each row's own weights times its inputs."""
     return (dynamic * inputs[..., None, :]).sum(-1)
