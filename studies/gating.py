@@ -8,9 +8,9 @@ circuit is judged with hard ones, and has found the function when every row is r
 once, as copies.
 
 n = 3: towards all 256 functions; counted are those that a circuit realises. n = 4: 256 drawn from these, and 128 drawn from those
-that all circuits with two units realise. 16 restarts of each. The rate is chosen for each circuit among four, on other restarts. Two
-ungated circuits stand for the standard model: two units whose sum is thresholded, with exactly the parameters of output gating, and
-multiplexing, with one more.
+that all circuits with two units realise. 16 restarts of each. The rate is chosen for each circuit among four, on other restarts.
+Two ungated circuits stand for the standard model: two units whose sum is thresholded, with exactly the parameters of output gating,
+and multiplexing, with one more.
 
 Expected, written before the first run:
 
@@ -18,8 +18,8 @@ Expected, written before the first run:
 2. n = 4, on the functions that all realise: one run of output gating in -1/+1 finds more than one of two summed units, which learn
    as many numbers.
 3. The same: output gating in 0/1 finds fewer than in -1/+1, as a closed gate stops the gradient of what it gates.
-4. n = 4, each of its own functions: one run of multiplexing finds a smaller share than one of output gating in -1/+1, its path being
-   longer.
+4. n = 4, each of its own functions: one run of multiplexing finds a smaller share than one of output gating in -1/+1, its path
+   being longer.
 5. n = 4: 16 restarts lose less than one bit: every circuit finds more than half of its functions.
 6. n = 4, on the functions that all realise: half of the runs of output gating in -1/+1 are there in fewer steps than half of those
    of two summed units.

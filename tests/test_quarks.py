@@ -1,6 +1,8 @@
 """The classification 18 -> 6 -> 3, and the six quarks as modules: rewrites, derivatives, and what they compute."""
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -357,3 +359,14 @@ def test_counts_of_the_others() -> None:
         module.strength.data[:] = strength
         assert functions(module, convention == "pm") == 16
     assert functions(ActivationGating(*pairs("pm", "pm")), True) == 16
+
+
+def test_the_code_of_the_document_runs() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "gates.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    known: dict[str, object] = {}
+    for block in blocks:
+        exec(block, known)
+    product = known["product"]
+    assert isinstance(product, OutputGating)
+    assert hardened(product)(torch.randn(5, 8)).abs().unique().tolist() == [1.0]

@@ -4,6 +4,7 @@ Beneš (1965): n log2 n - n/2 swaps in 2 log2 n - 1 stages reach every permutati
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from allometry.circuit._wiring import Circuit, Gated, Node, Synapse, Unit, conjunction, inputs, unit
 
@@ -37,7 +38,7 @@ def threshold_swap(c: Node, x: Node, y: Node) -> tuple[Node, Node]:
     return unit((x_stays, y_goes), (1, 1)), unit((y_stays, x_goes), (1, 1))
 
 
-HOW = {gated_swap: "any numbers: output gating", threshold_swap: "0 and 1 only: units"}
+HOW: Final[dict[Swap, str]] = {gated_swap: "any numbers: output gating", threshold_swap: "0 and 1 only: units"}
 
 
 def benes(n: int, swap: Swap) -> Circuit:

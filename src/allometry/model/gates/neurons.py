@@ -33,8 +33,9 @@ class Threshold(nn.Module):
         self.signed, self.sharpness = convention == "pm", sharpness
 
     def forward(self, activation: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        hard = self.sharpness is None
-        opened = (activation >= 0).to(activation.dtype) if hard else (self.sharpness * activation).sigmoid()
+        opened = (
+            (activation >= 0).to(activation.dtype) if self.sharpness is None else (self.sharpness * activation).sigmoid()
+        )
         return 2 * opened - 1 if self.signed else opened
 
 
