@@ -8,7 +8,7 @@ circuit is judged with hard ones, and has found the function when every row is r
 once, as copies.
 
 n = 3: towards all 256 functions; counted are those that a circuit realises. n = 4: 256 drawn from these, and 128 drawn from those
-that all circuits with two units realise. 16 restarts of each. The rate is chosen for each circuit among four, on other restarts.
+that all circuits with two units realise. 16 restarts of each. The rate is chosen for each circuit among five, on other restarts.
 Two ungated circuits stand for the standard model: two units whose sum is thresholded, with exactly the parameters of output gating,
 and multiplexing, with one more.
 
@@ -43,7 +43,7 @@ from rich.progress import Progress
 from allometry.model.gates.neurons import hardened
 from allometry.spec import content_id
 
-RATES = (0.01, 0.03, 0.1, 0.3)  # Adam's
+RATES = (0.01, 0.03, 0.1, 0.3, 1.0)  # Adam's
 STEPS = {3: 2000, 4: 4000}
 RESTARTS, TUNING_RESTARTS = 16, 4
 OWN, COMMON, TUNING = 256, 128, 96  # functions drawn where there are more; at n = 3 all, and for tuning so many
