@@ -47,6 +47,9 @@ class MatrixMemory(Block):
     """q, k, v, o, i, f = W x_t + b; h_t = C_t q / max(|n_t . q|, 1) for each head; out = (sigma(o) h) W_out, with
 
     C_t = sigma(f) C_{t-1} + exp(i) v k^T / sqrt(head), n_t = sigma(f) n_{t-1} + exp(i) k / sqrt(head); i, f are a head's numbers.
+
+    In quarks: v k^T are output gatings, added to the matrix C of weights (additive synaptic), which q reads (synaptic gating); f, i
+    and o are output gatings.
     Parameters 5 width^2 + 2 heads width + 4 width + 2 heads. FLOPs per token, with chunks of c: 10 width^2 + 4 heads width; for
     each head 2 c (2 head + 1) within the chunk, and 2 head (head + 1) (2 + 1/c) for the matrix in all chunks but one. Linear in
     the length.

@@ -31,6 +31,7 @@ class ScalarMemory(Block):
     """i, f, z, o = W x_t + R h_{t-1} + b; h_t = sigma(o) c_t / n_t; out = h W_out, with
 
     c_t = f' c_{t-1} + exp(i) tanh(z), n_t = f' n_{t-1} + exp(i), f' = sigma(f) or exp(f). R is block-diagonal by head.
+    Output gatings by f', exp(i), sigma(o) and 1 / n.
     Parameters 5 width^2 + 4 width^2 / heads + 4 width. FLOPs per token 10 width^2 + 8 width^2 / heads.
     """
 

@@ -37,6 +37,9 @@ class SelectiveStateSpace(Block):
     delta = softplus(z + b), keep = exp(-rate delta) for each head;
     h_t = keep_t h_{t-1} + (1 - keep_t) / rate write_t x_t^T;  y_t = read_t h_t + skip x_t;  out = RMSNorm(y silu(gate)) W_out.
 
+    In quarks: keep and silu(gate) are output gatings; write x^T too, added to a matrix of weights (additive synaptic), which read
+    reads (synaptic gating).
+
     x and gate have `inner` channels in `heads` heads, read and write `state`; rate, skip and b are numbers of a head.
     Parameters width (3 inner + 2 state + heads) + 5 (inner + 2 state) + inner + 3 heads. FLOPs per token 2 width (3 inner +
     2 state + heads) + 8 (inner + 2 state), those within a chunk of c positions, 2 c (inner + state), and from the second chunk
