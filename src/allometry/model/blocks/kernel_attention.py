@@ -44,8 +44,8 @@ class KernelAttention(Block):
 
     Not causal: over all s that are kept.
 
-    In quarks: phi(k) v^T are output gatings, added to a matrix of weights (additive synaptic), which phi(q) reads (synaptic gating);
-    the ratio is output gating by 1 / sum.
+    In quarks: phi(k) v^T are output gatings, added to a matrix of weights (additive synaptic), which phi(q) reads (synaptic
+    gating); the ratio is output gating by 1 / sum.
 
     Parameters 4 width^2. FLOPs per token, with m features and chunks of c: 8 width^2 for the projections; for each head
     4 m head to make features, 2 c (m + head + 1) within the chunk, 4 m (head + 1) for the running sum. Not causal, there are
