@@ -44,7 +44,7 @@ from allometry.model.gates.neurons import hardened
 from allometry.spec import content_id
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)  # Adam's
-STEPS = {3: 2000, 4: 4000}
+STEPS = {3: 2000, 4: 2500}
 RESTARTS, TUNING_RESTARTS = 16, 4
 OWN, COMMON, TUNING = 256, 128, 96  # functions drawn where there are more; at n = 3 all, and for tuning so many
 CHECK = 10  # steps between two looks at the hard circuit
