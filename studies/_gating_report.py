@@ -171,6 +171,10 @@ def written(found: list[dict[str, Any]]) -> str:
     seconds = sum(part["seconds"] for part in found)
     lines += [
         "",
+        "Steps are counted to the first look, every 10 steps, at which a run's hard circuit computed its function; some lose it",
+        "again, which the share right at the end tells (of own and common functions together). Steps to half are of all runs,",
+        "those that never came among them; each circuit has a rate of its own, chosen for the share found. An edge is the largest",
+        "or smallest rate tried.",
         "Trained bits: log2 of the functions that all restarts together find, for drawn ones estimated from their share.",
         "",
         f"Hard circuits outside the exact set of their kind: {outside}. Processor time: {seconds / 60:.1f} minutes.",
@@ -181,13 +185,13 @@ def written(found: list[dict[str, Any]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     runs, shared = rows[0]["asked"]["restarts"][0], rows[0]["shared"]
-    some = rows[0]["parts"]["common"]["tables"]
+    some = rows[-1]["parts"]["common"]["tables"]
     lines = [
         f"`own`: functions that the circuit realises; `common`: {len(some)} of the {shared} that all with two units do.",
         "",
         f"| circuit | numbers learned | realises | bits | found by {runs} runs, own | trained bits | by one run, own |"
-        " steps to half, own | by one run, common | steps to half, common | rate |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        " steps to half, own | of them right at the end | by one run, common | steps to half, common | rate |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for part in rows:
         every = by_all(part)
@@ -207,6 +211,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
             f"{trained:.2f}",
             percent(by_one(part, "own")),
             steps(half(part, "own")),
+            percent(part["at_the_end"]),
             *common,
             f"{rate:g}{edge}",
         ]

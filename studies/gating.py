@@ -1,6 +1,6 @@
 """Trained capacity: how many of the Boolean functions that a gate can realise does gradient descent find, and how soon?
 
-    python studies/gating.py --out studies/results/gating       # minutes on one core; started again, it goes on where it stopped
+    python studies/gating.py --out studies/results/gating       # 8 minutes of one core; started again, it goes on where it stopped
 
 What a circuit can realise is known exactly (`docs/gates.md`). Whether training gets there is another question, which the theory of
 capacity leaves open. Every function is a task of its own: all rows of its table, a logistic loss, Adam on soft thresholds. The

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,4 +136,9 @@ def test_the_page_is_what_was_measured(study) -> None:
             assert part["asked"] == question
             assert part["outside"] == 0
             parts.append(part)
-    assert importlib.import_module("_gating_report").written(parts) == (RESULTS / "report.md").read_text()
+    page = importlib.import_module("_gating_report").written(parts)
+    assert page == (RESULTS / "report.md").read_text()
+    document = (STUDIES.parent / "docs" / "gates.md").read_text()
+    quoted = re.findall(r"[\d.]+ % \[[\d.]+, [\d.]+\]", document)
+    assert len(quoted) == 6
+    assert all(interval in page for interval in quoted)
