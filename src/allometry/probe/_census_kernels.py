@@ -11,8 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from allometry.probe._census_marks import ADDITIVE, NORMALISED, PRODUCT, STATIC, SYNAPTIC, Mark
-from allometry.probe._census_rules import NEVER, pointwise
+from allometry.probe._census_rules import NEVER, unknown
 from allometry.probe._census_trace import Call, tensors
+
+
+LSTM, GRU = 2, 3  # what cuDNN calls them
 
 
 def attention(call: Call) -> list[Mark | None]:
@@ -66,6 +69,27 @@ def recurrent_layer(call: Call) -> list[Mark | None]:
     return [call.new(out.numel()) for out in tensors(call.out)]
 
 
+def recurrent_layers(call: Call) -> list[Mark | None]:
+    """cuDNN's recurrent layers, each in one or two directions; all weights of a layer and direction lie side by side."""
+    x, weights, stride = call.args[:3]
+    hidden, cell, mode, width = call.args[4], call.args[5], call.args[6], call.args[7]
+    batch_first, sizes = call.args[10], call.args[14]
+    length, batch = (1, x.shape[0]) if sizes else (x.shape[1], x.shape[0]) if batch_first else x.shape[:2]
+    if sizes or call.args[8]:  # sequences of several lengths, or projected states
+        return unknown(call)
+    for into in weights[::stride]:
+        call.add(STATIC, length * batch * into.numel())
+        if mode == LSTM:
+            _long_memory(call, length, batch, width, call.mark(hidden) is not None, call.mark(cell) is not None)
+        elif mode == GRU:
+            _gated(call, length, batch, width, call.mark(hidden) is not None)
+        else:
+            later = length - (call.mark(hidden) is None)
+            call.add(STATIC, batch * width * width * later)
+            call.add(ADDITIVE, batch * width * later)
+    return [call.new(out.numel()) for out in tensors(call.out)]
+
+
 def _long_memory(call: Call, length: int, batch: int, width: int, hidden: bool = False, cell: bool = False) -> None:
     """c <- f c + i g; h <- o tanh(c), of sums W x + R h: 3 gatings for each unit and step."""
     step = batch * width
@@ -101,17 +125,21 @@ def forgetting(call: Call) -> list[Mark | None]:
 
 
 def resetting(call: Call) -> list[Mark | None]:
-    """allometry::resetting, torch's GRU: n = tanh(W x + r (R h + b)); h <- n + z (h - n)."""
+    """allometry::resetting(inputs [length batch 3 width], R [3 width, width], b)."""
     inputs, recurrent = call.args[:2]
-    (length, batch, rows), width = inputs.shape, recurrent.shape[1]
-    step, later = batch * width, length - 1
-    call.add(STATIC, batch * rows * width * later + step)  # at first r meets the constant b
+    _gated(call, *inputs.shape[:2], recurrent.shape[1])
+    return [call.new(out.numel()) for out in tensors(call.out)]
+
+
+def _gated(call: Call, length: int, batch: int, width: int, hidden: bool = False) -> None:
+    """torch's GRU, n = tanh(W x + r (R h + b)); h <- n + z (h - n): 2 gatings for each unit and step."""
+    step, later = batch * width, length - (not hidden)
+    call.add(STATIC, 3 * step * width * later + step * (not hidden))  # at first r meets the constant b
     call.add(ADDITIVE, 2 * step * later)  # R h in r and z
     call.gate(step * later, step * later)
-    call.add(ADDITIVE, step * later)  # r (R h + b), to W x
+    call.add(ADDITIVE, step * length)  # r (R h + b), to W x
     call.gate(step * length, step * length)
     call.add(ADDITIVE, step * (later + length))  # h - n, and n
-    return [call.new(out.numel()) for out in tensors(call.out)]
 
 
 def normalising(call: Call) -> list[Mark | None]:
@@ -179,6 +207,7 @@ FUSED = (
 )  # fmt: skip
 KERNELS: dict[str, Any] = dict.fromkeys(FUSED, attention) | {
     "mkldnn_rnn_layer": recurrent_layer,
+    "_cudnn_rnn": recurrent_layers,
     "allometry::causal_attention": causal_attention,
     "allometry::forgetting": forgetting,
     "allometry::long_memory": long_memory,
@@ -187,4 +216,3 @@ KERNELS: dict[str, Any] = dict.fromkeys(FUSED, attention) | {
     "allometry::recurrence": recurrence,
     "allometry::filtered": filtered,
 }
-_ = pointwise

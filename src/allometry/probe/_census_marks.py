@@ -1,7 +1,7 @@
 """Which tensors depend on the input, and what is known of each: the marks that a census follows from operation to operation.
 
-A tensor without a mark is static: a parameter, a buffer or a constant. Tensors share memory, so dependence is kept for each piece
-of memory too: a tensor whose memory was written through another name is known to depend, and has a new root.
+A tensor without a mark is static: a parameter, a buffer or a constant. Tensors share memory, so dependence is kept for each number
+of a piece of memory too: a tensor that was written through another name is known to depend, and has a new root.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.weak import WeakIdKeyDictionary
@@ -42,7 +43,9 @@ class Node:
     """One call: what it was given, and what it counts. Only nodes on the way to the output count."""
 
     parents: list["Node"]
+    place: int = 0  # in the order of calls
     entries: list[Entry] = dataclasses.field(default_factory=list)
+    notes: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)  # (reason, operation, path): not counted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +67,27 @@ class _Memory:
     alive: Any  # a weak reference: while it is held, no other memory has the same address
     writes: int = 0
     node: Node | None = None  # the last that wrote what depends; None: static
+    some: Tensor | None = None  # which numbers depend, where not all do
+
+    def write(self, tensor: Tensor, node: Node) -> None:
+        """Let the numbers of a tensor depend."""
+        number = tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
+        if self.node is None and tensor.numel() < number:
+            self.some = torch.zeros(number, dtype=torch.bool)
+        if self.some is not None:
+            if tensor.numel() == number or len(self.some) != number:
+                self.some = None  # all; or seen in another type
+            else:
+                self.some.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).fill_(True)
+        self.node = node
+
+    def depends(self, tensor: Tensor) -> bool:
+        if self.node is None or self.some is None:
+            return self.node is not None
+        number = tensor.untyped_storage().nbytes() // max(1, tensor.element_size())
+        if len(self.some) != number:
+            return True
+        return bool(self.some.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).any())
 
 
 class Marks:
@@ -84,7 +108,7 @@ class Marks:
         known = self._of_tensor.get(tensor)
         if known is not None and (memory is None or known[0] == memory.writes):
             return known[1]  # type: ignore[no-any-return]
-        if memory is None or memory.node is None:
+        if memory is None or memory.node is None or not memory.depends(tensor):
             return None
         place = (id(memory), memory.writes, tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()))
         mark = Mark(memory.node, self.root(place), tensor.numel())
@@ -96,7 +120,7 @@ class Marks:
         memory = self._piece(tensor)
         if memory is not None:
             memory.writes += written
-            memory.node = mark.node
+            memory.write(tensor, mark.node)
         self._of_tensor[tensor] = (0 if memory is None else memory.writes, mark)
 
     def before(self, tensor: Tensor) -> Node | None:

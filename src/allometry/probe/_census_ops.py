@@ -15,9 +15,13 @@ POINTWISE = _names(
     "expm1 floor floor_divide fmod frac ge gt hardsigmoid hardshrink imag isfinite isinf isnan isneginf isposinf le lgamma log "
     "log10 log1p log2 log_sigmoid_forward logical_and logical_not logical_or logical_xor logit lt nan_to_num ne neg "
     "polygamma rad2deg real reciprocal remainder round rsqrt sgn sigmoid sign signbit sin sinc sinh softplus softshrink special_erf "
-    "special_erfcx sqrt tan tanh threshold_backward trunc rsub_scalar logaddexp logaddexp2 hypot native_dropout bernoulli "
-    "rand_like randn_like empty_like zeros_like ones_like full_like new_empty new_zeros new_ones new_full fill zero dropout "
-    "__and__ __or__ __xor__ __lshift__ __rshift__ uniform normal view_dtype"
+    "special_erfcx sqrt tan tanh threshold_backward trunc logaddexp logaddexp2 hypot native_dropout dropout __and__ "
+    "__or__ __xor__ __lshift__ __rshift__"
+)
+# Constants in the shape of a signal.
+CONSTANTS = _names(
+    "rand_like randn_like randint_like empty_like zeros_like ones_like full_like new_empty new_empty_strided new_zeros new_ones "
+    "new_full fill zero bernoulli uniform normal random resize set_ sym_size sym_numel"
 )
 # A linear unit that a function of its own activation gates: ReLU and its kin, squares. The reference has them in brackets.
 SELF_GATED = _names(

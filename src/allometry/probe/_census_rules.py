@@ -23,7 +23,6 @@ from allometry.probe._census_marks import (
     ADDITIVE,
     NORMALISED,
     OUTER,
-    OUTPUT,
     PLAIN,
     PRODUCT,
     SHAPING,
@@ -191,7 +190,8 @@ def filled(call: Call) -> Mark:
 
 def _masked(call: Call, mark: Mark, mask: Any, zero: bool = False, hides: Any = None) -> Mark:
     """Note which share of the numbers a constant leaves: by -inf in a sum, by 0 in a product, by a condition."""
-    if not (mark.scores or mark.role == NORMALISED) or not isinstance(mask, Tensor) or mask.numel() < 2 or mask.device.type == "meta":
+    masks = isinstance(mask, Tensor) and call.mark(mask) is None and mask.numel() > 1 and mask.device.type != "meta"
+    if not masks or not (mark.scores or mark.role == NORMALISED):
         return mark
     if hides is not None:
         gone = float(hides) if not isinstance(hides, Tensor) else float(hides) if hides.numel() == 1 else 0.0
@@ -267,7 +267,7 @@ def convolution(call: Call) -> Mark:
 def trilinear(call: Call) -> Mark:
     """nn.Bilinear: y_o = sum_ij W_oij a_i b_j, each pair multiplied once."""
     left, _, right = call.args[:3]
-    rows, a, b = numbers(left) // left.shape[-1], left.shape[-1], right.shape[-1]
+    rows, a, b = left.numel() // left.shape[-1], left.shape[-1], right.shape[-1]
     outs = _first(call).shape[-1]
     mark, other = call.mark(left), call.mark(right)
     if mark is not None and other is not None and mark is not other:
@@ -275,10 +275,6 @@ def trilinear(call: Call) -> Mark:
         call.gate(rows * a * b, gate.distinct, gate.root)
     call.add(STATIC, rows * a * b * outs)
     return call.new(_first(call).numel())
-
-
-def numbers(x: Tensor) -> int:
-    return math.prod(x.shape)
 
 
 def softmax(call: Call) -> Mark:
@@ -328,6 +324,10 @@ def gated_linear_unit(call: Call) -> Mark:
     number = _first(call).numel()
     call.gate(number, number)
     return call.new(number)
+
+
+def constant(call: Call) -> list[Mark | None]:
+    return [None for _ in tensors(call.out)]
 
 
 def same(call: Call) -> Mark:
@@ -463,7 +463,7 @@ def _varies(x: Tensor) -> bool:
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = {"": unknown}
     for names, rule in (
-        (ops.POINTWISE, pointwise), (ops.SELF_GATED, self_gated), (ops.SAME, same), (ops.RESHAPES, reshaped),
+        (ops.POINTWISE, pointwise), (ops.CONSTANTS, constant), (ops.SELF_GATED, self_gated), (ops.SAME, same), (ops.RESHAPES, reshaped),
         (ops.PIECES, piece), (ops.JOINS, joined), (ops.CHOICES, chosen), (ops.PLACED | ops.PLACED_SUMS, placed),
         (ops.REDUCTIONS, reduced), (ops.SQUARES, squares), (ops.READ, read),
     ):  # fmt: skip
@@ -471,7 +471,7 @@ def _table() -> dict[str, Any]:
     return table | {
         "add": addition, "sub": addition, "rsub": addition, "mul": product, "multiply": product, "div": quotient,
         "true_divide": quotient, "addcmul": product_added, "lerp": between, "where": where, "masked_fill": filled, "pow": power,
-        "mm": matrix, "bmm": matrix, "mv": matrix, "dot": matrix, "vdot": matrix, "linear_": matrix, "addmm": matrix_added,
+        "mm": matrix, "bmm": matrix, "mv": matrix, "dot": matrix, "vdot": matrix, "addmm": matrix_added,
         "_grouped_mm": matrix, "_addmm_activation": matrix_added, "baddbmm": matrix_added, "addbmm": matrix_added,
         "addmv": matrix_added, "ger": outer_product, "outer": outer_product, "convolution": convolution,
         "_convolution": convolution, "_trilinear": trilinear, "_softmax": softmax, "_safe_softmax": softmax,
@@ -483,4 +483,3 @@ def _table() -> dict[str, Any]:
 
 
 RULES = _table()
-_ = OUTPUT

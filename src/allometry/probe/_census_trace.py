@@ -4,8 +4,6 @@ What has no rule is decomposed, where torch knows how, or named as not counted. 
 """
 
 import contextlib
-import math
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +25,8 @@ class Call:
     def __init__(self, trace: "Trace", func: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], marks: dict[int, Mark]) -> None:
         self.trace, self.func, self.op, self.args, self.kwargs, self._marks = trace, func, op, args, kwargs, marks
         parents = list({id(mark.node): mark.node for mark in marks.values()}.values())
-        self.node = Node(parents)
+        trace.calls += 1
+        self.node = Node(parents, trace.calls)
         self.out: Any = None
 
     def arg(self, place: int, name: str, default: Any = None) -> Any:
@@ -55,7 +54,8 @@ class Call:
         return Mark(self.node, self.trace.marks.root(), distinct, **details)
 
     def note(self, reason: str) -> None:
-        self.trace.notes[reason, self.op, self.trace.path] += 1
+        """Say that something is not counted. What Python reads reaches the output on ways that are not seen."""
+        (self.trace.read if reason == PYTHON else self.node.notes).append((reason, self.op, self.trace.path))
 
 
 class Trace(TorchDispatchMode):
@@ -65,8 +65,8 @@ class Trace(TorchDispatchMode):
         super().__init__()
         self.rules, self.marks = rules, Marks()
         self.stack = [""]
-        self.notes: Counter[tuple[str, str, str]] = Counter()  # (reason, operation, module) -> times
-        self.fallback: Any = None
+        self.read: list[tuple[str, str, str]] = []  # (reason, operation, path): into Python
+        self.calls = 0
 
     @property
     def path(self) -> str:
@@ -156,17 +156,15 @@ def as_written(model: nn.Module) -> Iterator[None]:
                 module.training = state
 
 
-def reached(nodes: list[Node]) -> list[Entry]:
-    """What is counted on the way to these."""
-    seen, waiting, entries = {id(node) for node in nodes}, list(nodes), []
+def reached(nodes: list[Node]) -> list[Node]:
+    """The calls on the way to these, in their order."""
+    seen, waiting = {id(node): node for node in nodes}, list(nodes)
     while waiting:
-        node = waiting.pop()
-        entries.append(node)
-        for parent in node.parents:
+        for parent in waiting.pop().parents:
             if id(parent) not in seen:
-                seen.add(id(parent))
+                seen[id(parent)] = parent
                 waiting.append(parent)
-    return [entry for node in entries for entry in node.entries]
+    return sorted(seen.values(), key=lambda node: node.place)
 
 
 def _split(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
@@ -189,6 +187,3 @@ def _name(func: Any) -> str:
         name = name[:-1]
     return name if namespace == "aten" else f"{namespace}::{name}"
 
-
-def numel(shape: Any) -> int:
-    return math.prod(shape)

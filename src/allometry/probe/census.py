@@ -6,6 +6,7 @@ add, that is in the standard model of neurons; where a signal meets a parameter 
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -124,11 +125,13 @@ def census(model: nn.Module, example: Any) -> Census:
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{type(model).__name__} does not run on the example: {in_words(error)}.") from error
     marks = [mark for tensor in tensors(out) if (mark := trace.marks.get(tensor)) is not None]
-    entries = reached([mark.node for mark in marks])
-    notes = tuple(
-        NotCounted(op=op, module=path, reason=reason, times=times) for (reason, op, path), times in trace.notes.items()
+    calls = reached([mark.node for mark in marks])
+    notes = Counter([note for call in calls for note in call.notes] + trace.read)
+    not_counted = tuple(
+        NotCounted(op=op, module=path, reason=reason, times=times) for (reason, op, path), times in notes.items()
     )
-    return Census(model=type(model).__name__, modules=_modules(model, entries), not_counted=notes)
+    entries = [entry for call in calls for entry in call.entries]
+    return Census(model=type(model).__name__, modules=_modules(model, entries), not_counted=not_counted)
 
 
 def _called(model: nn.Module, example: Any) -> Any:
