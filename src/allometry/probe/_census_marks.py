@@ -118,7 +118,10 @@ class Marks:
     def set(self, tensor: Tensor, mark: Mark, written: bool = False) -> None:
         """Give a tensor its mark; `written`: its memory was there before, and other tensors may look at it."""
         memory = self._piece(tensor)
-        if memory is not None:
+        if memory is not None and not (written or memory.node is None):  # a view
+            if not memory.depends(tensor):
+                return
+        elif memory is not None:
             memory.writes += written
             memory.write(tensor, mark.node)
         self._of_tensor[tensor] = (0 if memory is None else memory.writes, mark)

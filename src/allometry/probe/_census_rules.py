@@ -363,10 +363,22 @@ def triangle(call: Call) -> Mark | list[Mark | None]:
 
 
 def _way(call: Call, mark: Mark, place: int) -> int:
-    """The root of what a view gives: the same for the same view of the same root."""
-    words = [repr(a) for a in call.args[1:]] + [f"{k}={v!r}" for k, v in sorted(call.kwargs.items())]
-    shape = tuple(call.args[0].shape) if isinstance(call.args[0], Tensor) else ()
-    return call.trace.marks.root((mark.root, call.op, shape, tuple(words), place))
+    """The root of what a view gives: the same for the same view of the same root, however it was asked for."""
+    given, out = call.args[0], tensors(call.out)[place]
+    if call.op in ("slice", "narrow"):
+        dim, start, step = call.arg(1, "dim", 0), call.arg(2, "start") or 0, call.arg(4, "step", 1)
+        key: tuple[Any, ...] = ("slice", dim % given.ndim, max(0, start + given.shape[dim] * (start < 0)), step)
+    elif "split" in call.op or call.op in ("chunk", "unsafe_chunk"):
+        dim = call.arg(2, "dim", 0)
+        key = ("slice", dim % given.ndim, sum(t.shape[dim] for t in tensors(call.out)[:place]), 1)
+    elif call.op in ("unbind", "select"):
+        dim = call.arg(1, "dim", 0)
+        index = place if call.op == "unbind" else call.args[2] % given.shape[dim]
+        key = ("select", dim % given.ndim, index)
+    else:
+        words = [repr(a) for a in call.args[1:]] + [f"{k}={v!r}" for k, v in sorted(call.kwargs.items())]
+        key = (call.op, *words, place)
+    return call.trace.marks.root((mark.root, tuple(given.shape), tuple(out.shape), *key))
 
 
 def joined(call: Call) -> Mark:

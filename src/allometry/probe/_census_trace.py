@@ -75,7 +75,7 @@ class Trace(TorchDispatchMode):
     def depend(self, value: Any) -> None:
         """Mark the tensors in a value as the input."""
         for tensor in tensors(value):
-            self.marks.set(tensor, Mark(Node([]), self.marks.root(), tensor.numel()))
+            self.marks.set(tensor, Mark(Node([]), self.marks.root(), tensor.numel()), written=True)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
