@@ -87,12 +87,13 @@ class Census:
         return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: total, modules with what is inside them, and what was not counted."""
+        """Plain JSON: total, modules with what is inside them, the own operations of each, and what was not counted."""
         return {
             "model": self.model,
             "complete": self.complete,
             "total": self.total,
             "modules": self.table().to_dict("records")[1:],
+            "own": self.modules.to_dict("records"),
             "not_counted": [dataclasses.asdict(one) for one in self.not_counted],
         }
 
