@@ -110,6 +110,8 @@ def _product(call: Call, left: Any, right: Any, plain: Mark, number: int | None 
     entry = call.gate(number, gate.distinct, gate.root, kept=kept)
     if given.role == OUTER and gate.distinct < given.distinct == number:
         entry.otherwise = given
+    for score in plain.scores:  # a gate that is masked hides what it gates
+        score.kept = min(score.kept, kept)
     scores = (*plain.scores, entry) if role == PRODUCT else plain.scores
     mark = call.new(number, role=role, kept=kept, scores=scores, rank=0)
     return dataclasses.replace(mark, product=entry)
@@ -191,7 +193,7 @@ def filled(call: Call) -> Mark:
 def _masked(call: Call, mark: Mark, mask: Any, zero: bool = False, hides: Any = None) -> Mark:
     """Note which share of the numbers a constant leaves: by -inf in a sum, by 0 in a product, by a condition."""
     masks = isinstance(mask, Tensor) and call.mark(mask) is None and mask.numel() > 1 and mask.device.type != "meta"
-    if not masks or not (mark.scores or mark.role == NORMALISED):
+    if not masks or not (mark.scores or mark.role == NORMALISED or hides is not None):
         return mark
     if hides is not None:
         gone = float(hides) if not isinstance(hides, Tensor) else float(hides) if hides.numel() == 1 else 0.0
