@@ -60,7 +60,10 @@ def gpt2(m: int, n: int, heads: int, layers: int, way: str) -> Made:
     )  # fmt: skip
     norm, linear = gates(m, m * n, m * n), gates(0, 0, m * n * n)
     forms = together(
-        (layers, attends(m, m, n, heads, causal=True)), (2 * layers + 1, norm), (12 * layers, linear), (1, gates(0, 0, m * n * vocab))
+        (layers, attends(m, m, n, heads, causal=True)),
+        (2 * layers + 1, norm),
+        (12 * layers, linear),
+        (1, gates(0, 0, m * n * vocab)),
     )
     return transformers.GPT2LMHeadModel(config), tokens(m, vocab), forms
 
@@ -87,7 +90,9 @@ def mixtral(m: int, n: int, heads: int, layers: int, way: str) -> Made:
         vocab_size=vocab, hidden_size=n, intermediate_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
         num_key_value_heads=keys, num_local_experts=experts, num_experts_per_tok=best, attn_implementation=way,
     )  # fmt: skip
-    router = gates(m + m + m * best, m * experts + m * best + m * best * n, m * n * experts)  # softmax, its part made 1, routing
+    router = gates(
+        m + m + m * best, m * experts + m * best + m * best * n, m * n * experts
+    )  # softmax, its part made 1, routing
     forms = together(
         (layers, attends(m, m, n, heads, causal=True)),
         (layers, _projections(m, n, heads, keys)),

@@ -174,7 +174,9 @@ def test_counting_by_definition_agrees_on_a_transformer_block(causal: bool) -> N
 
     assert np.allclose(values(now), model(x[None])[0].detach().numpy())
     total = al.census(model, x[None]).total
-    alone = heads if causal else 0  # the first of a causal sequence has one score, which the sum of its softmax is made of alone
+    alone = (
+        heads if causal else 0
+    )  # the first of a causal sequence has one score, which the sum of its softmax is made of alone
     assert total["unmasked_gating_ops"] == tally.gatings + alone
     assert total["unmasked_gate_signals"] == len(tally.gates) + alone
     assert total["static_mults"] == tally.static
@@ -185,7 +187,9 @@ def test_counting_by_definition_agrees_on_an_lstm() -> None:
     length, inputs, width = 3, 2, 3
     layer, tally = nn.LSTM(inputs, width).double(), Tally()
     x, h, c = torch.randn(length, inputs).double(), torch.randn(1, width).double(), torch.randn(1, width).double()
-    into, recurrent, bias = (parameters(getattr(layer, f"{name}_l0"), tally) for name in ("weight_ih", "weight_hh", "bias_ih"))
+    into, recurrent, bias = (
+        parameters(getattr(layer, f"{name}_l0"), tally) for name in ("weight_ih", "weight_hh", "bias_ih")
+    )
     state, cell = signals(h[0], tally), signals(c[0], tally)
     second = parameters(layer.bias_hh_l0, tally)
     for row in signals(x, tally):

@@ -60,7 +60,9 @@ def _asked(model: str, size: int, length: int, vocab: int, shape: str) -> "tuple
     if isinstance(found, type) and issubclass(found, Family):
         if shape:
             raise Refusal(f"--input {shape} is for modules; {model} is a family, which reads tokens. Give --length.")
-        io = Tokens(vocab=vocab, length=length) if Tokens in found.kinds else Pairs(vocab=vocab, source=length, target=length)
+        io = (
+            Tokens(vocab=vocab, length=length) if Tokens in found.kinds else Pairs(vocab=vocab, source=length, target=length)
+        )
         return family_at(model, size, io).build(io), example(io, 1)[0]
     try:
         built = found() if callable(found) and not isinstance(found, nn.Module) else found

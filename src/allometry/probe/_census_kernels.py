@@ -14,7 +14,6 @@ from allometry.probe._census_marks import ADDITIVE, NORMALISED, PRODUCT, STATIC,
 from allometry.probe._census_rules import NEVER, unknown
 from allometry.probe._census_trace import Call, tensors
 
-
 LSTM, GRU = 2, 3  # what cuDNN calls them
 
 
@@ -27,7 +26,9 @@ def attention(call: Call) -> list[Mark | None]:
     return _attention(call, query, key, value, causal, mask)
 
 
-def _attention(call: Call, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None) -> list[Mark | None]:
+def _attention(
+    call: Call, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None
+) -> list[Mark | None]:
     length, seen = query.shape[-2], key.shape[-2]
     scores = math.prod(query.shape[:-1]) * seen
     kept = Fraction(1)

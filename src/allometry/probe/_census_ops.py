@@ -27,7 +27,7 @@ CONSTANTS = _names(
 SELF_GATED = _names(
     "relu relu6 leaky_relu prelu _prelu_kernel gelu silu mish hardswish hardtanh elu celu selu rrelu threshold square"
 )
-RANK = {name: 2 for name in _names("sigmoid hardsigmoid exp exp2 softplus")} | {"tanh": 1, "erf": 1}
+RANK = dict.fromkeys(_names("sigmoid hardsigmoid exp exp2 softplus"), 2) | {"tanh": 1, "erf": 1}
 
 # The same numbers: the mark stays as it is.
 SAME = _names(
@@ -58,7 +58,9 @@ CHOICES = _names(
 BY_INDEX = _names("index gather index_select take take_along_dim embedding")
 QUIET = _names("amax amin aminmax")  # the largest number of a row is a function of it as any other
 # Numbers put into their places: sums where several meet.
-PLACED = _names("index_copy index_put scatter masked_scatter slice_scatter select_scatter copy diagonal_scatter unsafe_index_put")
+PLACED = _names(
+    "index_copy index_put scatter masked_scatter slice_scatter select_scatter copy diagonal_scatter unsafe_index_put"
+)
 PLACED_SUMS = _names("index_add scatter_add scatter_reduce index_reduce embedding_bag _embedding_bag segment_reduce")
 # Sums over fixed weights, and functions of them.
 REDUCTIONS = _names(

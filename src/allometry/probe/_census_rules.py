@@ -63,7 +63,12 @@ def self_gated(call: Call) -> Mark:
 
 def power(call: Call) -> Mark:
     exponent = call.args[1]
-    if isinstance(exponent, Tensor) and exponent.ndim == 0 and call.mark(exponent) is None and exponent.device.type != "meta":
+    if (
+        isinstance(exponent, Tensor)
+        and exponent.ndim == 0
+        and call.mark(exponent) is None
+        and exponent.device.type != "meta"
+    ):
         exponent = exponent.item()
     if isinstance(exponent, int | float) and exponent > 1 and exponent == int(exponent):
         call.add(SHAPING, _first(call).numel() * (int(exponent) - 1))
@@ -104,7 +109,9 @@ def _product(call: Call, left: Any, right: Any, plain: Mark, number: int | None 
     for one, other in ((a, b), (b, a)):
         if one.role == NORMALISED and one.distinct < number and other.role != NORMALISED:
             call.gate(number, one.distinct, one.root, SYNAPTIC, kept=one.kept, masks_signals=True)
-            return dataclasses.replace(plain, root=call.trace.marks.root(), distinct=number, role=PRODUCT, rank=0, kept=Fraction(1))
+            return dataclasses.replace(
+                plain, root=call.trace.marks.root(), distinct=number, role=PRODUCT, rank=0, kept=Fraction(1)
+            )
     gate, given = (a, b) if (a.distinct, -a.rank) <= (b.distinct, -b.rank) else (b, a)
     kept = min(a.kept, b.kept)
     entry = call.gate(number, gate.distinct, gate.root, kept=kept)
@@ -397,7 +404,9 @@ def chosen(call: Call) -> Mark | list[Mark | None]:
     outs = tensors(call.out)
     if call.op in ops.BY_INDEX:
         if call.op == "embedding" or call.mark(source) is None:
-            return [call.new(out.numel()) for out in outs]  # a row of a table for each signal: a linear unit of one-hot inputs
+            return [
+                call.new(out.numel()) for out in outs
+            ]  # a row of a table for each signal: a linear unit of one-hot inputs
         if not index:
             mark = call.marks()[0]
             return [call.new(min(mark.distinct, out.numel()), role=mark.role, rank=mark.rank) for out in outs]
@@ -477,9 +486,9 @@ def _varies(x: Tensor) -> bool:
 def _table() -> dict[str, Any]:
     table: dict[str, Any] = {"": unknown}
     for names, rule in (
-        (ops.POINTWISE, pointwise), (ops.CONSTANTS, constant), (ops.SELF_GATED, self_gated), (ops.SAME, same), (ops.RESHAPES, reshaped),
-        (ops.PIECES, piece), (ops.JOINS, joined), (ops.CHOICES, chosen), (ops.PLACED | ops.PLACED_SUMS, placed),
-        (ops.REDUCTIONS, reduced), (ops.SQUARES, squares), (ops.READ, read),
+        (ops.POINTWISE, pointwise), (ops.CONSTANTS, constant), (ops.SELF_GATED, self_gated), (ops.SAME, same),
+        (ops.RESHAPES, reshaped), (ops.PIECES, piece), (ops.JOINS, joined), (ops.CHOICES, chosen),
+        (ops.PLACED | ops.PLACED_SUMS, placed), (ops.REDUCTIONS, reduced), (ops.SQUARES, squares), (ops.READ, read),
     ):  # fmt: skip
         table |= dict.fromkeys(names, rule)
     return table | {

@@ -22,7 +22,9 @@ UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python
 class Call:
     """One call of an operation with a dependent operand, as its rule sees it."""
 
-    def __init__(self, trace: "Trace", func: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], marks: dict[int, Mark]) -> None:
+    def __init__(
+        self, trace: "Trace", func: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], marks: dict[int, Mark]
+    ) -> None:
         self.trace, self.func, self.op, self.args, self.kwargs, self._marks = trace, func, op, args, kwargs, marks
         parents = list({id(mark.node): mark.node for mark in marks.values()}.values())
         trace.calls += 1
@@ -137,7 +139,7 @@ def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_written(model: nn.Module) -> Iterator[None]:
-    """Modules run as their equations are written: no dropout, no fused attention, no compiler, no kernel that hides its products."""
+    """Modules run as their equations are written: no dropout, no fused attention, no compiler."""
     training = {module: module.training for module in model.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
     with contextlib.ExitStack() as context:
@@ -172,7 +174,13 @@ def _split(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[li
     written, read = [], []
     for place, argument in enumerate(func._schema.arguments):
         value = args[place] if place < len(args) else kwargs.get(argument.name)
-        found = [value] if isinstance(value, Tensor) else [v for v in value if isinstance(v, Tensor)] if isinstance(value, list | tuple) else []
+        found = (
+            [value]
+            if isinstance(value, Tensor)
+            else [v for v in value if isinstance(v, Tensor)]
+            if isinstance(value, list | tuple)
+            else []
+        )
         writes = argument.alias_info is not None and argument.alias_info.is_write
         if writes:
             written += found
@@ -186,4 +194,3 @@ def _name(func: Any) -> str:
     if name.endswith("_") and not name.endswith("__"):
         name = name[:-1]
     return name if namespace == "aten" else f"{namespace}::{name}"
-

@@ -60,8 +60,8 @@ def census_lines(content: dict[str, Any]) -> list[str]:
     """What a reader of the table should know."""
     unknown = [one for one in content["not_counted"] if one["reason"] == "no rule"]
     lines = [
-        f"not counted: {one['op']} at {one['module'] or content['model']} ({one['times']}x): there is no rule for it, so the counts "
-        "are lower bounds"
+        f"not counted: {one['op']} at {one['module'] or content['model']} ({one['times']}x): it has no rule, so the counts are "
+        "lower bounds"
         for one in unknown
     ]
     others = dict.fromkeys(f"{one['reason']}: {one['op']}" for one in content["not_counted"] if one not in unknown)

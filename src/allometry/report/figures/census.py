@@ -38,8 +38,8 @@ def census_figure(content: dict[str, Any], kinds: dict[str, str]) -> Figure | No
     return Figure(
         id="census",
         title="Operations by module",
-        caption="Where signals multiply signals, and where they meet parameters. Modules are in the order of the model, each without "
-        "those that have bars of their own.",
+        caption="Where signals multiply signals, and where they meet parameters. Modules are in the order of the model, each "
+        "without those that have bars of their own.",
         layout=layout(axis("", log=False), y, barmode="stack", bargap=0.35),
         traces=traces,
         views=[
