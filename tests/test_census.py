@@ -270,6 +270,20 @@ def test_parts_of_one_tensor_gate_each_other_and_a_number_shapes_itself() -> Non
     assert (total["gating_ops"], total["gate_signals"], total["shaping"]) == (6, 6, 12)
 
 
+def test_a_mask_leaves_what_no_constant_makes_zero() -> None:
+    """Of x, half is hidden: in products, by exp of -inf, and no more where something is added."""
+    half = torch.tensor([[True, False], [False, True]])
+
+    class Hides(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+            hidden, never = x.masked_fill(half, 0), x.masked_fill(half, -torch.inf)
+            masked = hidden.tanh() * y, (never + y).exp() * y
+            return *masked, (hidden + 1) * y, (hidden + y) * y, hidden.cos() * y, torch.where(half, x, torch.ones(2, 2)) * y
+
+    total = al.census(Hides(), (torch.randn(2, 2), torch.randn(2, 2))).total
+    assert (total["gating_ops"], total["unmasked_gating_ops"]) == (6 * 4, 2 * 2 + 4 * 4)
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.BatchNorm1d(3)).train()
     model[1].eval()

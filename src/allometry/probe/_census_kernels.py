@@ -176,7 +176,7 @@ def recurrence(call: Call) -> Mark:
 
 
 def filtered(call: Call) -> list[Mark | None]:
-    """allometry::filtered: sum_j softmax(logits)_j x_{t - before + j} of x [batch length width], logits [(batch length) heads kernel]."""
+    """allometry::filtered: sum_j softmax(logits)_j x_{t - before + j}, of logits [(batch length) heads kernel]."""
     x, logits = call.args[:2]
     operations = x.numel() * logits.shape[-1]
     if call.mark(logits) is None:

@@ -57,7 +57,8 @@ class Mark:
     distinct: int  # scalars in it, repetitions left out
     role: int = PLAIN
     rank: int = 0  # 2: a gate by its range (sigmoid, exp, softmax); 1: within -1 and 1; 0: any
-    kept: Fraction = Fraction(1)
+    kept: Fraction = Fraction(1)  # share of its numbers that no mask made 0
+    never: bool = False  # or -inf, if so
     scores: tuple[Entry, ...] = ()  # matrix products that it is a sum of: a mask on it is a mask on them
     product: Entry | None = None  # the product, number by number, that it is
 

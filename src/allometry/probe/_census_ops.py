@@ -14,8 +14,8 @@ POINTWISE = _names(
     "bitwise_xor ceil clamp clamp_max clamp_min conj _conj conj_physical cos cosh deg2rad digamma eq erf erfc erfinv exp exp2 "
     "expm1 floor floor_divide fmod frac ge gt hardsigmoid hardshrink imag isfinite isinf isnan isneginf isposinf le lgamma log "
     "log10 log1p log2 log_sigmoid_forward logical_and logical_not logical_or logical_xor logit lt nan_to_num ne neg "
-    "polygamma rad2deg real reciprocal remainder round rsqrt sgn sigmoid sign signbit sin sinc sinh softplus softshrink special_erf "
-    "special_erfcx sqrt tan tanh threshold_backward trunc logaddexp logaddexp2 hypot native_dropout dropout __and__ "
+    "polygamma rad2deg real reciprocal remainder round rsqrt sgn sigmoid sign signbit sin sinc sinh softplus softshrink "
+    "special_erf special_erfcx sqrt tan tanh threshold_backward trunc logaddexp logaddexp2 hypot native_dropout dropout __and__ "
     "__or__ __xor__ __lshift__ __rshift__"
 )
 # Constants in the shape of a signal.
@@ -23,6 +23,8 @@ CONSTANTS = _names(
     "rand_like randn_like randint_like empty_like zeros_like ones_like full_like new_empty new_empty_strided new_zeros new_ones "
     "new_full fill zero bernoulli uniform normal random resize set_ sym_size sym_numel"
 )
+OF_ZERO = _names("abs angle asinh asin atan erf floor neg round sgn sign sin sinh sqrt tan tanh trunc ceil")  # f(0) = 0
+OF_NEVER = _names("exp exp2 sigmoid softplus")  # f(-inf) = 0
 # A linear unit that a function of its own activation gates: ReLU and its kin, squares. The reference has them in brackets.
 SELF_GATED = _names(
     "relu relu6 leaky_relu prelu _prelu_kernel gelu silu mish hardswish hardtanh elu celu selu rrelu threshold square"

@@ -41,8 +41,8 @@ def pointwise(call: Call) -> Mark:
     roots = {mark.root for mark in marks}
     dependent = [t for t in tensors([call.args, call.kwargs]) if call.mark(t) is not None]
     scores = tuple(dict.fromkeys(entry for mark in marks for entry in mark.scores))
-    kept = min(mark.kept for mark in marks)
-    details = {"role": max(mark.role for mark in marks), "kept": kept, "scores": scores}
+    kept, never = _left(call, marks)
+    details = {"role": max(mark.role for mark in marks), "kept": kept, "never": never, "scores": scores}
     rank = ops.RANK.get(call.op, max(mark.rank for mark in marks) if call.op not in ops.POINTWISE else 0)
     if len(roots) == 1:
         first = marks[0]
@@ -53,6 +53,16 @@ def pointwise(call: Call) -> Mark:
         distinct = math.prod(shape) if spread else first.distinct
         return Mark(call.node, root, distinct, rank=rank, **details)
     return call.new(math.prod(shape), rank=rank, **details)
+
+
+def _left(call: Call, marks: list[Mark]) -> tuple[Fraction, bool]:
+    """What masks leave of a function of numbers: -inf stays in sums and is 0 after exp, and 0 stays in some functions."""
+    never = [mark.kept for mark in marks if mark.never]
+    if never:
+        return min(never), call.op not in ops.OF_NEVER
+    if call.op in ops.POINTWISE and call.op not in ops.OF_ZERO:
+        return Fraction(1), False
+    return max(mark.kept for mark in marks), False
 
 
 def self_gated(call: Call) -> Mark:
@@ -78,7 +88,10 @@ def power(call: Call) -> Mark:
 def addition(call: Call) -> Mark:
     """A sum of two signals is in the standard model; of a signal and a constant it may be a mask."""
     _sum(call, call.args[0], call.args[1])
-    return _masked(call, pointwise(call), call.args[1] if call.mark(call.args[0]) is not None else call.args[0])
+    plain, constant = pointwise(call), call.args[1] if call.mark(call.args[0]) is not None else call.args[0]
+    if call.mark(constant) is None and not plain.never:  # what was 0 is so no more
+        plain = dataclasses.replace(plain, kept=Fraction(1))
+    return _masked(call, plain, constant)
 
 
 def _sum(call: Call, left: Any, right: Any) -> None:
@@ -202,12 +215,18 @@ def _masked(call: Call, mark: Mark, mask: Any, zero: bool = False, hides: Any = 
     masks = isinstance(mask, Tensor) and call.mark(mask) is None and mask.numel() > 1 and mask.device.type != "meta"
     if not masks or not (mark.scores or mark.role == NORMALISED or hides is not None):
         return mark
+    never = not zero
     if hides is not None:
-        gone = float(hides) if not isinstance(hides, Tensor) else float(hides) if hides.numel() == 1 else 0.0
-        if call.mark(hides) is not None or not (gone <= NEVER or gone == 0):
+        gone = torch.as_tensor(hides)
+        if call.mark(hides) is not None or gone.device.type == "meta" or not gone.numel():
+            return mark
+        never = bool((gone <= NEVER).all())
+        if not never and bool(gone.any()):
             return mark
         left = mask.bool()
     elif zero:
+        if isinstance(mask, nn.Parameter):
+            return mark
         left = mask != 0
     else:
         left = mask > NEVER
@@ -216,7 +235,7 @@ def _masked(call: Call, mark: Mark, mask: Any, zero: bool = False, hides: Any = 
         return mark
     for entry in mark.scores:
         entry.kept = min(entry.kept, share)
-    return dataclasses.replace(mark, kept=min(mark.kept, share))
+    return dataclasses.replace(mark, kept=min(mark.kept, share), never=never)
 
 
 def matrix(call: Call) -> Mark:
