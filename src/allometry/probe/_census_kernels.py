@@ -104,7 +104,7 @@ def _long_memory(call: Call, length: int, batch: int, width: int, hidden: bool =
 def long_memory(call: Call) -> list[Mark | None]:
     """allometry::long_memory(inputs [length batch 4 width], R [4 width, width])."""
     inputs, recurrent = call.args[:2]
-    _long_memory(call, *inputs.shape[:2], recurrent.shape[1])
+    _long_memory(call, inputs.shape[0], inputs.shape[1], recurrent.shape[1])
     return [call.new(out.numel()) for out in tensors(call.out)]
 
 
@@ -128,7 +128,7 @@ def forgetting(call: Call) -> list[Mark | None]:
 def resetting(call: Call) -> list[Mark | None]:
     """allometry::resetting(inputs [length batch 3 width], R [3 width, width], b)."""
     inputs, recurrent = call.args[:2]
-    _gated(call, *inputs.shape[:2], recurrent.shape[1])
+    _gated(call, inputs.shape[0], inputs.shape[1], recurrent.shape[1])
     return [call.new(out.numel()) for out in tensors(call.out)]
 
 

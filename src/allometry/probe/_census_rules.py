@@ -374,8 +374,7 @@ def piece(call: Call) -> Mark | list[Mark | None]:
     for place, out in enumerate(tensors(call.out)):
         share = Fraction(out.numel(), whole)
         distinct = min(out.numel(), math.ceil(mark.distinct * share)) if share <= 1 else mark.distinct
-        details = {"role": mark.role, "rank": mark.rank}
-        found.append(Mark(call.node, _way(call, mark, place), distinct, **details))
+        found.append(Mark(call.node, _way(call, mark, place), distinct, role=mark.role, rank=mark.rank))
     return found
 
 

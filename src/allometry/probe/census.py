@@ -58,7 +58,7 @@ class Census:
     @property
     def total(self) -> dict[str, int]:
         """The sums over all modules."""
-        return {name: int(self.modules[name].sum()) for name in (*COUNTS, "parameters")}
+        return _sums(self.modules)
 
     @property
     def complete(self) -> bool:
@@ -71,7 +71,7 @@ class Census:
         return tuple(one for one in self.not_counted if one.reason == UNKNOWN)
 
     def table(self, depth: int | None = None) -> pd.DataFrame:
-        """One row for each module, what is inside it included, and the total first; `depth`: dots in a path, and one more."""
+        """One row for each module, what is inside it included, and the total first; `depth`: names in a path at most."""
         rows = [{"module": "", "kind": self.model} | self.total]
         paths = dict.fromkeys(
             ".".join(words[: place + 1])
@@ -81,9 +81,8 @@ class Census:
         kinds = dict(zip(self.modules["module"], self.modules["kind"], strict=True))
         names = self.modules["module"]
         for path in paths:
-            inside = self.modules[(names == path) | names.str.startswith(path + ".")]
-            sums = {name: int(inside[name].sum()) for name in (*COUNTS, "parameters")}
-            rows.append({"module": path, "kind": kinds.get(path, "")} | sums)
+            inside = self.modules.loc[(names == path) | names.str.startswith(path + ".")]
+            rows.append({"module": path, "kind": kinds.get(path, "")} | _sums(inside))
         return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
@@ -133,6 +132,10 @@ def census(model: nn.Module, example: Any) -> Census:
     )
     entries = [entry for call in calls for entry in call.entries]
     return Census(model=type(model).__name__, modules=_modules(model, entries), not_counted=not_counted)
+
+
+def _sums(rows: pd.DataFrame) -> dict[str, int]:
+    return {name: sum(rows[name].tolist()) for name in (*COUNTS, "parameters")}
 
 
 def _called(model: nn.Module, example: Any) -> Any:
