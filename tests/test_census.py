@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 import allometry as al
 from allometry.find import names
-from allometry.flow import Pairs, Refusal, Tokens
-from allometry.train.example import example
+from allometry.flow import REFERENCES, Pairs, Refusal, Tokens
+from allometry.train.example import built, example
 
 SHAPES = [(5, 8, 2, 16), (7, 12, 3, 20), (2, 4, 1, 4), (9, 6, 6, 5)]  # m tokens, width n, H heads, F hidden
 
@@ -120,6 +120,18 @@ def test_the_table_of_the_reference_falls_out(name: str) -> None:
     model, shapes, expected = TABLE[name]
     given = [tuple(map(torch.randn, s)) if isinstance(s[0], tuple) else torch.randn(s) for s in shapes]
     assert gates(model, *given) == expected
+
+
+def test_sums_of_chosen_rows_are_additive_and_their_weights_gates() -> None:
+    index, ends, weights = torch.tensor([0, 2, 1, 1]), torch.tensor([0, 3]), torch.rand(4)
+
+    class Bags(nn.Module):
+        def forward(self, rows: Tensor, weights: Tensor | None = None) -> Tensor:
+            return F.embedding_bag(index, rows, ends, mode="sum", per_sample_weights=weights)
+
+    total = al.census(Bags(), torch.randn(3, 5)).total
+    assert (total["gating_ops"], total["additive"]) == (0, 4 * 5)
+    assert gates(Bags(), torch.randn(3, 5), weights) == (4, 4 * 5, 0)
 
 
 def test_multiplexing_is_additive_and_no_gate() -> None:
@@ -304,8 +316,9 @@ def test_what_cannot_run_is_refused() -> None:
 
 def _small(name: str, batch: int) -> Any:
     family = al.family(name)
-    io = Tokens(vocab=11, length=6) if Tokens in family.kinds else Pairs(vocab=11, source=8, target=5)
-    model = family(**family.shape(8, 1)).build(io)
+    small = {Tokens: Tokens(vocab=11, length=6), Pairs: Pairs(vocab=11, source=8, target=5)}
+    io = next((small[kind] for kind in small if kind in family.kinds), REFERENCES[family.kinds[0]])
+    model = built(family(**family.shape(8, 1)), io)
     return model, al.census(model, example(io, batch)[0])
 
 

@@ -85,7 +85,7 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
     ("words", "reason"),
     [
         (["transfomer"], "Did you mean 'transformer'"),
-        (["transformer", "--input", "2,6"], "reads tokens"),
+        (["transformer", "--input", "2,6"], "says itself what it reads"),
         (["transformer", "--length", "0"], "at least 1 token"),
         (["mine.py:nothing"], "gives int, which is no module"),
         (["mine.py:broken"], "cannot be built: KeyError: 'width'"),

@@ -51,19 +51,21 @@ def _asked(model: str, size: int, length: int, vocab: int, shape: str) -> "tuple
     from torch import nn
 
     from allometry.find import member
-    from allometry.flow import Pairs, Refusal, Tokens, in_words
+    from allometry.flow import REFERENCES, Pairs, Refusal, Tokens, in_words
     from allometry.model._family import Family
     from allometry.study.job import FAMILIES, family_at
+    from allometry.train.example import built as built_family
     from allometry.train.example import example
 
     found = member(FAMILIES, model)
     if isinstance(found, type) and issubclass(found, Family):
         if shape:
-            raise Refusal(f"--input {shape} is for modules; {model} is a family, which reads tokens. Give --length.")
-        io = (
-            Tokens(vocab=vocab, length=length) if Tokens in found.kinds else Pairs(vocab=vocab, source=length, target=length)
-        )
-        return family_at(model, size, io).build(io), example(io, 1)[0]
+            raise Refusal(
+                f"--input {shape} is for modules; {model} is a family, which says itself what it reads. Give --length."
+            )
+        of_kinds = {Tokens: Tokens(vocab=vocab, length=length), Pairs: Pairs(vocab=vocab, source=length, target=length)}
+        io = next((of_kinds[kind] for kind in of_kinds if kind in found.kinds), REFERENCES[found.kinds[0]])
+        return built_family(family_at(model, size, io), io), example(io, 1)[0]
     try:
         built = found() if callable(found) and not isinstance(found, nn.Module) else found
     except Exception as error:  # whatever a user's own code may raise

@@ -63,7 +63,7 @@ QUIET = _names("amax amin aminmax")  # the largest number of a row is a function
 PLACED = _names(
     "index_copy index_put scatter masked_scatter slice_scatter select_scatter copy diagonal_scatter unsafe_index_put"
 )
-PLACED_SUMS = _names("index_add scatter_add scatter_reduce index_reduce embedding_bag _embedding_bag segment_reduce")
+PLACED_SUMS = _names("index_add scatter_add scatter_reduce index_reduce segment_reduce")
 # Sums over fixed weights, and functions of them.
 REDUCTIONS = _names(
     "sum mean nansum nanmean cumsum logsumexp logcumsumexp any all count_nonzero avg_pool1d avg_pool2d avg_pool3d "

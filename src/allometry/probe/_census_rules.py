@@ -446,6 +446,23 @@ def placed(call: Call) -> Mark:
     return call.new(_first(call).numel(), role=PLAIN)
 
 
+def bagged(call: Call) -> list[Mark | None]:
+    """embedding_bag: sums of chosen rows, each perhaps times a weight of its own."""
+    table, index, weights = call.args[0], call.args[1], call.arg(6, "per_sample_weights")
+    number = index.numel() * table.shape[1]
+    outs = tensors(call.out)
+    if call.mark(index) is not None:
+        call.note(CHOICE)
+    gate = call.mark(weights)
+    if call.mark(table) is not None:
+        call.add(ADDITIVE, number)
+        if gate is not None:
+            call.gate(number, gate.distinct, gate.root)
+    elif gate is not None:
+        call.add(STATIC, number)
+    return [call.new(outs[0].numel()), *[None] * (len(outs) - 1)]
+
+
 def reduced(call: Call) -> Mark | list[Mark | None]:
     """A sum over fixed weights. A sum of products number by number is a matrix product."""
     mark = call.marks()[0]
@@ -519,7 +536,8 @@ def _table() -> dict[str, Any]:
         "softmax": softmax, "_log_softmax": log_softmax, "native_layer_norm": normalised, "native_group_norm": normalised,
         "native_batch_norm": normalised, "_native_batch_norm_legit": normalised,
         "_native_batch_norm_legit_no_training": normalised, "_fused_rms_norm": normalised, "glu": gated_linear_unit,
-        "tril": triangle, "triu": triangle, "prod": products_of_a_row, "cumprod": products_of_a_row,
+        "tril": triangle, "triu": triangle, "prod": products_of_a_row, "cumprod": products_of_a_row, "_embedding_bag": bagged,
+        "_embedding_bag_forward_only": bagged,
     }  # fmt: skip
 
 
