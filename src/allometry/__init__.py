@@ -29,6 +29,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ClosedForm": ("allometry.model._family", "ClosedForm"),
     "chrono_": ("allometry.model.chrono", "chrono_"),
     "timescales": ("allometry.probe.time_scales", "timescales"),
+    "census": ("allometry.probe.census", "census"),
     "count": ("allometry.train.meter", "count"),
     "fit": ("allometry.fit.estimate", "fit"),
     "Criterion": ("allometry.fit.criterion", "Criterion"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
 from allometry.model.blocks._causal import LONGEST, CausalAttention
 from allometry.model.blocks._causal_operation import causal_attention
+from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.blocks._linear import Linear
 from allometry.model.blocks._rotary import Rotary
 
@@ -67,11 +68,11 @@ class _Attention(nn.Module):
         assert keep is None or not self.causal, "what a causal layer reads ends where its output stands: it has no padding"
         batch, length, width = x.shape
         parts = self.query_key_value(x).view(batch, length, 3, self.heads, width // self.heads)
-        if self.causal and parts.device.type == "cpu" and length <= LONGEST:
-            if not torch.compiler.is_compiling():
+        if self.causal and length <= LONGEST:
+            if in_eager_cpu(parts):
                 turns = self.rotary.turns(parts[:, :, 0].transpose(1, 2)) if self.rotary else None
                 return self.out(CausalAttention.apply(parts, turns))
-            if self.rotary:
+            if self.rotary and parts.device.type == "cpu" and torch.compiler.is_compiling():
                 return self.out(causal_attention(parts)[0])
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each [batch heads length head]
         if self.rotary:

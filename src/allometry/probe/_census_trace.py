@@ -1,0 +1,196 @@
+"""Run a module once and follow its signals: every operation of torch is seen under whatever made it, and a rule says what it is.
+
+What has no rule is decomposed, where torch knows how, or named as not counted. Only what reaches the output counts.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._decomp import decomposition_table
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from allometry.model.blocks._eager import plain_equations
+from allometry.probe._census_marks import OUTPUT, Entry, Mark, Marks, Node
+
+UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
+
+
+class Call:
+    """One call of an operation with a dependent operand, as its rule sees it."""
+
+    def __init__(
+        self, trace: "Trace", func: Any, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], marks: dict[int, Mark]
+    ) -> None:
+        self.trace, self.func, self.op, self.args, self.kwargs, self._marks = trace, func, op, args, kwargs, marks
+        parents = list({id(mark.node): mark.node for mark in marks.values()}.values())
+        trace.calls += 1
+        self.node = Node(parents, trace.calls)
+        self.out: Any = None
+
+    def arg(self, place: int, name: str, default: Any = None) -> Any:
+        return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
+
+    def mark(self, value: Any) -> Mark | None:
+        """The mark of an operand; None: it is static, or no tensor."""
+        return self._marks.get(id(value)) if isinstance(value, Tensor) else None
+
+    def marks(self) -> list[Mark]:
+        return list(self._marks.values())
+
+    def add(self, quark: str, operations: int, **details: Any) -> Entry:
+        entry = Entry(self.trace.path, self.op, quark, operations, **details)
+        if operations:
+            self.node.entries.append(entry)
+        return entry
+
+    def gate(self, operations: int, signals: int, root: int | None = None, quark: str = OUTPUT, **details: Any) -> Entry:
+        root = self.trace.marks.root() if root is None else root
+        return self.add(quark, operations, signals=signals, root=root, **details)
+
+    def new(self, distinct: int, **details: Any) -> Mark:
+        """The mark of numbers that are no function, number by number, of others."""
+        return Mark(self.node, self.trace.marks.root(), distinct, **details)
+
+    def note(self, reason: str) -> None:
+        """Say that something is not counted. What Python reads reaches the output on ways that are not seen."""
+        (self.trace.read if reason == PYTHON else self.node.notes).append((reason, self.op, self.trace.path))
+
+
+class Trace(TorchDispatchMode):
+    """What happens while it is entered."""
+
+    def __init__(self, rules: dict[str, Any]) -> None:
+        super().__init__()
+        self.rules, self.marks = rules, Marks()
+        self.stack = [""]
+        self.read: list[tuple[str, str, str]] = []  # (reason, operation, path): into Python
+        self.calls = 0
+
+    @property
+    def path(self) -> str:
+        return self.stack[-1]
+
+    def depend(self, value: Any) -> None:
+        """Mark the tensors in a value as the input."""
+        for tensor in tensors(value):
+            self.marks.set(tensor, Mark(Node([]), self.marks.root(), tensor.numel()), written=True)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        written, operands = _split(func, args, kwargs)
+        marks = {id(tensor): mark for tensor in operands if (mark := self.marks.get(tensor)) is not None}
+        if not marks:
+            return func(*args, **kwargs)
+        name = _name(func)
+        rule = self.rules.get(name)
+        if rule is None and not written and func in decomposition_table:
+            with self:
+                return decomposition_table[func](*args, **kwargs)
+        call = Call(self, func, name, args, kwargs, marks)
+        call.node.parents += [node for tensor in written if (node := self.marks.before(tensor)) is not None]
+        call.out = func(*args, **kwargs)
+        found = self.rules[""](call) if rule is None else rule(call)
+        kept = {id(tensor) for tensor in written}
+        outs = tensors(call.out)
+        each = found if isinstance(found, list) else [found] * len(outs)
+        for tensor, mark in zip(outs, each, strict=True):
+            if mark is not None:
+                self.marks.set(tensor, Mark(**(vars(mark) | {"node": call.node})), written=id(tensor) in kept)
+        if not outs:  # only what was written
+            for tensor in written:
+                self.marks.set(tensor, call.new(tensor.numel()), written=True)
+        return call.out
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in what a module takes or gives: containers of Python and dataclasses with fields."""
+    found = []
+    for leaf in tree_leaves(value):
+        if isinstance(leaf, Tensor):
+            found.append(leaf)
+        elif hasattr(leaf, "__dataclass_fields__"):
+            found += tensors([getattr(leaf, name) for name in leaf.__dataclass_fields__])
+    return found
+
+
+@contextlib.contextmanager
+def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
+    """The stack has the path of the module that runs."""
+    hooks = []
+    for path, module in model.named_modules():
+
+        def enters(*_: Any, path: str = path) -> None:
+            stack.append(path)
+
+        def leaves(*_: Any) -> None:
+            stack.pop()
+
+        hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def as_written(model: nn.Module) -> Iterator[None]:
+    """Modules run as their equations are written: no dropout, no fused attention, no compiler."""
+    training = {module: module.training for module in model.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with contextlib.ExitStack() as context:
+        context.enter_context(torch.no_grad())
+        context.enter_context(plain_equations())
+        context.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
+        if any(getattr(m, "_compiled_call_impl", None) or type(m).__name__ == "OptimizedModule" for m in training):
+            context.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            model.eval()
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+            for module, state in training.items():
+                module.training = state
+
+
+def reached(nodes: list[Node]) -> list[Node]:
+    """The calls on the way to these, in their order."""
+    seen, waiting = {id(node): node for node in nodes}, list(nodes)
+    while waiting:
+        for parent in waiting.pop().parents:
+            if id(parent) not in seen:
+                seen[id(parent)] = parent
+                waiting.append(parent)
+    return sorted(seen.values(), key=lambda node: node.place)
+
+
+def _split(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors that a call writes to, and those that it reads. What is written in place is read too."""
+    written, read = [], []
+    for place, argument in enumerate(func._schema.arguments):
+        value = args[place] if place < len(args) else kwargs.get(argument.name)
+        found = (
+            [value]
+            if isinstance(value, Tensor)
+            else [v for v in value if isinstance(v, Tensor)]
+            if isinstance(value, list | tuple)
+            else []
+        )
+        writes = argument.alias_info is not None and argument.alias_info.is_write
+        if writes:
+            written += found
+        if not writes or place == 0 or not argument.kwarg_only:
+            read += found
+    return written, read
+
+
+def _name(func: Any) -> str:
+    namespace, _, name = func._schema.name.partition("::")
+    if name.endswith("_") and not name.endswith("__"):
+        name = name[:-1]
+    return name if namespace == "aten" else f"{namespace}::{name}"

@@ -1,0 +1,171 @@
+"""How many gates a model has: its gating quarks, counted while it runs once (Baldi and Vershynin 2022, arXiv:2202.08371).
+
+Every signal that depends on the input is followed. Where two of them multiply, one gates the other, number by number; where they
+add, that is in the standard model of neurons; where a signal meets a parameter or a constant, that is a synapse. The rules stand in
+`_census_rules.py`, kernels that hold whole layers in `_census_kernels.py`. Only what reaches the output counts.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from torch import Tensor, nn
+
+from allometry.flow import Refusal, in_words
+from allometry.probe._census_kernels import KERNELS
+from allometry.probe._census_marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
+from allometry.probe._census_rules import RULES
+from allometry.probe._census_trace import UNKNOWN, Trace, as_written, located, reached, tensors
+
+COUNTS = (
+    "gate_signals", "gating_ops", "output_gatings", "gated_synapses", "additive", "shaping", "static_mults",
+    "unmasked_gate_signals", "unmasked_gating_ops",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NotCounted:
+    """An operation whose products are not in the counts."""
+
+    op: str
+    module: str
+    reason: str  # no rule | a choice among signals | read into Python
+    times: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Census:
+    """What was counted, for the example as it was given, all its sequences together.
+
+    `modules`: one row for each module that counts anything, with its path and class, in the order of the model. The columns are
+
+    - gate_signals: distinct attending scalars; gating_ops: multiplications of a signal by one of them, of which output_gatings gate
+      an output on all its ways, and gated_synapses one synapse each
+    - additive: sums of two signals (multiplexing, residuals: in the standard model)
+    - shaping: products of a signal with a function of itself (ReLU, SiLU, GELU, squares), which are in no other column
+    - static_mults: multiplications of a signal by a parameter or a tensor of constants
+    - unmasked_gate_signals, unmasked_gating_ops: without those that a constant mask makes 0, such as the future of causal
+      attention; the columns before them are dense
+    - parameters: of the module itself, a shared one once
+    """
+
+    model: str  # the class
+    modules: pd.DataFrame
+    not_counted: tuple[NotCounted, ...]
+
+    @property
+    def total(self) -> dict[str, int]:
+        """The sums over all modules."""
+        return _sums(self.modules)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every operation on signals had a rule."""
+        return not self.unknown
+
+    @property
+    def unknown(self) -> tuple[NotCounted, ...]:
+        """Operations without a rule: the counts are lower bounds where there are any."""
+        return tuple(one for one in self.not_counted if one.reason == UNKNOWN)
+
+    def table(self, depth: int | None = None) -> pd.DataFrame:
+        """One row for each module, what is inside it included, and the total first; `depth`: names in a path at most."""
+        rows = [{"module": "", "kind": self.model} | self.total]
+        paths = dict.fromkeys(
+            ".".join(words[: place + 1])
+            for words in (path.split(".") for path in self.modules["module"] if path)
+            for place in range(len(words) if depth is None else min(depth, len(words)))
+        )
+        kinds = dict(zip(self.modules["module"], self.modules["kind"], strict=True))
+        names = self.modules["module"]
+        for path in paths:
+            inside = self.modules.loc[(names == path) | names.str.startswith(path + ".")]
+            rows.append({"module": path, "kind": kinds.get(path, "")} | _sums(inside))
+        return pd.DataFrame(rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: total, modules with what is inside them, the own operations of each, and what was not counted."""
+        return {
+            "model": self.model,
+            "complete": self.complete,
+            "total": self.total,
+            "modules": self.table().to_dict("records")[1:],
+            "own": self.modules.to_dict("records"),
+            "not_counted": [dataclasses.asdict(one) for one in self.not_counted],
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"Census of {self.model}", self.table(depth=3).to_string(index=False)]
+        return "\n".join([*lines, *(f"not counted: {one.op} at {one.module or 'the top'}, {one.times}x ({one.reason})"
+                                    for one in self.not_counted)])  # fmt: skip
+
+
+def census(model: nn.Module, example: Any) -> Census:
+    """Count the gates of any module on one example, which it runs once, without gradients, as in evaluation.
+
+    Args:
+        model: any module, on any device. It is left as it was.
+        example: what it is called with: a tensor, a tuple of arguments or a mapping of keyword arguments. All tensors in it are
+            signals. One sequence gives the numbers of one sequence; on the meta device masks are not seen.
+
+    Raises:
+        Refusal: the module does not run on the example, or the example has no tensor.
+    """
+    if not tensors(example):
+        raise Refusal(f"The example of {type(model).__name__} has no tensor, so nothing depends on it. Give its inputs.")
+    trace = Trace(RULES | KERNELS)
+    trace.depend(example)
+    try:
+        with as_written(model), located(model, trace.stack), trace:
+            out = _called(model, example)
+    except Refusal:
+        raise
+    except Exception as error:  # whatever a user's own code may raise
+        raise Refusal(f"{type(model).__name__} does not run on the example: {in_words(error)}.") from error
+    marks = [mark for tensor in tensors(out) if (mark := trace.marks.get(tensor)) is not None]
+    calls = reached([mark.node for mark in marks])
+    notes = Counter([note for call in calls for note in call.notes] + trace.read)
+    not_counted = tuple(
+        NotCounted(op=op, module=path, reason=reason, times=times) for (reason, op, path), times in notes.items()
+    )
+    entries = [entry for call in calls for entry in call.entries]
+    return Census(model=type(model).__name__, modules=_modules(model, entries), not_counted=not_counted)
+
+
+def _sums(rows: pd.DataFrame) -> dict[str, int]:
+    return {name: sum(rows[name].tolist()) for name in (*COUNTS, "parameters")}
+
+
+def _called(model: nn.Module, example: Any) -> Any:
+    if isinstance(example, Tensor):
+        return model(example)
+    return model(**example) if isinstance(example, Mapping) else model(*example)
+
+
+def _modules(model: nn.Module, entries: list[Entry]) -> pd.DataFrame:
+    """The counts of each module's own operations."""
+    rows: dict[str, dict[str, Any]] = {}
+    met: set[int] = set()
+    for path, module in model.named_modules():
+        own = [one for one in module.parameters(recurse=False) if id(one) not in met]
+        met |= {id(one) for one in own}
+        counts = dict.fromkeys(COUNTS, 0) | {"parameters": sum(one.numel() for one in own)}
+        rows[path] = {"module": path, "kind": type(module).__name__} | counts
+    signals: dict[int, tuple[int, int]] = {}  # of a root, those that are counted: dense, unmasked
+    for entry in entries:
+        row = rows[entry.path]
+        if entry.quark in (ADDITIVE, SHAPING, STATIC):
+            row[{ADDITIVE: "additive", SHAPING: "shaping", STATIC: "static_mults"}[entry.quark]] += entry.operations
+            continue
+        row["gating_ops"] += entry.operations
+        row["unmasked_gating_ops"] += round(entry.operations * entry.kept)
+        row[{OUTPUT: "output_gatings", SYNAPTIC: "gated_synapses"}[entry.quark]] += entry.operations
+        found = entry.signals, round(entry.signals * entry.kept) if entry.masks_signals else entry.signals
+        known = signals.get(entry.root, (0, 0))
+        row["gate_signals"] += max(0, found[0] - known[0])
+        row["unmasked_gate_signals"] += max(0, found[1] - known[1])
+        signals[entry.root] = max(found[0], known[0]), max(found[1], known[1])
+    counted = [row for row in rows.values() if any(row[name] for name in (*COUNTS, "parameters"))]
+    return pd.DataFrame(counted or [next(iter(rows.values()))])

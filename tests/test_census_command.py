@@ -1,0 +1,100 @@
+"""The verb census: a family, a user's module, what is asked wrongly; the table, the JSON and the page."""
+
+import functools
+import json
+import re
+
+import pytest
+from commands import in_process
+
+BUILD = """
+import torch
+from torch import nn
+
+@torch.library.custom_op("tests_census_command::squared", mutates_args=())
+def squared(x: torch.Tensor) -> torch.Tensor:
+    return x * x
+
+class Odd(nn.Module):
+    def forward(self, x):
+        return squared(x)
+
+def gated():
+    return nn.Sequential(nn.Linear(6, 10), nn.GLU())
+
+def with_example():
+    return nn.Sequential(nn.Linear(6, 10), nn.GLU()), torch.zeros(3, 6)
+
+def reads_tokens():
+    return nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 10), nn.GLU())
+
+def odd():
+    return nn.Sequential(nn.Linear(6, 6), Odd())
+
+def nothing():
+    return 3
+
+def broken():
+    raise KeyError("width")
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    (tmp_path / "mine.py").write_text(BUILD)
+    return functools.partial(in_process, tmp_path, monkeypatch, capfd)
+
+
+def read(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_family_is_counted_in_a_table_and_in_json(command):
+    size = ["--size", "1", "--length", "6", "--vocab", "8"]
+    found = read(command("census", "transformer", *size, "--json"))
+    shown = command("census", "transformer", *size, "--depth", "2")
+    assert found["complete"]
+    assert found["total"]["gating_ops"] > found["total"]["unmasked_gating_ops"] > 0
+    assert f"{found['total']['gating_ops']:,}" in shown.stdout
+    assert sum(row["gating_ops"] for row in found["own"]) == found["total"]["gating_ops"]
+    assert "decoder.layers" in shown.stdout
+    assert "decoder.layers.0" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "operations"),
+    [(["gated", "--input", "2,6"], 10), (["with_example"], 15), (["reads_tokens", "--vocab", "9", "--length", "4"], 20)],
+)
+def test_a_users_module_is_counted(command, words, operations):
+    found = read(command("census", f"mine.py:{words[0]}", *words[1:], "--json"))
+    assert (found["total"]["gating_ops"], found["total"]["parameters"] >= 70) == (operations, True)
+
+
+def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
+    done = command("census", "mine.py:odd", "--input", "2,6", "--out", "census.html")
+    assert done.returncode == 0, done.stderr
+    assert "not counted: tests_census_command::squared at 1 (1x)" in done.stdout
+    page = (tmp_path / "census.html").read_text()
+    assert "1 operation without a rule" in re.sub(r"<[^>]+>", "", page)
+    assert 'data-figure="census"' in page
+    assert page.count("<table>") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["transfomer"], "Did you mean 'transformer'"),
+        (["transformer", "--input", "2,6"], "says itself what it reads"),
+        (["transformer", "--length", "0"], "at least 1 token"),
+        (["mine.py:nothing"], "gives int, which is no module"),
+        (["mine.py:broken"], "cannot be built: KeyError: 'width'"),
+        (["mine.py:gated", "--input", "2,x"], "--input 2,x"),
+        (["mine.py:gated", "--input", "2,7"], "does not run on the example"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_in_one_line(command, words, reason):
+    done = command("census", *words)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
