@@ -1,4 +1,4 @@
-"""What numbers below 1e-38 cost in training a recurrent network on a CPU: with them, and with them taken for zero as our workers do.
+"""What numbers below 1e-38 cost in training a recurrent network on a CPU: with them, and taken for zero as our workers do.
 
 The standard LSTM of studies/adding.py on rows of 750 numbers, the first 96 steps, each way in a process of its own. Losses are
 compared too: what is flushed is too small to move them.

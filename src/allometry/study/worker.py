@@ -46,9 +46,7 @@ MEASURED = 8  # of them, in which the gradients of the last output are taken
 
 def serve(connection: Connection, place: Place) -> None:
     """Answer requests until the connection closes."""
-    torch.set_flush_denormal(
-        True
-    )  # numbers below 1e-38 cost a CPU a hundred times the others; long memories are full of them
+    torch.set_flush_denormal(True)  # numbers below 1e-38 take a CPU many times as long (benchmarks/denormals.py)
     torch.set_num_threads(place.threads)
     torch.backends.cudnn.allow_tf32 = False  # else a recurrence in fp32 multiplies with 10 bits on a GPU
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
