@@ -1,0 +1,79 @@
+"""Functions that units and products of units give: the factors from which circuits are put together."""
+
+import functools
+
+import numpy as np
+from jaxtyping import UInt
+
+from allometry.capacity.polynomial_functions import known, polynomial_threshold_functions
+from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.threshold_functions import representatives, threshold_functions, without_bias
+from allometry.capacity.truth import complement
+from allometry.flow import Refusal
+
+
+def factor(inputs: int, degree: int = 1) -> UInt[np.ndarray, " functions"]:
+    """What one unit gives."""
+    if not known(inputs, degree):
+        raise Refusal(f"Threshold functions of degree {degree} of {inputs} inputs are not listed here; to 4 inputs they are.")
+    return polynomial_threshold_functions(inputs, degree)
+
+
+@functools.cache
+def factor_representatives(inputs: int, degree: int = 1) -> UInt[np.ndarray, " functions"]:
+    """The same, one for each class under B_n."""
+    if degree == 1:
+        return representatives(inputs)[0]
+    return np.intersect1d(factor(inputs, degree), classes(inputs).representatives)
+
+
+@functools.cache
+def products(inputs: int, count: int, low: int, degree: int = 1) -> UInt[np.ndarray, " functions"]:
+    """Products of `count` units in {0, 1} (low = 0: AND) or {-1, +1} (low = -1: XNOR), as a list; n <= 4 for more than one."""
+    if count == 1:
+        return factor(inputs, degree)
+    before = products(inputs, count - 1, low, degree)
+    if len(before) == 1 << (1 << inputs):
+        return before
+    found = Rows(inputs)
+    for table in factor_representatives(inputs, degree):
+        found.add(product(before, table, inputs, low))
+    return found.close().tables()
+
+
+@functools.cache
+def products_without_bias(inputs: int, count: int, low: int, input_low: int) -> Plain:
+    """The same where no unit has a bias, for two units to five inputs and for more to four."""
+    own, before = without_bias(inputs, input_low), without_bias(inputs, input_low)
+    found = Plain(inputs)
+    found.add(own)
+    for k in range(1, count):
+        found = Plain(inputs)
+        for table in own:
+            found.add(product(before, table, inputs, low))
+        before = found.tables() if k + 1 < count else before
+    return found
+
+
+def product(
+    tables: UInt[np.ndarray, " functions"], table: np.unsignedinteger, inputs: int, low: int
+) -> UInt[np.ndarray, " functions"]:
+    """f g of signals in {0, 1}: AND; of signals in {-1, +1}: XNOR."""
+    return tables & table if low == 0 else complement(tables ^ table, inputs)
+
+
+@functools.cache
+def shown(inputs: int, degree: int = 1) -> tuple[int, ...]:
+    """D(g) for a representative g of each class of threshold functions: how many different f ∧ g there are."""
+    every = factor(inputs, degree)
+    return tuple(len(np.unique(every & g)) for g in factor_representatives(inputs, degree))
+
+
+def shown_by(
+    gates: UInt[np.ndarray, " functions"], inputs: int, degree: int, power: int
+) -> int:
+    """The sum over gates of D(g)^m. The gates are closed under B_n, n <= 4, so that a representative of each class is enough."""
+    every, kinds = factor(inputs, degree), classes(inputs)
+    rows = np.unique(kinds.row[gates])
+    counts = [len(np.unique(every & kinds.representatives[row])) ** power for row in rows]
+    return sum(int(kinds.sizes[row]) * count for row, count in zip(rows, counts, strict=True))

@@ -1,0 +1,92 @@
+"""Additive synaptic attention (quark Q6): gates are added to the weight of a synapse, H(w·x + b) with w_i -> w_i + c_1 g_1(x) + ...
+
+A signal in {0, 1} is (1 + g) / 2 of one in {-1, +1}, and the half goes into w_i, so that only the range of the inputs counts.
+"""
+
+import numpy as np
+from jaxtyping import Int, Real
+
+from allometry.capacity import bounds
+from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits.synaptic_gating import SynapticGating, halves, union_over_inputs
+from allometry.capacity.neurons import with_one
+from allometry.capacity.symmetry import Functions, Rows
+from allometry.capacity.threshold_functions import representatives_with, threshold_functions
+from allometry.capacity.truth import choose, high_half, join, low_half, points
+from allometry.flow import Refusal
+
+
+class AdditiveSynaptic(Circuit):
+    """H(w·x + b + c g(x) x_i): `fixed` at one given synapse, the last one, or `any`."""
+
+    synapse: str = "fixed"
+
+    conventions = tuple(RANGES)
+    equation = "H(w·x + b), wi -> wi + c g(x)"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.synapse not in ("fixed", "any"):
+            raise Refusal(f"synapse={self.synapse!r} is not known. It is fixed or any.")
+
+    @property
+    def exact_inputs(self) -> int:
+        return 4
+
+    def functions(self, listen: Listen = silent) -> Functions:
+        small_enough(self.inputs, self.exact_inputs)
+        n, found = self.inputs, Rows(self.inputs)
+        # F of the n inputs, the last of which is the gated one, and of the signal x_i g
+        wide = representatives_with(n - 1, 2, signs=True)
+        off, on = low_half(wide, n + 1), high_half(wide, n + 1)
+        parts = [low_half(off, n), high_half(off, n), low_half(on, n), high_half(on, n)]
+        if self.attended_low == 0:  # x_i g is 0 at x_i = 0; there F is F(0, 0)
+            gates = threshold_functions(n - 1)
+            gates = np.stack([np.zeros_like(gates), gates], axis=1)
+            low0, high0, low1, high1 = parts
+        else:  # x_i g is -1 at x_i = -1 where g = 1
+            gates = halves(threshold_functions(n), n)
+            low1, high0, low0, high1 = parts
+        blocks = np.unique(np.stack([low0, low1, high0, high1], axis=1) if self.attended_low else
+                           np.stack([low0, low0, high0, high1], axis=1), axis=0)
+        for done, (a, b, c, d) in enumerate(blocks):
+            found.add(join(choose(gates[:, 0], b, a), choose(gates[:, 1], d, c), n))
+            listen(done, len(blocks))
+        if self.synapse == "fixed":
+            return found
+        return found.close() if self.attended_low == -1 else union_over_inputs(found, listen)
+
+    @property
+    def _multiplied(self) -> SynapticGating:
+        """The part of the set with w_i = 0: a lower bound."""
+        return SynapticGating(inputs=self.inputs, convention="pm" if self.attended_low else "01")
+
+    def lower(self) -> int:
+        return self._multiplied.lower()
+
+    def upper(self) -> int:
+        n = self.inputs
+        gates = bounds.most(n if self.attended_low else n - 1)
+        places = n if self.synapse == "any" else 1
+        return min(self.ceiling, places * gates * bounds.schlaefli(n + 2, 1 << n))
+
+    @property
+    def leading(self) -> tuple[float, int]:
+        return 2.0, 2
+
+    @property
+    def parameters(self) -> int:
+        return 2 * (self.inputs + 1) + 1
+
+    @property
+    def weights(self) -> int:
+        return self.inputs + 2
+
+    def sums(
+        self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
+    ) -> Real[np.ndarray, "batch points"]:
+        """Weights are (w, c, b); the gated synapse is the last one."""
+        n = self.inputs
+        grid = points(n, self.attended_low)
+        own = np.concatenate([weights[:, :n], weights[:, -1:]], axis=1) @ with_one(grid).T
+        return own + weights[:, n : n + 1] * grid[:, -1] * signals[:, 0]

@@ -1,0 +1,212 @@
+"""Synaptic gating (quark Q3): the gates multiply the weight of a synapse, H(w·x + b) with w_i replaced by w_i g_1(x) ... g_K(x).
+
+Which synapse: `fixed` is one given synapse (the last one: the number is the same for each), `any` is the union over all synapses,
+`all` gates every synapse but not the bias by the same gates, `each` gives every synapse a gate of its own. The ranges of x and g
+count here: `01` both in {0, 1}, `pm` both in {-1, +1}, `mixed` x in {-1, +1} and g in {0, 1}, `reversed` the other way round.
+"""
+
+import itertools
+
+import numpy as np
+from jaxtyping import Int, Real, UInt
+
+from allometry.capacity import bounds
+from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._factors import factor_representatives, products, shown
+from allometry.capacity.neurons import with_one
+from allometry.capacity.symmetry import Functions, Plain, Rows, classes
+from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
+from allometry.capacity.truth import (
+    choose,
+    complement,
+    exchange,
+    high_half,
+    join,
+    low_half,
+    negate,
+    ones,
+    opposite,
+    points,
+    unpack,
+)
+from allometry.flow import Refusal
+
+SYNAPSES = ("fixed", "any", "all", "each")
+
+
+class SynapticGating(Circuit):
+    """H(w·x + b), with the weight of a synapse multiplied by gates."""
+
+    gates: int = 1
+    synapse: str = "fixed"
+
+    conventions = tuple(RANGES)
+    equation = "H(w·x + b), wi -> wi g1(x) ... gK(x)"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.synapse not in SYNAPSES:
+            raise Refusal(f"synapse={self.synapse!r} is not known. It is one of: {', '.join(SYNAPSES)}.")
+        if self.synapse in ("all", "each") and (self.convention not in ("01", "pm") or self.gates > 1):
+            raise Refusal(f"synapse={self.synapse} is counted with one gate, in the conventions 01 and pm.")
+
+    @property
+    def exact_inputs(self) -> int:
+        return {"all": 5 if self.convention == "pm" else 4, "each": 3}.get(self.synapse, 5 if self.gates == 1 else 4)
+
+    def functions(self, listen: Listen = silent) -> Functions:
+        small_enough(self.inputs, self.exact_inputs)
+        if self.synapse == "all":
+            return self._all(listen)
+        if self.synapse == "each":
+            return self._each(listen)
+        fixed = self._fixed(listen)
+        if self.synapse == "fixed":
+            return fixed
+        if self.attended_low == -1:  # then the set is closed under the negation of x_i too
+            return fixed.close()
+        return union_over_inputs(fixed, listen)
+
+    def _fixed(self, listen: Listen) -> Rows:
+        """Blocks of functions; x_i is the last input, (f0, f1) are f at its two values."""
+        n = self.inputs
+        found = Rows(n)
+        ranges = (self.attended_low, self.gate_low)
+        if ranges == (0, 0):  # x_i g is 0 or g: f0, and f1 where g = 1
+            pairs = both_orders(representatives_with(n - 1, 1), n)
+            gates = products(n - 1, self.gates, 0)
+            blocks = [(low, low, low, high) for low, high in zip(*pairs, strict=True)]
+            gates = np.stack([np.zeros_like(gates), gates], axis=1)
+        elif ranges == (-1, -1):  # x_i g: f1 and f0 exchanged where g = -1
+            pairs = representatives_with(n - 1, 1)
+            lows, highs = low_half(pairs, n), high_half(pairs, n)
+            blocks = [(high, low, low, high) for low, high in zip(lows, highs, strict=True)]
+            gates = halves(products(n, self.gates, -1), n)
+        else:  # three parallel thresholds with equal steps: f at x_i = -1, 0, 1
+            below, middle, above = equal_steps(n)
+            if ranges == (-1, 0):
+                blocks = list(zip(middle, below, middle, above, strict=True))
+                gates = halves(products(n, self.gates, 0), n)
+            else:
+                blocks = list(zip(middle, middle, below, above, strict=True))
+                gates = products(n - 1, self.gates, -1)
+                gates = np.stack([np.zeros_like(gates), gates], axis=1)
+        for done, (low0, low1, high0, high1) in enumerate(blocks):  # lower half: low1 where g = 1, low0 elsewhere
+            found.add(join(choose(gates[:, 0], low1, low0), choose(gates[:, 1], high1, high0), n))
+            listen(done, len(blocks))
+        return found
+
+    def _all(self, listen: Listen) -> Functions:
+        n, gates = self.inputs, threshold_functions(self.inputs)
+        if self.convention == "01":  # where g = 0 the activation is b, as at x = 0
+            found = Plain(n)
+            for f in gates:
+                found.add(choose(gates, f, f.dtype.type(ones(n) * int(f & 1))))
+            return found
+        rows = Rows(n)
+        for f in factor_representatives(n):
+            rows.add(choose(gates, f, opposite(np.array([f]), n)[0]))
+        return rows.close()
+
+    def _each(self, listen: Listen) -> Functions:
+        """Where x is, the unit sees the point y(x) with y_i = x_i g_i(x)."""
+        n, grid = self.inputs, points(self.inputs, self.attended_low)
+        gates = np.where(unpack(threshold_functions(n), n), 1, self.gate_low)
+        seen = [np.unique((grid[:, i] * gates > 0) << i, axis=0) for i in range(n)]  # [i]: what x_i g_i can be, as bit i
+        found = Plain(n)
+        units = unpack(threshold_functions(n), n)
+        for head in itertools.product(*seen[1:]):
+            at = seen[0] + sum(head, np.zeros(1 << n, dtype=int))
+            found.add(np.unique(_packed(units[:, at])))
+            if found.count() == self.ceiling:
+                break
+        return found
+
+    def lower(self) -> int:
+        n = self.inputs
+        least = bounds.fewest(n)  # gates that are 1 everywhere
+        if self.synapse in ("fixed", "any"):
+            if self.convention == "01":
+                at = representatives(n - 1)[1] if n <= 6 else None
+                ternary = sum(int(s) * d for s, d in zip(at, shown(n - 1), strict=True)) if at is not None else 0
+                least = max(least, 2 * ternary - bounds.fewest(n - 1), bounds.fewest(n - 2) ** 2 if n >= 2 else 0)
+            elif self.convention == "pm" and n >= 2:
+                least = max(least, bounds.fewest(n - 2) ** 2)
+        return min(self.ceiling, least)
+
+    def upper(self) -> int:
+        n, gates = self.inputs, bounds.most(self.inputs)
+        if self.synapse == "each":
+            return min(self.ceiling, bounds.most(n) * gates**n)
+        places = n if self.synapse == "any" else 1
+        of_half = self.attended_low == 0 and self.synapse != "all"  # only the gate at x_i = 1 matters
+        gates = bounds.most(n - 1) if of_half else gates
+        if self.gates > 1:
+            gates = (bounds.products_01 if self.gate_low == 0 else bounds.products_pm)(self.gates, gates)
+        same = self.convention in ("01", "pm")
+        units = bounds.most(n) if same else bounds.schlaefli(n + 1, 1 << n)
+        return min(self.ceiling, places * units * gates)
+
+    @property
+    def leading(self) -> tuple[float, int]:
+        if self.synapse == "each":
+            return 1.0, 3
+        return 1.0 + self.gates, 2
+
+    @property
+    def parameters(self) -> int:
+        gates = self.inputs if self.synapse == "each" else self.gates
+        return (gates + 1) * (self.inputs + 1)
+
+    def sums(
+        self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
+    ) -> Real[np.ndarray, "batch points"]:
+        """The gated synapse is the last one; with `each`, gate i is that of synapse i."""
+        grid = with_one(points(self.inputs, self.attended_low))
+        gated = np.broadcast_to(grid.T, (len(weights), *grid.T.shape)).copy()
+        if self.synapse == "each":
+            gated[:, :-1] *= signals
+        elif self.synapse == "all":
+            gated[:, :-1] *= signals.prod(axis=1, keepdims=True)
+        else:
+            gated[:, -2] *= signals.prod(axis=1)
+        return np.einsum("bw,bwp->bp", weights, gated)
+
+
+def both_orders(pairs: UInt[np.ndarray, " pairs"], inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Halves of tables, each pair in both orders: what is closed under the negation of the last input."""
+    low, high = low_half(pairs, inputs), high_half(pairs, inputs)
+    return np.concatenate([low, high]), np.concatenate([high, low])
+
+
+def halves(tables: UInt[np.ndarray, " functions"], inputs: int) -> UInt[np.ndarray, "functions 2"]:
+    """Lower and upper half."""
+    return np.stack([low_half(tables, inputs), high_half(tables, inputs)], axis=1)
+
+
+def equal_steps(inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Functions of the first n - 1 inputs at thresholds b - v, b, b + v, up to B_(n-1) and the sign of v.
+
+    They are the threshold functions of n + 1 inputs that do not change when the last two are exchanged: such a function has weights
+    with the last two equal, and the sum of the two inputs is -2, 0 or 2.
+    """
+    n = inputs + 1
+    both = representatives_with(inputs - 1, 2, signs=True)
+    both = both[exchange(both, n, inputs, inputs - 1) == both]
+    lower, upper = low_half(both, n), high_half(both, n)
+    return low_half(lower, inputs), high_half(lower, inputs), high_half(upper, inputs)
+
+
+def union_over_inputs(fixed: Rows, listen: Listen) -> Plain:
+    """The union over which input is the last one, for a set that is not closed under the negation of it."""
+    n, found = fixed.inputs, Plain(fixed.inputs)
+    for block in fixed.blocks():
+        for i in range(n):
+            found.add(exchange(block, n, i, n - 1))
+    return found
+
+
+def _packed(values: np.ndarray) -> np.ndarray:
+    from allometry.capacity.truth import pack
+
+    return pack(values)
