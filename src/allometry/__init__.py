@@ -44,6 +44,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "rollout": ("allometry.fit.rollout", "rollout"),
     "two_step": ("allometry.fit.two_step", "two_step"),
     "extrapolate": ("allometry.fit.curves.extrapolate", "extrapolate"),
+    "capacity": ("allometry.capacity.count", "capacity"),
     "audit": ("allometry.fit.audit.audit", "audit"),
     "decide": ("allometry.fit.ask.decide", "decide"),
     "next_runs": ("allometry.fit.ask.next_runs", "next_runs"),

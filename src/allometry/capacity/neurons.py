@@ -43,9 +43,7 @@ def whole_weights(inputs: int, largest: int) -> Float[np.ndarray, "units inputs+
     reach = range(-largest, largest + 1)
     biases = np.arange(-largest * inputs - 1, largest * inputs + 1) + 0.5
     grid = np.array(list(product(reach, repeat=inputs)), dtype=float)
-    return np.concatenate(
-        [np.repeat(grid, len(biases), axis=0), np.tile(biases, len(grid))[:, None]], axis=1
-    )
+    return np.concatenate([np.repeat(grid, len(biases), axis=0), np.tile(biases, len(grid))[:, None]], axis=1)
 
 
 def distinct(signals: Int[np.ndarray, "units points"]) -> Int[np.ndarray, "signals points"]:

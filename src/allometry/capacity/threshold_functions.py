@@ -1,10 +1,10 @@
 """All linear threshold functions, class by class.
 
 A threshold function of n inputs is a self-dual one of n + 1 inputs whose last input is held at 1: sgn(w·x + b x_n). Up to the order
-and the signs of the n + 1 inputs it has weights w_0 >= w_1 >= ... >= w_n >= 0. The functions with such weights are the cells that the
-hyperplanes w·p = 0, p a point of the cube, cut out of this cone; two neighbouring cells differ in one pair of opposite points.
-`classes` walks from cell to cell and asks a linear program whether there is a cell across each wall: the walk is complete, as any two
-points of the cone are joined by a segment that crosses one hyperplane at a time. There are 135 classes at n = 6, 2470 at n = 7.
+and the signs of the n + 1 inputs it has weights w_0 >= w_1 >= ... >= w_n >= 0. The functions with such weights are the cells that
+the hyperplanes w·p = 0, p a point of the cube, cut out of this cone; two neighbouring cells differ in one pair of opposite points.
+`classes` walks from cell to cell and asks a linear program whether there is a cell across each wall: the walk is complete, as any
+two points of the cone are joined by a segment that crosses one hyperplane at a time. There are 135 classes at n = 6, 2470 at n = 7.
 """
 
 import functools

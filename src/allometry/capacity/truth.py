@@ -90,9 +90,7 @@ def high_half(tables: UInt[np.ndarray, "*batch"], inputs: int) -> UInt[np.ndarra
     return (tables >> (1 << inputs - 1)).astype(kind(inputs - 1))
 
 
-def join(
-    low: UInt[np.ndarray, "*batch"], high: UInt[np.ndarray, "*batch"], inputs: int
-) -> UInt[np.ndarray, "*batch"]:
+def join(low: UInt[np.ndarray, "*batch"], high: UInt[np.ndarray, "*batch"], inputs: int) -> UInt[np.ndarray, "*batch"]:
     """The table of `inputs` inputs with these two halves."""
     wide = kind(inputs)
     return low.astype(wide) | high.astype(wide) << (1 << inputs - 1)

@@ -6,18 +6,20 @@ import typer
 
 from allometry.cli._app import Json, app, console, print_json
 
-FOLDERS = ("tasks", "families", "blocks", "laws")
+FOLDERS = ("tasks", "families", "blocks", "laws", "circuits")
 PACKAGES = {
     "tasks": "allometry.data",
     "families": "allometry.model.families",
     "blocks": "allometry.model.blocks",
     "laws": "allometry.fit.laws",
+    "circuits": "allometry.capacity.circuits",
 }
 
 
 @app.command("list")
 def list_members(
-    what: Annotated[str, typer.Argument(help="families, tasks, blocks or laws.")] = "families", as_json: Json = False
+    what: Annotated[str, typer.Argument(help="families, tasks, blocks, laws or circuits.")] = "families",
+    as_json: Json = False,
 ) -> None:
     """List the members of an open folder, with their source and claims."""
     from allometry.find import member, names

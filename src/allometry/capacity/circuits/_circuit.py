@@ -1,8 +1,8 @@
 """Circuit: threshold units and the gates between them. What every circuit states; the name of one is the name of its file.
 
-A circuit has an attended unit (weights w, bias b, all n inputs) and attending units, the gates. As the weights vary it realises a set
-of functions; its capacity is log2 of how many. The convention says in which range signals are: `01` attended and gate in {0, 1},
-`pm` both in {-1, +1}, `mixed` attended in {-1, +1} and gate in {0, 1}, `reversed` the other way round.
+A circuit has an attended unit (weights w, bias b, all n inputs) and attending units, the gates. As the weights vary it realises
+a set of functions; its capacity is log2 of how many. The convention says in which range signals are: `01` attended and gate in
+{0, 1}, `pm` both in {-1, +1}, `mixed` attended in {-1, +1} and gate in {0, 1}, `reversed` the other way round.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.neurons import attending
+from allometry.capacity.neurons import attending, step
 from allometry.capacity.symmetry import Functions, Plain
 from allometry.capacity.truth import LARGEST
 from allometry.flow import Refusal
@@ -34,6 +34,7 @@ class Circuit(Spec):
     convention: str = "pm"
 
     conventions: ClassVar[tuple[str, ...]] = ("pm", "01", "mixed")
+    fewest_gates: ClassVar[int] = 1
     equation: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -41,12 +42,10 @@ class Circuit(Spec):
         if not 1 <= self.inputs <= MOST_INPUTS:
             raise Refusal(f"inputs={self.inputs} cannot be asked. A circuit has 1 to {MOST_INPUTS} inputs.")
         if self.convention not in self.conventions:
-            raise Refusal(
-                f"{self.name} has no convention {self.convention!r}. It is one of: {', '.join(self.conventions)}."
-            )
-        for option in ("gates", "degree", "units"):
-            if (given := getattr(self, option, 1)) < 1:
-                raise Refusal(f"{option}={given} cannot be asked. There is at least one.")
+            raise Refusal(f"{self.name} has no convention {self.convention!r}. It is one of: {', '.join(self.conventions)}.")
+        for option, fewest in (("gates", self.fewest_gates), ("degree", 1), ("units", 1)):
+            if (given := getattr(self, option, fewest)) < fewest:
+                raise Refusal(f"{option}={given} cannot be asked. {self.name} has at least {fewest}.")
 
     @property
     def name(self) -> str:
@@ -121,8 +120,6 @@ class Circuit(Spec):
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
     ) -> Int[np.ndarray, "batch points"]:
         """Output of the circuit at all points."""
-        from allometry.capacity.neurons import step
-
         return step(self.sums(weights, signals), self.attended_low)
 
     @property
@@ -139,17 +136,6 @@ class Circuit(Spec):
     ) -> Int[np.ndarray, " points"] | None:
         """Signs that the activation must have (0: any), so that the circuit gives these labels (±1); None if no weights can."""
         return labels
-
-
-def gather(functions: Functions, blocks: list, make: Callable, listen: Listen) -> Functions:
-    """Add what `make` makes of each block, till all functions are there."""
-    everything = bounds.everything(functions.inputs)
-    for done, block in enumerate(blocks):
-        functions.add(make(block))
-        listen(done + 1, len(blocks))
-        if functions.inputs <= 3 and functions.count() == everything:
-            break
-    return functions
 
 
 def plain(inputs: int, tables: UInt[np.ndarray, " functions"]) -> Plain:

@@ -7,7 +7,7 @@ from jaxtyping import UInt
 
 from allometry.capacity.polynomial_functions import known, polynomial_threshold_functions
 from allometry.capacity.symmetry import Plain, Rows, classes
-from allometry.capacity.threshold_functions import representatives, threshold_functions, without_bias
+from allometry.capacity.threshold_functions import representatives, without_bias
 from allometry.capacity.truth import complement
 from allometry.flow import Refusal
 
@@ -15,7 +15,9 @@ from allometry.flow import Refusal
 def factor(inputs: int, degree: int = 1) -> UInt[np.ndarray, " functions"]:
     """What one unit gives."""
     if not known(inputs, degree):
-        raise Refusal(f"Threshold functions of degree {degree} of {inputs} inputs are not listed here; to 4 inputs they are.")
+        raise Refusal(
+            f"Threshold functions of degree {degree} of {inputs} inputs are not listed here; to 4 inputs they are."
+        )
     return polynomial_threshold_functions(inputs, degree)
 
 
@@ -69,9 +71,7 @@ def shown(inputs: int, degree: int = 1) -> tuple[int, ...]:
     return tuple(len(np.unique(every & g)) for g in factor_representatives(inputs, degree))
 
 
-def shown_by(
-    gates: UInt[np.ndarray, " functions"], inputs: int, degree: int, power: int
-) -> int:
+def shown_by(gates: UInt[np.ndarray, " functions"], inputs: int, degree: int, power: int) -> int:
     """The sum over gates of D(g)^m. The gates are closed under B_n, n <= 4, so that a representative of each class is enough."""
     every, kinds = factor(inputs, degree), classes(inputs)
     rows = np.unique(kinds.row[gates])

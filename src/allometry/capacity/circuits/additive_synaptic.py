@@ -47,8 +47,12 @@ class AdditiveSynaptic(Circuit):
         else:  # x_i g is -1 at x_i = -1 where g = 1
             gates = halves(threshold_functions(n), n)
             low1, high0, low0, high1 = parts
-        blocks = np.unique(np.stack([low0, low1, high0, high1], axis=1) if self.attended_low else
-                           np.stack([low0, low0, high0, high1], axis=1), axis=0)
+        blocks = np.unique(
+            np.stack([low0, low1, high0, high1], axis=1)
+            if self.attended_low
+            else np.stack([low0, low0, high0, high1], axis=1),
+            axis=0,
+        )
         for done, (a, b, c, d) in enumerate(blocks):
             found.add(join(choose(gates[:, 0], b, a), choose(gates[:, 1], d, c), n))
             listen(done, len(blocks))

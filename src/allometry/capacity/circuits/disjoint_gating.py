@@ -1,4 +1,4 @@
-"""Output gating of a unit by a unit with other inputs: f of n inputs, g of n others, f(x) g(y). Closed forms (L5), exact at every n."""
+"""Output gating of a unit by a unit with n other inputs, f(x) g(y): closed forms (L5), exact at every n."""
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent
@@ -44,5 +44,3 @@ class DisjointGating(Circuit):
     @property
     def parameters(self) -> int:
         return 2 * (self.inputs + 1)
-
-

@@ -26,7 +26,9 @@ class PolynomialThreshold(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return self.inputs if self.degree >= self.inputs - 1 > 0 or self.degree >= self.inputs else 5 if self.degree == 3 else 4
+        return (
+            self.inputs if self.degree >= self.inputs - 1 > 0 or self.degree >= self.inputs else 5 if self.degree == 3 else 4
+        )
 
     def functions(self, listen: Listen = silent) -> Functions:
         if not known(self.inputs, self.degree):

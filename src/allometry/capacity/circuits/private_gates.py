@@ -44,5 +44,3 @@ class PrivateGates(Circuit):
     @property
     def parameters(self) -> int:
         return self.units * self.single.parameters
-
-

@@ -14,18 +14,17 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products, shown
 from allometry.capacity.neurons import with_one
-from allometry.capacity.symmetry import Functions, Plain, Rows, classes
+from allometry.capacity.symmetry import Functions, Listed, Plain, Rows
 from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
 from allometry.capacity.truth import (
     choose,
-    complement,
     exchange,
     high_half,
     join,
     low_half,
-    negate,
     ones,
     opposite,
+    pack,
     points,
     unpack,
 )
@@ -117,7 +116,7 @@ class SynapticGating(Circuit):
         units = unpack(threshold_functions(n), n)
         for head in itertools.product(*seen[1:]):
             at = seen[0] + sum(head, np.zeros(1 << n, dtype=int))
-            found.add(np.unique(_packed(units[:, at])))
+            found.add(np.unique(pack(units[:, at])))
             if found.count() == self.ceiling:
                 break
         return found
@@ -197,16 +196,11 @@ def equal_steps(inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return low_half(lower, inputs), high_half(lower, inputs), high_half(upper, inputs)
 
 
-def union_over_inputs(fixed: Rows, listen: Listen) -> Plain:
+def union_over_inputs(fixed: Rows, listen: Listen) -> Listed:
     """The union over which input is the last one, for a set that is not closed under the negation of it."""
-    n, found = fixed.inputs, Plain(fixed.inputs)
-    for block in fixed.blocks():
-        for i in range(n):
-            found.add(exchange(block, n, i, n - 1))
+    n, found = fixed.inputs, Listed(fixed.inputs)
+    tables = np.concatenate(list(fixed.blocks()))
+    for i in range(n):
+        found.add(exchange(tables, n, i, n - 1))
+        listen(i, n)
     return found
-
-
-def _packed(values: np.ndarray) -> np.ndarray:
-    from allometry.capacity.truth import pack
-
-    return pack(values)

@@ -1,8 +1,7 @@
 """One linear threshold unit, H(w·x + b): what every circuit with gates is compared with. T(n) functions, OEIS A000609."""
 
-from jaxtyping import Int, Real
-
 import numpy as np
+from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
