@@ -1,9 +1,9 @@
 """Unbiased estimates of counts, where counting stops: n = 6.
 
 XNOR: a pair (f, g) of threshold functions gives h = ¬(f ⊕ g), and h has mult(h) such pairs. So |XNOR| = E[T^2 / mult], the mean
-over pairs drawn evenly; mult(h) is the number of a with a and a ⊕ ¬h both threshold functions: one look-up for every threshold function.
-Values -1, 0, 1 (ternary): |TERN| = T E[D(g)], the mean over gates drawn evenly of D(g), how many different f ∧ g there are.
-The like estimate for AND is no use: its distribution has too heavy a tail already at n = 5.
+over pairs drawn evenly; mult(h) is the number of a with a and a ⊕ ¬h both threshold functions: one look-up for every threshold
+function. Values -1, 0, 1 (ternary): |TERN| = T E[D(g)], the mean over gates drawn evenly of D(g), how many different f ∧ g
+there are. The like estimate for AND is no use: its distribution has too heavy a tail already at n = 5.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,9 @@
 """Polynomial threshold functions, by duality (L10).
 
-f has threshold degree above d if and only if f times parity is weakly represented by a nonzero polynomial q of degree at most
-n - d - 1: q (f parity) >= 0 everywhere. For d = n - 1 the q are constants, so only the two parities are left out. For d = n - 2
-they are affine functions, and it is enough to take those whose zeros span a hyperplane: labels off it are the sign, on it they are free.
+f has threshold degree above d if and only if f times parity is weakly represented by a nonzero polynomial q of degree at most n
+- d - 1: q (f parity) >= 0 everywhere. For d = n - 1 the q are constants, so only the two parities are left out. For d = n - 2
+they are affine functions, and it is enough to take those whose zeros span a hyperplane: labels off it are the sign, on it they
+are free.
 """
 
 import functools

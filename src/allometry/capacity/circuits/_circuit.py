@@ -68,6 +68,11 @@ class Circuit(Spec):
     def gate_low(self) -> int:
         return RANGES[self.convention][1]
 
+    @property
+    def input_low(self) -> int:
+        """What an input is where its bit is 0."""
+        return self.attended_low
+
     # What is counted
 
     @property
@@ -129,7 +134,7 @@ class Circuit(Spec):
 
     def signals(self, weights: Real[np.ndarray, "*batch weights"]) -> Int[np.ndarray, "*batch points"]:
         """Outputs of attending units."""
-        return attending(weights, self.inputs, self.gate_low, getattr(self, "degree", 1))
+        return attending(weights, self.inputs, self.gate_low, getattr(self, "degree", 1), self.input_low)
 
     def demands(
         self, labels: Int[np.ndarray, " points"], signals: Int[np.ndarray, "gates points"]

@@ -17,7 +17,7 @@ from allometry.capacity.circuits._factors import (
     shown,
     shown_by,
 )
-from allometry.capacity.neurons import attending, monomials, step
+from allometry.capacity.neurons import monomials, step
 from allometry.capacity.symmetry import Functions, Rows
 from allometry.capacity.threshold_functions import representatives
 from allometry.flow import Refusal
@@ -106,9 +106,6 @@ class OutputGating(Circuit):
     @property
     def weights(self) -> int:
         return bounds.features(self.inputs, self.degree)
-
-    def signals(self, weights: Real[np.ndarray, "*batch weights"]) -> Int[np.ndarray, "*batch points"]:
-        return attending(weights, self.inputs, self.gate_low, self.degree, self.input_low)
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]

@@ -1,0 +1,170 @@
+"""Does a circuit realise a function? Weights that do, or a proof that none do.
+
+With the outputs of the gates held still, the activation of the attended unit is linear in its weights: θ·φ(x). A function asks
+for signs s(x) of it (at some points perhaps any). Farkas: either a θ has s(x) θ·φ(x) > 0 at all points that are asked, or
+multipliers y >= 0, not all 0, have Σ_x y(x) s(x) φ(x) = 0. A linear program finds one of the two, and whole numbers check it:
+the weights by running the neurons, the multipliers by the sum. A gate has finitely many outputs, so a proof is one such sum for
+each of them.
+"""
+
+import dataclasses
+import itertools
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+from jaxtyping import Int
+
+from allometry.capacity.circuits._circuit import Circuit, Listen, silent
+from allometry.capacity.neurons import monomials
+from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.truth import unpack
+from allometry.flow import Refusal
+
+MOST_INPUTS = 4  # with gates; a proof at n = 5 needs 94,572 programs
+PARTS = (1, 2, 3, 4, 6, 12, 60, 1000, 10**6)  # denominators that weights are rounded to, the small ones first
+
+
+@dataclasses.dataclass(frozen=True)
+class Realised:
+    """Whole weights, biases last, that give the function."""
+
+    attended: tuple[int, ...]
+    gates: tuple[tuple[int, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Impossible:
+    """For each output of the gates: multipliers with Σ_x y(x) s(x) φ(x) = 0, or None where the output alone rules it out."""
+
+    signals: tuple[tuple[tuple[int, ...], ...], ...]  # [output of the gates][gate][point]
+    multipliers: tuple[tuple[int, ...] | None, ...]
+
+
+def member(circuit: Circuit, function: int, listen: Listen = silent) -> Realised | Impossible:
+    """A certificate that the circuit realises a function (a truth table as an integer), or that it does not.
+
+    >>> from allometry.capacity.count import circuit
+    >>> member(circuit("threshold", 2), 0b1000)
+    Realised(attended=(1, 1, -1), gates=())
+    >>> member(circuit("threshold", 2), 0b0110).multipliers
+    ((1, 1, 1, 1),)
+    """
+    units = _units(circuit)
+    if units and circuit.inputs > MOST_INPUTS:
+        raise Refusal(
+            f"A proof for {circuit.inputs} inputs and a gate takes too long. Ask for at most {MOST_INPUTS} inputs."
+        )
+    labels = np.where([function >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
+    gates, tables = _gates(circuit)
+    signals, multipliers = [], []
+    for done, chosen in enumerate(itertools.combinations_with_replacement(range(len(gates)), units)):
+        output = gates[list(chosen)]
+        asked = circuit.demands(labels, output)
+        answer = None if asked is None else _separate(features(circuit, output), asked)
+        if answer is not None and answer[0]:
+            found = Realised(answer[1], tuple(_unit(circuit, tables[k]) for k in chosen))
+            assert verified(circuit, function, found)
+            return found
+        signals.append(tuple(tuple(int(v) for v in gate) for gate in output))
+        multipliers.append(None if answer is None else answer[1])
+        listen(done + 1, len(gates) ** units)
+    proof = Impossible(tuple(signals), tuple(multipliers))
+    assert verified(circuit, function, proof)
+    return proof
+
+
+def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> bool:
+    """Check a certificate in whole numbers, without any program. A proof has to name every output that the gates can have."""
+    labels = np.where([function >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
+    if isinstance(found, Realised):
+        units, points = len(found.gates), 1 << circuit.inputs
+        signals = circuit.signals(np.array(found.gates)) if units else np.ones((0, points), dtype=int)
+        values = circuit.respond(np.array([found.attended]), signals[None])[0]
+        own = circuit.sums(np.array([found.attended]), signals[None])[0]
+        asked = circuit.demands(labels, signals)
+        return bool(((values > 0) == (labels > 0)).all() and asked is not None and (own[asked != 0] != 0).all())
+    for signals, multipliers in zip(found.signals, found.multipliers, strict=True):
+        output = np.array(signals, dtype=int).reshape(-1, 1 << circuit.inputs)
+        asked = circuit.demands(labels, output)
+        if multipliers is None:
+            if asked is not None:
+                return False
+            continue
+        weights = np.array(multipliers)
+        if asked is None or (weights < 0).any() or not weights.any() or (weights[asked == 0] > 0).any():
+            return False
+        if ((weights * asked) @ features(circuit, output)).any():
+            return False
+    units = _units(circuit)
+    outputs = itertools.combinations_with_replacement(_gates(circuit)[0].tolist(), units)
+    named = {tuple(sorted(signals)) for signals in found.signals}
+    return all(tuple(sorted(tuple(g) for g in each)) in named for each in outputs)
+
+
+def features(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
+    """φ(x): the activation for each weight alone."""
+    alone = np.eye(circuit.weights, dtype=int)
+    return circuit.sums(alone, np.broadcast_to(signals, (len(alone), *signals.shape))).T
+
+
+def _units(circuit: Circuit) -> int:
+    if circuit.name in ("threshold", "polynomial_threshold"):
+        if not getattr(circuit, "bias", True):
+            raise Refusal(f"{circuit!r} has no certificates: units have biases there.")
+        return 0
+    option = {name: getattr(circuit, name, value) for name, value in (("bias", True), ("synapse", "fixed"), ("gates", 1))}
+    if circuit.outputs > 1 or circuit.values > 2 or option != {"bias": True, "synapse": "fixed", "gates": option["gates"]}:
+        raise Refusal(
+            f"{circuit!r} has no certificates: one output, of two values, with biases and a fixed synapse, has them."
+        )
+    if (
+        circuit.name in ("linear_plus_products", "disjoint_gating")
+        or option["gates"] > 1
+        or getattr(circuit, "degree", 1) > 1
+    ):
+        raise Refusal(f"{circuit!r} has no certificates: circuits with one threshold unit as gate have them.")
+    return 1
+
+
+def _gates(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs that a gate can have, and their tables."""
+    if not _units(circuit):
+        return np.zeros((0, 1 << circuit.inputs), dtype=int), np.zeros(0)
+    tables = threshold_functions(circuit.inputs)
+    return np.where(unpack(tables, circuit.inputs), 1, circuit.gate_low), tables
+
+
+def _unit(circuit: Circuit, table: np.unsignedinteger) -> tuple[int, ...]:
+    """Whole weights of a threshold unit."""
+    labels = np.where([int(table) >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
+    return _separate(monomials(circuit.inputs, 1, circuit.input_low), labels)[1]
+
+
+def _separate(rows: Int[np.ndarray, "points weights"], signs: Int[np.ndarray, " points"]) -> tuple[bool, tuple[int, ...]]:
+    """(True, weights) with positive signed values, or (False, multipliers)."""
+    from scipy.optimize import linprog
+
+    asked = np.flatnonzero(signs)
+    signed = rows[asked] * signs[asked, None]
+    width = rows.shape[1]
+    if not len(asked):
+        return True, (0,) * width
+    # least sum of |θ| with margin 1, θ = p - q
+    done = linprog(np.ones(2 * width), A_ub=-np.hstack([signed, -signed]), b_ub=-np.ones(len(asked)), method="highs")
+    if done.status == 0:
+        theta = done.x[:width] - done.x[width:]
+        for parts in PARTS:
+            whole = np.rint(theta * parts).astype(int)
+            if (signed @ whole > 0).all():
+                return True, tuple(int(w) for w in whole)
+        raise AssertionError("no whole weights were found")
+    # multipliers with Σ y = 1: a corner of the polytope, whose nonzero part solves a square system of small whole numbers
+    equal = np.vstack([signed.T, np.ones(len(asked))])
+    corner = linprog(np.zeros(len(asked)), A_eq=equal, b_eq=np.eye(width + 1)[-1], method="highs-ds")
+    assert corner.status == 0, corner.message
+    values = [Fraction(float(v)).limit_denominator(10_000) if v > 1e-9 else Fraction(0) for v in corner.x]
+    common = lcm(*(value.denominator for value in values))
+    multipliers = np.zeros(len(signs), dtype=int)
+    multipliers[asked] = [int(value * common) for value in values]
+    return False, tuple(int(m) for m in multipliers)

@@ -1,0 +1,88 @@
+"""Weights behind the lower bounds: circuits that show any two threshold functions of fewer inputs, one at each value of a selector.
+
+Inputs are in {-1, +1} (in {0, 1} where said). s is the selector; (w, b) and (v, c) are weights of two units of the other
+inputs; M is more than such a unit can reach. All numbers are whole where those of the units are. Each function returns (weights
+of the attended unit, weights of the gates), as the circuit takes them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from allometry.capacity.bounds import selectors
+
+Whole = Int[np.ndarray, " weights"]
+
+
+def reach(unit: Whole) -> int:
+    """More than |w·x + b| can be."""
+    return int(np.abs(unit).sum()) + 1
+
+
+def chosen_by(unit: Whole, code: Sequence[int], default: int) -> Whole:
+    """L2: the unit where the selectors equal their code, the default (1, or -1 for a low output) elsewhere.
+
+    H(w·x + b + M (r - code·s)): r - code·s is 0 at the code and at least 2 elsewhere. Selectors are the last inputs.
+    """
+    m = default * reach(unit)
+    return np.concatenate([unit[:-1], [-m * c for c in code], [unit[-1] + m * len(code)]])
+
+
+def product(units: Sequence[Whole]) -> list[Whole]:
+    """L3: k factors of n inputs whose product, in {0, 1} or {-1, +1}, is the j-th unit where the selectors have code j. The codes
+    that stand for no unit give 1."""
+    count = selectors(len(units))
+    return [chosen_by(unit, [2 * (j >> r & 1) - 1 for r in range(count)], 1) for j, unit in enumerate(units)]
+
+
+def output_gating(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """L3 for two: the first at s = +1, where the gate is 1; the second at s = -1, where the attended unit is 1."""
+    return chosen_by(first, [1], 1), chosen_by(second, [-1], 1)
+
+
+def multiplexing(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """L7: H(w·x + b + M (1 - s) - C (1 - g)), g in {0, 1}, is f ∧ g. Weights are (w, s, c, b), for gates in {0, 1}."""
+    attended, gate = output_gating(first, second)
+    much = reach(attended)
+    return np.concatenate([attended[:-1], [much, attended[-1] - much]]), gate
+
+
+def synaptic_pm(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """L8, x and g in {-1, +1}, inputs (x', s, z), the synapse of z gated: w_z = 4A, h = H(w·x' + b - (w_z/2) s + w_z z g - w_z/2).
+
+    At z = 1 the value is the first unit where s = 1, as g = 1 there, and the second where s = -1.
+    """
+    w = 4 * reach(first)
+    gate = chosen_by(second, [-1], 1)
+    return np.concatenate([first[:-1], [-w // 2, w, first[-1] - w // 2]]), _blind(gate)
+
+
+def synaptic_01(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """L8, all in {0, 1}, units for such inputs too: h = H(w·x' + b + 2A (1 - s) - 4A z g), g = 0 at s = 1, 1 - second at s = 0."""
+    a = reach(first)
+    m = 2 * reach(second)
+    gate = np.concatenate([-second[:-1], [-m], [-second[-1]]])
+    return np.concatenate([first[:-1], [-2 * a, -4 * a, first[-1] + 2 * a]]), _blind(gate)
+
+
+def hard_attention(first: Whole, second: Whole, third: Whole) -> tuple[Whole, Whole]:
+    """Selectors s, t: the first value at (1, -1), the second at (-1, 1), the gate H(u·x + d + M (s - t)) itself at (1, 1).
+
+    There the values are 1 and 0. Weights are those of the two values, and the gate.
+    """
+    m, k, j = reach(third), reach(first), reach(second)
+    gate = np.concatenate([third[:-1], [m, -m], [third[-1]]])
+    one = np.concatenate([first[:-1], [0, k], [first[-1] + k]])
+    two = np.concatenate([second[:-1], [-j, 0], [second[-1] - j]])
+    return np.concatenate([one, two]), gate
+
+
+def linear(unit: Whole) -> Whole:
+    """The same unit for inputs in {0, 1}: w·(2x - 1) + b."""
+    return np.concatenate([2 * unit[:-1], [unit[-1] - unit[:-1].sum()]])
+
+
+def _blind(gate: Whole) -> Whole:
+    """The gate with one more input, the gated one, which it does not see."""
+    return np.concatenate([gate[:-1], [0], gate[-1:]])
