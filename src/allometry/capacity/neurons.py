@@ -38,7 +38,7 @@ def attending(
     return step(weights @ monomials(inputs, degree, input_low).T, low)
 
 
-def whole_weights(inputs: int, largest: int) -> Float[np.ndarray, "units inputs+1"]:
+def whole_weights(inputs: int, largest: int) -> Float[np.ndarray, "units weights"]:
     """All weights -m, ..., m with all biases t + 1/2 that matter for them."""
     reach = range(-largest, largest + 1)
     biases = np.arange(-largest * inputs - 1, largest * inputs + 1) + 0.5

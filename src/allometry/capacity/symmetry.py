@@ -9,7 +9,7 @@ all functions would take 4 GiB.
 import functools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt
@@ -47,6 +47,7 @@ def classes(inputs: int) -> Classes:
     return Classes(action, mover, row, representatives, sizes, kept)
 
 
+@runtime_checkable
 class Functions(Protocol):
     """A set of functions that grows."""
 

@@ -212,7 +212,7 @@ def _firsts(each: Class) -> list[int]:
     return [i for i in range(len(each.kinds)) if _is_first(each, (i,))]
 
 
-def _tables(weights: Int[np.ndarray, "functions inputs+1"], inputs: int) -> UInt[np.ndarray, " functions"]:
+def _tables(weights: Int[np.ndarray, "functions weights"], inputs: int) -> UInt[np.ndarray, " functions"]:
     """Tables of sgn(w·x + b); the last weight is the bias."""
     grid = np.concatenate([points(inputs), np.ones((1 << inputs, 1), dtype=int)], axis=1)
     return pack(weights @ grid.T > 0)

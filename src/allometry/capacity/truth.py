@@ -6,6 +6,7 @@ A table of n inputs takes 2^n bits: an unsigned integer of 8 bits to n = 3, of 1
 import numpy as np
 from jaxtyping import Bool, Int, UInt
 
+Table = UInt[np.ndarray, "..."] | np.unsignedinteger  # one, or many of any shape
 LARGEST = 6  # inputs; beyond them a table does not fit in 64 bits
 KINDS = {4: np.dtype("<u2"), 5: np.dtype("<u4"), 6: np.dtype("<u8")}
 
@@ -96,8 +97,6 @@ def join(low: UInt[np.ndarray, "*batch"], high: UInt[np.ndarray, "*batch"], inpu
     return low.astype(wide) | high.astype(wide) << (1 << inputs - 1)
 
 
-def choose(
-    chooser: UInt[np.ndarray, "..."], one: UInt[np.ndarray, "..."], zero: UInt[np.ndarray, "..."]
-) -> UInt[np.ndarray, "..."]:
+def choose(chooser: Table, one: Table, zero: Table) -> UInt[np.ndarray, "..."]:
     """`one` where the chooser is 1, `zero` where it is 0; shapes broadcast."""
     return zero ^ (one ^ zero) & chooser

@@ -1,0 +1,400 @@
+"""Counts of what circuits compute: the reference's table by neurons and by sets, the bounds, and every identity that is proved."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+from allometry.capacity import bounds
+from allometry.capacity.count import circuit
+from allometry.capacity.neurons import distinct, whole_weights
+from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
+from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.threshold_functions import (
+    PUBLISHED,
+    representatives,
+    representatives_with,
+    threshold_functions,
+    threshold_functions_count,
+)
+from allometry.capacity.truth import choose, complement, exchange, high_half, low_half, negate, pack, points, unpack
+
+# Section 6.1 of the reference: circuit, options, counts at n = 1, 2, 3.
+SINGLE = [
+    ("threshold", {}, (4, 14, 104)),
+    ("threshold", {"bias": False}, (2, 4, 14)),
+    ("threshold", {"bias": False, "convention": "01"}, (2, 6, 32)),
+    ("output_gating", {"convention": "01"}, (4, 16, 246)),
+    ("output_gating", {}, (4, 16, 254)),
+    ("output_gating", {"convention": "mixed"}, (9, 71, 2373)),
+    ("activation_gating", {"convention": "01"}, (4, 16, 254)),
+    ("activation_gating", {}, (4, 16, 254)),
+    ("multiplexing", {}, (4, 16, 256)),
+    ("synaptic_gating", {"convention": "01"}, (4, 14, 132)),
+    ("synaptic_gating", {"convention": "01", "synapse": "any"}, (4, 14, 164)),
+    ("synaptic_gating", {}, (4, 16, 252)),
+    ("synaptic_gating", {"synapse": "any"}, (4, 16, 254)),
+    ("synaptic_gating", {"convention": "reversed"}, (4, 16, 216)),
+    ("synaptic_gating", {"convention": "reversed", "synapse": "any"}, (4, 16, 252)),
+    ("synaptic_gating", {"convention": "mixed"}, (4, 14, 144)),
+    ("synaptic_gating", {"convention": "mixed", "synapse": "any"}, (4, 14, 200)),
+    ("additive_synaptic", {"convention": "01"}, (4, 16, 224)),
+    ("additive_synaptic", {"convention": "01", "synapse": "any"}, (4, 16, 252)),
+    ("additive_synaptic", {}, (4, 16, 252)),
+    ("additive_synaptic", {"synapse": "any"}, (4, 16, 254)),
+    ("synaptic_gating", {"convention": "01", "synapse": "all"}, (4, 16, 248)),
+    ("synaptic_gating", {"synapse": "all"}, (4, 16, 254)),
+    ("synaptic_gating", {"convention": "01", "synapse": "each"}, (4, 16, 254)),
+    ("synaptic_gating", {"synapse": "each"}, (4, 16, 256)),
+    ("output_gating", {"convention": "01", "bias": False, "domain": "pm"}, (3, 9, 71)),
+    ("output_gating", {"bias": False}, (2, 4, 16)),
+    ("output_gating", {"convention": "01", "bias": False}, (2, 7, 66)),
+    ("output_gating", {"bias": False, "domain": "01"}, (2, 8, 118)),
+    ("output_gating", {"convention": "01", "gates": 2}, (4, 16, 254)),
+    ("output_gating", {"convention": "01", "gates": 3}, (4, 16, 256)),
+    ("output_gating", {"gates": 2}, (4, 16, 256)),
+    ("output_gating", {"convention": "01", "degree": 2}, (4, 16, 256)),
+]
+LAYERS = [
+    ("mixed", 1, (9, 71, 2373)),
+    ("mixed", 2, (25, 533, 101481)),
+    ("mixed", 3, (81, 5081, 5868081)),
+    ("01", 2, (16, 242, 35846)),
+    ("01", 3, (64, 3346, 3452730)),
+    ("pm", 2, (16, 256, 63724)),
+    ("pm", 3, (64, 4096, 14348696)),
+]
+
+
+def title(value: object) -> str | None:
+    return " ".join(map(str, value.values())) if isinstance(value, dict) else None
+
+
+def test_threshold_functions_are_as_many_as_published() -> None:
+    assert [threshold_functions_count(n) for n in range(7)] == list(PUBLISHED[:7])
+    for n in range(6):
+        tables = threshold_functions(n)
+        assert len(np.unique(tables)) == len(tables) == PUBLISHED[n] == representatives(n)[1].sum()
+    # OEIS A000615, functions of exactly n variables
+    assert PUBLISHED[6] == sum(
+        c * a for c, a in zip((1, 6, 15, 20, 15, 6, 1), (2, 2, 8, 72, 1536, 86080, 14487040), strict=True)
+    )
+
+
+@pytest.mark.parametrize(("name", "options", "counts"), SINGLE, ids=title)
+def test_the_table_by_sets(name: str, options: dict, counts: tuple) -> None:
+    assert tuple(circuit(name, n, **options).count() for n in (1, 2, 3)) == counts
+
+
+# The same rows by definition: neurons with whole weights, all of them, and the truth tables that come out.
+
+
+@pytest.mark.parametrize(("name", "options", "counts"), SINGLE, ids=title)
+def test_the_table_by_definition(name: str, options: dict, counts: tuple) -> None:
+    options = dict(options)
+    moved = options.get("synapse") == "any"
+    if moved:
+        options["synapse"] = "fixed"
+    found = {}
+    for n in (1, 2, 3):
+        built = circuit(name, n, **options)
+        tables = functools.reduce(np.union1d, responses(built))
+        if moved:  # the gated synapse is the last one; any other one is the last after an exchange of inputs
+            tables = np.unique([exchange(tables.astype(np.uint8), n, i, n - 1) for i in range(n)])
+        found[n] = len(tables)
+    assert tuple(found.values()) == counts
+
+
+def responses(built) -> list[np.ndarray]:
+    """Outputs of the circuit over all whole weights, as numbers in base 3 or tables; an array for each output of the gates."""
+    n, option = (
+        built.inputs,
+        {name: getattr(built, name, value) for name, value in (("bias", True), ("synapse", ""), ("degree", 1))},
+    )
+    gate = unit_weights(n, option["degree"], option["bias"], built.input_low)
+    attended = unit_weights(n, option["degree"], option["bias"], built.input_low)
+    extra = built.weights - attended.shape[1]
+    if extra:  # c of a gate, or the outer bias, beside the weights: a whole number, or a half one
+        own = whole_weights(n, 3) if n < 3 else whole_weights(n, 3)[::1]
+        value = np.arange(-6, 7) + (0.5 if built.name == "activation_gating" else 0)
+        attended = np.insert(np.repeat(own, len(value), axis=0), n, np.tile(value, len(own)), axis=1)
+        if built.name == "activation_gating":
+            attended = np.concatenate([np.delete(attended, n, axis=1), attended[:, n : n + 1]], axis=1)
+    signals = distinct(built.signals(gate))
+    units = 0 if built.name == "threshold" else n if option["synapse"] == "each" else getattr(built, "gates", 1)
+    if units > 1 and option["synapse"] != "each":  # only the product of several gates is seen
+        for _ in range(units - 1):
+            signals = distinct((signals[:, None] * distinct(built.signals(gate))).reshape(-1, 1 << n))
+        units = 1
+    if option["synapse"] == "each":
+        return each_gate(built, attended, signals)
+    outputs = [np.ones((1, 1 << n), dtype=int)] if not units else [s[None] for s in signals]
+    found = []
+    if built.name in ("output_gating", "threshold"):  # the unit's own outputs are the same for all gates
+        units_out = distinct(np.where(built.sums(attended, np.ones((1, 1, 1 << n), dtype=int)) > 0, 1, built.attended_low))
+        return [encode(units_out * (s[0] if units else 1), built.values) for s in outputs]
+    alone = np.eye(built.weights)
+    for s in outputs:
+        phi = built.sums(alone, np.broadcast_to(s, (len(alone), *s.shape)))
+        found.append(encode(np.where(attended @ phi > 0, 1, -1), built.values))
+    return found
+
+
+def each_gate(built, attended: np.ndarray, signals: np.ndarray) -> list[np.ndarray]:
+    n, grid = built.inputs, points(built.inputs, built.attended_low)
+    # what the unit sees of x_i g_i; equal ones are seen once
+    seen = [distinct(grid[:, i] * signals) for i in range(n)]
+    outputs = distinct(np.where(attended @ np.c_[grid, np.ones(1 << n)].T > 0, 1, 0)).astype(bool)
+    found = np.zeros(1 << (1 << n), dtype=bool)
+    for head in itertools.product(*seen[1:]):
+        place = (seen[0] > 0).astype(int) + sum(
+            ((h > 0).astype(int) << (i + 1) for i, h in enumerate(head)), np.zeros(1 << n, dtype=int)
+        )
+        found[pack(outputs[:, place])] = True
+        if found.all():
+            break
+    return [np.flatnonzero(found)]
+
+
+def unit_weights(n: int, degree: int, bias: bool, low: int) -> np.ndarray:
+    """All weights to 3, biases of half numbers. Without a bias: weights of different sizes, and H(0) = 1 by a bias that is tiny."""
+    if degree == 2:
+        from allometry.capacity.neurons import monomials
+
+        terms = monomials(n, 2).shape[1] - 1
+        return np.array([[*w, b + 0.5] for w in itertools.product((-1, 0, 1), repeat=terms) for b in range(-3, 3)])
+    if bias:
+        return whole_weights(n, 3 if n < 3 else 2)
+    sizes = np.array(list(itertools.product(range(-3, 4), repeat=n)), dtype=float)
+    odd = sizes[(sizes @ points(n).T != 0).all(axis=1)] if low == -1 else sizes + np.array([0.1, 0.21, 0.43])[:n]
+    return np.c_[odd, np.full(len(odd), 0.0 if low == -1 else 1e-9)]
+
+
+def encode(values: np.ndarray, base: int) -> np.ndarray:
+    if base == 2:
+        return np.unique(pack(values > 0))
+    return np.unique((values + 1) @ 3 ** np.arange(values.shape[1]))
+
+
+@pytest.mark.parametrize(("convention", "units", "counts"), LAYERS)
+def test_layers_with_a_shared_gate_by_sets_and_by_definition(convention: str, units: int, counts: tuple) -> None:
+    assert tuple(circuit("shared_gate", n, convention=convention, units=units).count() for n in (1, 2, 3)) == counts
+    for n in (1, 2, 3)[: 3 if units < 3 else 2]:
+        base = (3 if convention == "mixed" else 2) ** (1 << n)
+        found = [np.zeros(0, dtype=int)]
+        for each in responses(circuit("output_gating", n, convention=convention)):
+            tuples = np.zeros(1, dtype=int)
+            for _ in range(units):
+                tuples = (tuples[:, None] * base + each.astype(int)).reshape(-1)
+            found.append(tuples)
+        every = np.sort(np.concatenate(found))
+        assert 1 + np.count_nonzero(every[1:] != every[:-1]) == counts[n - 1]
+
+
+def test_private_gates_are_a_product() -> None:
+    for convention, single in (("01", 246), ("pm", 254), ("mixed", 2373)):
+        assert circuit("private_gates", 3, convention=convention, units=3).count() == single**3
+
+
+def test_disjoint_inputs_have_a_closed_form() -> None:
+    for n, counts in ((1, (10, 8, 13)), (2, (170, 98, 183))):
+        one = unpack(threshold_functions(n), n)
+        both = [(f, g) for f in one for g in one]
+        forms = {
+            "01": {np.outer(f, g).tobytes() for f, g in both},
+            "pm": {(f[:, None] == g).tobytes() for f, g in both},
+            "mixed": {np.outer(np.where(f, 1, -1), g).tobytes() for f, g in both},
+        }
+        for (convention, found), count in zip(forms.items(), counts, strict=True):
+            assert circuit("disjoint_gating", n, convention=convention).count() == len(found) == count
+
+
+# Sets that are kept by classes, against all pairs one by one, where errors of symmetry would show: four inputs.
+
+
+def pairs_of_four(name: str, **options) -> np.ndarray:
+    return circuit(name, 4, **options).functions().tables()
+
+
+def everything_of(blocks) -> np.ndarray:
+    found = np.zeros(1 << 16, dtype=bool)
+    for block in blocks:
+        found[block] = True
+    return np.flatnonzero(found)
+
+
+def test_sets_of_four_inputs_by_brute_force() -> None:
+    n, every = 4, threshold_functions(4)
+    assert np.array_equal(pairs_of_four("output_gating", convention="01"), everything_of(every & f for f in every))
+    assert np.array_equal(pairs_of_four("output_gating"), everything_of(every ^ f for f in every))
+    flipped = [exchange(negate(every, n, 3), n, 3, 3), every]
+    assert np.array_equal(
+        pairs_of_four("synaptic_gating"), everything_of(choose(every, f, h) for h, f in zip(*flipped, strict=True))
+    )
+    off = [choose(np.array([0xFF00]).astype(np.uint16), f & 0xFF | (f & 0xFF) << 8, f) for f in every]
+    assert np.array_equal(
+        pairs_of_four("synaptic_gating", convention="01"),
+        everything_of(choose(every, f, (f & 0xFF) | (f & 0xFF) << 8) for f in every),
+    )
+    assert len(off) == len(every)
+    wide = threshold_functions(5)[::7]  # a part of the pairs is inside
+    mux, act = circuit("multiplexing", 4).functions(), circuit("activation_gating", 4).functions()
+    for low, high in zip(low_half(wide, 5)[::50], high_half(wide, 5)[::50], strict=True):
+        assert mux.contains(choose(every, high, low)).all()
+        assert act.contains(choose(every, high, ~low)).all()
+
+
+def test_representatives_give_everything() -> None:
+    """Closed under the symmetries that they leave out, they are all threshold functions of n + 1 inputs."""
+    for n in (1, 2, 3):
+        wide = representatives_with(n, 1)
+        images = {wide.tobytes(): wide}
+        found = set(wide.tolist())
+        while True:
+            tables = np.array(sorted(found)).astype(wide.dtype)
+            more = [negate(tables, n + 1, i) for i in range(n + 1)]
+            more += [exchange(tables, n + 1, i, j) for i in range(n) for j in range(i)]
+            grown = found.union(*(m.tolist() for m in more))
+            if grown == found:
+                break
+            found = grown
+        assert len(found) == PUBLISHED[n + 1], images
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4])
+def test_rows_are_sets(inputs: int) -> None:
+    """Any functions: rows hold their orbit under B_(n-1), and after closing under B_n."""
+    some = np.random.default_rng(inputs).integers(0, 1 << (1 << inputs), 3).astype(threshold_functions(inputs).dtype)
+    rows = Rows(inputs)
+    rows.add(some)
+    for last in (inputs - 1, inputs):
+        closed = Plain(inputs)
+        group = [some]
+        for i in range(last):
+            group += [negate(g, inputs, i) for g in group]
+        for j in range(1, last):
+            group += [exchange(g, inputs, i, j) for i in range(j) for g in group]
+        for g in group:
+            closed.add(g)
+        assert np.array_equal(rows.tables(), closed.tables())
+        assert np.array_equal(np.sort(np.concatenate(list(rows.blocks()))), closed.tables())
+        rows.close()
+
+
+# Bounds and identities
+
+
+CIRCUITS = [(name, options) for name, options, _ in SINGLE] + [
+    ("polynomial_threshold", {"degree": 2}),
+    ("polynomial_threshold", {"degree": 3}),
+    ("hard_attention", {}),
+    ("linear_plus_products", {"gates": 0}),
+    ("linear_plus_products", {}),
+    ("disjoint_gating", {}),
+    ("private_gates", {"convention": "mixed"}),
+    ("shared_gate", {"convention": "mixed"}),
+    ("synaptic_gating", {"gates": 2}),
+    ("activation_gating", {"gates": 2}),
+    ("output_gating", {"convention": "mixed", "gates": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), CIRCUITS, ids=title)
+def test_counts_are_between_their_bounds(name: str, options: dict) -> None:
+    for n in (1, 2, 3, 4):
+        built = circuit(name, n, **options)
+        if n <= built.exact_inputs and options.get("degree", 1) * n < 8:
+            assert built.lower() <= built.count() <= built.upper() <= built.ceiling
+    assert circuit(name, 12, **options).lower() <= circuit(name, 12, **options).upper()
+
+
+def test_bounds_of_the_reference() -> None:
+    assert [bounds.schlaefli(n + 1, 1 << n) >= PUBLISHED[n] for n in range(1, 10)] == [True] * 9
+    assert [bounds.threshold_at_least(n) <= PUBLISHED[n] for n in range(10)] == [True] * 10
+    assert all((2**n + 1) * PUBLISHED[n] <= PUBLISHED[n + 1] for n in range(9))  # L1
+    assert [bounds.products_01(2, PUBLISHED[n]) for n in (1, 2, 3)] == [10, 105, 5460]
+    assert [bounds.products_pm(2, PUBLISHED[n]) for n in (1, 2, 3)] == [4, 44, 2654]
+    assert [circuit("synaptic_gating", n, convention="01").lower() for n in (1, 2, 3)] == [4, 14, 128]
+
+
+@functools.cache
+def functions(name: str, inputs: int, **options) -> frozenset[int]:
+    return frozenset(circuit(name, inputs, **options).functions().tables().tolist())
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4])
+def test_inclusions_and_identities_hold(inputs: int) -> None:
+    """L9, and what is closed under the complement."""
+    of = functools.partial(functions, inputs=inputs)
+    full = (1 << (1 << inputs)) - 1
+    conjunctions, mux, xnor = of("output_gating", convention="01"), of("multiplexing"), of("output_gating")
+    disjunctions = {full ^ f for f in conjunctions}
+    assert conjunctions | disjunctions <= mux
+    assert of("activation_gating", convention="01") == conjunctions | disjunctions
+    assert xnor <= of("activation_gating")
+    assert xnor <= of("polynomial_threshold")
+    assert of("output_gating", gates=2) <= of("polynomial_threshold", degree=3)
+    for synapse in ("fixed", "any"):
+        gated, added = (of(name, convention="01", synapse=synapse) for name in ("synaptic_gating", "additive_synaptic"))
+        assert gated <= added <= mux
+        assert of("synaptic_gating", synapse=synapse) <= of("additive_synaptic", synapse=synapse)
+    for closed in (xnor, mux, of("activation_gating"), of("synaptic_gating"), of("additive_synaptic"), of("hard_attention")):
+        assert {full ^ f for f in closed} == closed
+    assert mux <= of("hard_attention")
+    without = circuit("output_gating", inputs, bias=False).count()
+    assert without == (circuit("output_gating", inputs - 1).count() if inputs > 1 else 2)
+    if inputs == 3:
+        assert len(conjunctions | disjunctions) == 254
+        assert len(conjunctions & disjunctions) == 238
+        assert conjunctions <= xnor
+        assert of("synaptic_gating") <= xnor
+        assert of("activation_gating") <= xnor  # at three inputs; not a theorem
+
+
+def test_duality_gives_the_polynomial_threshold_functions() -> None:
+    assert [len(weakly_linear(n)) for n in (2, 3, 4)] == [14, 152, 7962]
+    assert [len(spanned(n)) for n in (2, 3, 4)] == [6, 20, 140]
+    assert [len(polynomial_threshold_functions(n, n - 2)) for n in (3, 4)] == [104, 57574]
+    assert [len(polynomial_threshold_functions(n, n - 1)) for n in (2, 3, 4)] == [14, 254, 65534]
+    assert np.array_equal(polynomial_threshold_functions(3, 1), threshold_functions(3))
+
+
+def test_a_linear_form_and_one_product_give_the_last_quadratic_function() -> None:
+    from allometry.capacity.circuits.linear_plus_products import LAST
+
+    built = circuit("linear_plus_products", 4)
+    sums = built.sums(np.array([LAST[1]]), np.zeros((1, 0, 16), dtype=int))
+    assert (sums != 0).all()
+    assert pack(sums > 0)[0] == LAST[0]
+    some = np.random.default_rng(0).normal(size=(5000, built.weights))
+    assert built.functions().contains(pack(built.sums(some, np.zeros((5000, 0, 16), dtype=int)) > 0)).all()
+
+
+RANDOM = [(name, options) for name, options in CIRCUITS if name not in ("disjoint_gating", "private_gates", "shared_gate")]
+
+
+@pytest.mark.parametrize(("name", "options"), RANDOM, ids=title)
+def test_random_real_weights_fall_inside(name: str, options: dict) -> None:
+    generator = np.random.default_rng(0)
+    for n in (2, 3, 4):
+        built = circuit(name, n, **options)
+        if n > built.exact_inputs or built.values == 3 or not options.get("bias", True) or n * options.get("degree", 1) > 6:
+            continue
+        units = (
+            n if options.get("synapse") == "each" else getattr(built, "gates", 1) if name != "linear_plus_products" else 0
+        )
+        gate_weights = bounds.features(n, getattr(built, "degree", 1)) if name == "output_gating" else n + 1
+        signals = (
+            built.signals(generator.normal(size=(4000, units, gate_weights)))
+            if name != "polynomial_threshold"
+            else np.ones((4000, 1, 1 << n), dtype=int)
+        )
+        values = built.respond(generator.normal(size=(4000, built.weights)), signals)
+        assert built.functions().contains(pack(values > 0)).all()
+
+
+def test_classes_of_all_functions() -> None:
+    assert [len(classes(n).representatives) for n in (1, 2, 3, 4)] == [3, 6, 22, 402]
+    assert all(classes(n).sizes.sum() == 1 << (1 << n) for n in (1, 2, 3, 4))
+    assert complement(np.array([0b0110]).astype(np.uint8), 2)[0] == 0b1001
