@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from allometry.capacity.bounds import selectors
 
-Whole = Int[np.ndarray, " weights"]
+Whole = Int[np.ndarray, "_"]  # (w, b)
 
 
 def reach(unit: Whole) -> int:

@@ -77,7 +77,8 @@ class _Sieve:
 
     def __init__(self, every: UInt[np.ndarray, " functions"]) -> None:
         self.every = every
-        self.marks = np.zeros(1 << SIEVE_BITS, dtype=bool)
+        self.bits = min(SIEVE_BITS, len(every).bit_length() + 4)
+        self.marks = np.zeros(1 << self.bits, dtype=bool)
         self.marks[self._place(every)] = True
 
     def __call__(self, tables: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, " functions"]:
@@ -86,6 +87,5 @@ class _Sieve:
         found[met] = is_in(tables[met], self.every)
         return found
 
-    @staticmethod
-    def _place(tables: UInt[np.ndarray, " functions"]) -> UInt[np.ndarray, " functions"]:
-        return tables.astype(np.uint64) * np.uint64(MULTIPLIER) >> np.uint64(64 - SIEVE_BITS)
+    def _place(self, tables: UInt[np.ndarray, " functions"]) -> UInt[np.ndarray, " functions"]:
+        return tables.astype(np.uint64) * np.uint64(MULTIPLIER) >> np.uint64(64 - self.bits)

@@ -173,6 +173,16 @@ class Rows:
         self._whole = True
 
 
+def pieces(blocks: int, width: int) -> list[slice]:
+    """Blocks of functions, taken together as far as the cache holds them.
+
+    >>> pieces(5, BLOCK // 2)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+    """
+    together = max(1, BLOCK // width)
+    return [slice(begin, begin + together) for begin in range(0, blocks, together)]
+
+
 def order(inputs: int) -> int:
     """Elements of B_n."""
     return (1 << inputs) * math.factorial(inputs)

@@ -7,7 +7,7 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products
 from allometry.capacity.neurons import with_one
-from allometry.capacity.symmetry import Functions, Rows
+from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
 from allometry.capacity.truth import choose, complement, high_half, low_half, points
 
@@ -36,11 +36,11 @@ class ActivationGating(Circuit):
         gates = products(n, self.gates, -1) if self.gates > 1 else threshold_functions(n)
         pairs = representatives_with(n, 1)
         lows, highs = complement(low_half(pairs, n + 1), n), high_half(pairs, n + 1)
-        for done, (low, high) in enumerate(zip(lows, highs, strict=True)):
-            tables = choose(gates, high, low)
+        for part in pieces(len(pairs), len(gates)):
+            tables = choose(gates, highs[part, None], lows[part, None]).reshape(-1)
             found.add(tables)
             found.add(complement(tables, n))  # (w, b, b', g) -> (w, b, -b', -g): the pair with its two functions exchanged
-            listen(done, len(pairs))
+            listen(part.stop, len(pairs))
         return found.close()
 
     def lower(self) -> int:

@@ -10,7 +10,7 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits.synaptic_gating import SynapticGating, halves, union_over_inputs
 from allometry.capacity.neurons import with_one
-from allometry.capacity.symmetry import Functions, Rows
+from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
 from allometry.capacity.truth import choose, high_half, join, low_half, points
 from allometry.flow import Refusal
@@ -53,9 +53,11 @@ class AdditiveSynaptic(Circuit):
             else np.stack([low0, low0, high0, high1], axis=1),
             axis=0,
         )
-        for done, (a, b, c, d) in enumerate(blocks):
-            found.add(join(choose(gates[:, 0], b, a), choose(gates[:, 1], d, c), n))
-            listen(done, len(blocks))
+        low0, low1, high0, high1 = blocks.T[:, :, None]
+        for part in pieces(len(blocks), len(gates)):
+            low, high = choose(gates[:, 0], low1[part], low0[part]), choose(gates[:, 1], high1[part], high0[part])
+            found.add(join(low, high, n).reshape(-1))
+            listen(part.stop, len(blocks))
         if self.synapse == "fixed":
             return found
         return found.close() if self.attended_low == -1 else union_over_inputs(found, listen)

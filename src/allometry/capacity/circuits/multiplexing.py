@@ -9,7 +9,7 @@ from jaxtyping import Int, Real, UInt
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
 from allometry.capacity.neurons import with_one
-from allometry.capacity.symmetry import Functions, Rows
+from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
 from allometry.capacity.truth import choose, high_half, kind, low_half, points
 
@@ -33,9 +33,10 @@ class Multiplexing(Circuit):
         found, tables = Rows(n), representatives_with(n, min(self.gates, 2) if n == 4 else 1)
         if len(tables) and (self.gates == 1 or n <= 3):
             # Two gates or more hold what one holds (c = 0), and to n = 3 one holds everything; to n = 4 two do.
-            for done, table in enumerate(tables):
-                found.add(_through(table, gates, n + 1, n))
-                listen(done, len(tables))
+            lows, highs = low_half(tables, n + 1), high_half(tables, n + 1)
+            for part in pieces(len(tables), len(gates)):
+                found.add(choose(gates, highs[part, None], lows[part, None]).reshape(-1))
+                listen(part.stop, len(tables))
             found = found.close()
             assert self.gates == 1 or found.count() == self.ceiling
             return found

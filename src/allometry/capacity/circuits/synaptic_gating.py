@@ -14,7 +14,7 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products, shown
 from allometry.capacity.neurons import with_one
-from allometry.capacity.symmetry import Functions, Listed, Plain, Rows
+from allometry.capacity.symmetry import Functions, Listed, Plain, Rows, pieces
 from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
 from allometry.capacity.truth import (
     choose,
@@ -90,9 +90,11 @@ class SynapticGating(Circuit):
                 blocks = list(zip(middle, middle, below, above, strict=True))
                 gates = products(n - 1, self.gates, -1)
                 gates = np.stack([np.zeros_like(gates), gates], axis=1)
-        for done, (low0, low1, high0, high1) in enumerate(blocks):  # lower half: low1 where g = 1, low0 elsewhere
-            found.add(join(choose(gates[:, 0], low1, low0), choose(gates[:, 1], high1, high0), n))
-            listen(done, len(blocks))
+        low0, low1, high0, high1 = np.array(blocks).T[:, :, None]  # lower half: low1 where g = 1, low0 elsewhere
+        for part in pieces(len(blocks), len(gates)):
+            low, high = choose(gates[:, 0], low1[part], low0[part]), choose(gates[:, 1], high1[part], high0[part])
+            found.add(join(low, high, n).reshape(-1))
+            listen(part.stop, len(blocks))
         return found
 
     def _all(self, listen: Listen) -> Functions:

@@ -1,0 +1,226 @@
+"""Weights that realise a function, proofs that none do, the weights behind the lower bounds, estimates, and the verb."""
+
+import functools
+import itertools
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import in_process
+
+import allometry as al
+from allometry.capacity import construct
+from allometry.capacity.certificate import Impossible, Realised, member, verified
+from allometry.capacity.count import circuit
+from allometry.capacity.estimate import estimate
+from allometry.capacity.polynomial_functions import polynomial_threshold_functions
+from allometry.capacity.symmetry import classes
+from allometry.capacity.threshold_functions import PUBLISHED, threshold_functions
+from allometry.capacity.truth import pack, unpack
+
+GATED = [
+    ("output_gating", {}),
+    ("output_gating", {"convention": "01"}),
+    ("multiplexing", {}),
+    ("activation_gating", {}),
+    ("synaptic_gating", {}),
+    ("synaptic_gating", {"convention": "01"}),
+    ("additive_synaptic", {}),
+    ("hard_attention", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), [("threshold", {}), ("polynomial_threshold", {}), *GATED])
+def test_certificates_agree_with_the_sets(name: str, options: dict) -> None:
+    """Linear programs, which know nothing of the algebra of sets."""
+    for n, some in ((2, (0, 6, 9, 14)), (3, (0b11101000,) if options else (0b10010110, 0b11101000))):
+        built = circuit(name, n, **options)
+        inside = built.functions().contains(np.array(some).astype(np.uint8))
+        for function, realised in zip(some, inside, strict=True):
+            found = member(built, function)
+            assert isinstance(found, Realised if realised else Impossible)
+            assert verified(built, function, found)
+            assert not verified(built, function ^ 1, found)
+
+
+def test_linear_programs_find_the_quadratic_threshold_functions_that_duality_finds() -> None:
+    kinds, quadratic = classes(4), set(polynomial_threshold_functions(4, 2).tolist())
+    built = circuit("polynomial_threshold", 4)
+    sizes = 0
+    for representative, size in zip(kinds.representatives[::9].tolist(), kinds.sizes[::9], strict=True):
+        realised = isinstance(member(built, representative), Realised)
+        assert realised == (representative in quadratic)
+        sizes += int(size) * realised
+    assert sizes > 4_000
+
+
+def test_a_damaged_proof_is_found() -> None:
+    built = circuit("output_gating", 2, convention="01")
+    proof = member(circuit("threshold", 2), 0b0110)
+    assert isinstance(proof, Impossible)
+    assert not verified(circuit("threshold", 2), 0b0110, Impossible(proof.signals, ((1, 1, 1, 2),)))
+    assert not verified(circuit("threshold", 2), 0b0110, Impossible(proof.signals, ((0, 0, 0, 0),)))
+    assert not verified(circuit("threshold", 2), 0b0110, Impossible((), ()))
+    found = member(built, 0b0110)
+    assert isinstance(found, Realised)
+    assert not verified(built, 0b0110, Realised(tuple(-w for w in found.attended), found.gates))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("disjoint_gating", {}),
+        ("output_gating", {"convention": "mixed"}),
+        ("output_gating", {"gates": 2}),
+        ("multiplexing", {"gates": 1}),
+    ],
+)
+def test_what_has_no_certificate_is_refused(name: str, options: dict) -> None:
+    with pytest.raises(al.Refusal, match=r"certificate|takes too long"):
+        member(circuit(name, 5, **options), 0)
+
+
+# The weights behind the lower bounds, for every pair of threshold functions of fewer inputs
+
+
+@functools.cache
+def units(inputs: int, low: int = -1) -> list[np.ndarray]:
+    """Whole weights for each threshold function, in the order of the tables."""
+    if inputs == 0:
+        return [np.array([-1]), np.array([1])]
+    built = circuit("threshold", inputs, convention="01" if low == 0 else "pm")
+    return [np.array(member(built, int(table)).attended) for table in threshold_functions(inputs)]
+
+
+def run(built, pairs: list) -> np.ndarray:
+    attended, gates = (np.array(each) for each in zip(*pairs, strict=True))
+    return built.respond(attended, built.signals(gates[:, None] if gates.ndim == 2 else gates))
+
+
+@pytest.mark.parametrize("inputs", [2, 3])
+@pytest.mark.parametrize(
+    ("name", "convention", "make"),
+    [
+        ("output_gating", "01", construct.output_gating),
+        ("output_gating", "pm", construct.output_gating),
+        ("output_gating", "mixed", construct.output_gating),
+        ("multiplexing", "mixed", construct.multiplexing),
+        ("synaptic_gating", "pm", construct.synaptic_pm),
+        ("synaptic_gating", "01", construct.synaptic_01),
+    ],
+)
+def test_two_functions_are_shown_by_one_gated_unit(inputs: int, name: str, convention: str, make: Callable) -> None:
+    rest = inputs - (2 if name == "synaptic_gating" else 1)
+    options = {"domain": "pm"} if convention == "01" and name == "output_gating" else {}
+    built = circuit(name, inputs, convention=convention, **options)
+    one = units(rest, built.input_low)
+    pairs = list(itertools.product(range(len(one)), repeat=2))
+    values = run(built, [make(one[a], one[b]) for a, b in pairs]) > 0
+    truth = unpack(threshold_functions(rest), rest)
+    if name == "synaptic_gating":  # seen at z = 1
+        values = values[:, 1 << inputs - 1 :]
+    half = 1 << rest
+    first, second = truth[[a for a, _ in pairs]], truth[[b for _, b in pairs]]
+    assert (values[:, half:] == first).all()  # s = 1
+    assert (values[:, :half] == second).all()
+    assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2
+
+
+@pytest.mark.parametrize(("inputs", "factors"), [(3, 2), (3, 3), (3, 4), (4, 4)])
+def test_k_factors_show_k_functions(inputs: int, factors: int) -> None:
+    rest = inputs - (factors - 1).bit_length()
+    one, generator = units(rest), np.random.default_rng(0)
+    truth = unpack(threshold_functions(rest), rest)
+    for convention in ("01", "pm"):
+        built = circuit("output_gating", inputs, gates=factors - 1, convention=convention, domain="pm")
+        drawn = generator.integers(0, len(one), (200, factors))
+        made = [construct.product([one[k] for k in row]) for row in drawn]
+        values = run(built, [(each[0], np.array(each[1:])) for each in made]) > 0
+        for j in range(factors):
+            assert (values[:, j << rest : (j + 1) << rest] == truth[drawn[:, j]]).all()
+
+
+def test_hard_attention_shows_three_functions() -> None:
+    built, one = circuit("hard_attention", 3), units(1)
+    chosen = list(itertools.product(range(4), repeat=3))
+    values = run(built, [construct.hard_attention(one[a], one[b], one[c]) for a, b, c in chosen]) > 0
+    truth = unpack(threshold_functions(1), 1)
+    for place, which in (((1, -1), 0), ((-1, 1), 1), ((1, 1), 2)):
+        begin = 2 * ((place[0] > 0) + 2 * (place[1] > 0))
+        assert (values[:, begin : begin + 2] == truth[[row[which] for row in chosen]]).all()
+    assert len(np.unique(pack(values))) == PUBLISHED[1] ** 3 == 64
+    assert built.functions().contains(pack(values)).all()
+
+
+# Estimates
+
+
+@pytest.mark.parametrize(("convention", "exact"), [("pm", 54310), ("mixed", 483339)])
+def test_estimates_hold_the_exact_count(convention: str, exact: int) -> None:
+    found = estimate(circuit("output_gating", 4, convention=convention), samples=200, seed=1)
+    assert abs(found.count - exact) < 4 * found.standard_error
+    assert found.standard_error < 0.1 * exact
+    assert circuit("output_gating", 4, convention=convention).count() == exact
+    assert estimate(circuit("output_gating", 4, convention=convention), samples=20, seed=2) != found
+
+
+def test_the_estimate_is_unbiased() -> None:
+    """Over all pairs of three inputs, not a sample: the mean of T^2 / mult is the count."""
+    every = threshold_functions(3)
+    differences = (every[:, None] ^ every).reshape(-1)
+    counts = np.bincount(differences, minlength=256)  # mult
+    assert np.mean(len(every) ** 2 / counts[differences]) == pytest.approx(254)
+
+
+# The verb and the public name
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess]:
+    return functools.partial(in_process, tmp_path, monkeypatch, capfd)
+
+
+def test_the_verb_counts(command) -> None:
+    content = json.loads(command("capacity", "output_gating", "--inputs", 3, "--convention", "01", "--json").stdout)
+    assert {"circuit", "inputs", "convention", "count", "log2", "lower", "upper", "exact", "seconds"} <= set(content)
+    assert (content["count"], content["exact"], content["lower"], content["upper"]) == (246, True, 196, 256)
+    assert content["log2"] == pytest.approx(np.log2(246))
+    assert al.capacity("output_gating", 3, convention="01").to_json() | {"seconds": 0} == content | {"seconds": 0}
+    said = command("capacity", "synaptic_gating", "--inputs", 3, "--synapse", "any").stdout
+    assert "254" in said
+    assert "parameters" in said
+    bounds_only = json.loads(command("capacity", "multiplexing", "--inputs", 12, "--json").stdout)
+    assert bounds_only["count"] is None
+    assert bounds_only["exact"] is False
+    assert 0 < bounds_only["lower"] < bounds_only["upper"]
+    assert json.loads(command("capacity", "threshold", "--inputs", 3, "--no-bias", "--json").stdout)["count"] == 14
+
+
+def test_the_list_of_circuits_is_the_folder(command) -> None:
+    rows = json.loads(command("list", "circuits", "--json").stdout)
+    assert {"threshold", "output_gating", "shared_gate", "hard_attention"} <= {row["name"] for row in rows}
+    assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["output_gateing", "--inputs", "3"], "Did you mean 'output_gating'"),
+        (["nothing", "--inputs", "3"], "multiplexing, output_gating"),
+        (["threshold", "--inputs", "0"], "inputs=0"),
+        (["threshold", "--inputs", "99"], "inputs=99"),
+        (["output_gating", "--inputs", "3", "--convention", "12"], "pm, 01, mixed"),
+        (["output_gating", "--inputs", "3", "--gates", "0"], "gates=0"),
+        (["multiplexing", "--inputs", "3", "--degree", "2"], "no option degree"),
+        (["synaptic_gating", "--inputs", "3", "--synapse", "none"], "fixed, any"),
+        (["multiplexing", "--inputs", "3", "--no-bias"], "no option bias"),
+    ],
+)
+def test_what_is_asked_wrongly_is_answered_in_one_line(words: list, said: str, command) -> None:
+    done = command("capacity", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
