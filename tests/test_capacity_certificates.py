@@ -162,7 +162,7 @@ def test_hard_attention_shows_three_functions() -> None:
 def test_estimates_hold_the_exact_count(convention: str, exact: int) -> None:
     found = estimate(circuit("output_gating", 4, convention=convention), samples=200, seed=1)
     assert abs(found.count - exact) < 4 * found.standard_error
-    assert found.standard_error < 0.1 * exact
+    assert found.standard_error < 0.2 * exact
     assert circuit("output_gating", 4, convention=convention).count() == exact
     assert estimate(circuit("output_gating", 4, convention=convention), samples=20, seed=2) != found
 

@@ -1,0 +1,155 @@
+"""Exact counts of what gating circuits compute, to five inputs, and estimates at six: counts, seconds, memory, soundness.
+
+    python benchmarks/capacity.py                 # about 15 minutes on one core; writes results/capacity.json
+    python benchmarks/capacity.py --only n4,n5    # a part; what is in the file already is not counted again (--again does)
+
+Each count runs in a process of its own, so that its memory is its own. Soundness: random real weights, a million circuits of a
+class, whose truth tables all have to be in the set. Estimates at smaller n stand beside the exact counts that they should meet.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from _result import RESULTS, command, machine, versions
+
+from allometry.capacity.bounds import log2
+from allometry.capacity.circuits._circuit import Circuit
+from allometry.capacity.count import capacity, circuit
+from allometry.capacity.estimate import estimate
+from allometry.capacity.symmetry import Rows
+from allometry.capacity.truth import complement, pack
+
+SINGLE: list[tuple[str, dict[str, Any]]] = [
+    ("threshold", {}),
+    ("polynomial_threshold", {}),
+    *[("output_gating", {"convention": convention}) for convention in ("01", "pm", "mixed")],
+    ("multiplexing", {}),
+    *[("activation_gating", {"convention": convention}) for convention in ("01", "pm")],
+    *[
+        ("synaptic_gating", {"convention": convention, "synapse": synapse})
+        for convention in ("01", "pm", "mixed", "reversed")
+        for synapse in ("fixed", "any")
+    ],
+    *[
+        ("additive_synaptic", {"convention": convention, "synapse": synapse})
+        for convention in ("01", "pm")
+        for synapse in ("fixed", "any")
+    ],
+    ("synaptic_gating", {"convention": "01", "synapse": "all"}),
+    ("synaptic_gating", {"convention": "pm", "synapse": "all"}),
+    *[("output_gating", {"convention": convention, "gates": 2}) for convention in ("01", "pm", "mixed")],
+    ("multiplexing", {"gates": 2}),
+    ("linear_plus_products", {}),
+    ("hard_attention", {}),
+    *[("disjoint_gating", {"convention": convention}) for convention in ("01", "pm", "mixed")],
+    ("output_gating", {"convention": "01", "bias": False}),
+    ("output_gating", {"convention": "pm", "bias": False}),
+]
+SAMPLED = [("output_gating", "01"), ("output_gating", "pm"), ("multiplexing", "pm"), ("activation_gating", "pm")] + [
+    ("synaptic_gating", convention) for convention in ("01", "pm")
+]
+DRAWN = 1_000_000
+
+
+def counted(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
+    """One count, with the largest memory of its process."""
+    found = capacity(name, inputs, **options).to_json()
+    return found | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+
+
+def sound(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Random real weights: how many truth tables are outside the set."""
+    built = circuit(name, inputs, **options)
+    functions, generator = built.functions(), np.random.default_rng(0)
+    outside = 0
+    for _ in range(DRAWN // 20_000):
+        outside += int(np.count_nonzero(~functions.contains(drawn(built, generator, 20_000))))
+    return {"circuit": name, "inputs": inputs, **options, "drawn": DRAWN, "outside": outside}
+
+
+def drawn(built: Circuit, generator: np.random.Generator, count: int) -> np.ndarray:
+    """Truth tables of circuits with normal weights, biases and gates' strengths from small to large."""
+    scale = np.exp(generator.normal(size=(count, built.weights)))
+    signals = built.signals(generator.normal(size=(count, 1, built.inputs + 1)))
+    return pack(built.respond(scale * generator.normal(size=(count, built.weights)), signals) > 0)
+
+
+def estimated(convention: str, inputs: int, samples: int) -> dict[str, Any]:
+    """An estimate, and the exact count where there is one."""
+    built = circuit("output_gating", inputs, convention=convention)
+    began = time.perf_counter()
+    found = estimate(built, samples=samples, seed=0)
+    seconds = time.perf_counter() - began
+    content = {
+        "circuit": "output_gating",
+        "inputs": inputs,
+        "convention": convention,
+        "samples": samples,
+        "seconds": seconds,
+    }
+    content |= {"estimate": found.count, "standard_error": found.standard_error, "log2": log2(int(found.count))}
+    if inputs <= built.exact_inputs:
+        exact = built.count()
+        content |= {"exact": exact, "standard_errors_off": (found.count - exact) / found.standard_error}
+    return content
+
+
+def products(inputs: int) -> dict[str, Any]:
+    """A linear form and one product: how many functions random weights find, of the quadratic ones."""
+    built, generator, found = circuit("linear_plus_products", inputs), np.random.default_rng(0), Rows(inputs)
+    for _ in range(120):
+        weights = generator.integers(-3, 4, (20_000, built.weights)) + generator.normal(size=(20_000, built.weights)) * 0.3
+        tables = pack(built.sums(weights, np.zeros((20_000, 0, 1 << inputs), dtype=int)) > 0)
+        found.add(tables)
+        found.add(complement(tables, inputs))
+    return {"circuit": "linear_plus_products", "inputs": inputs, "found": found.close().count(), "drawn": 120 * 20_000}
+
+
+def jobs() -> dict[str, tuple[Any, tuple]]:
+    """What there is to do, by name."""
+    work: dict[str, tuple[Any, tuple]] = {"products n4": (products, (4,))}
+    for inputs in (5, 4, 3, 2, 1):
+        for name, options in SINGLE:
+            if inputs <= circuit(name, inputs, **options).exact_inputs:
+                said = " ".join(f"{k}={v}" for k, v in options.items())
+                work[f"n{inputs} {name} {said}".strip()] = (counted, (name, inputs, options))
+    work |= {f"n{inputs} threshold": (counted, ("threshold", inputs, {})) for inputs in (6, 7)}
+    work |= {f"sound {name} {c}": (sound, (name, 5, {"convention": c})) for name, c in SAMPLED}
+    for convention in ("pm", "mixed"):
+        for inputs, samples in ((3, 4000), (4, 2000), (5, 1000), (6, 60)):
+            work[f"estimate n{inputs} {convention}"] = (estimated, (convention, inputs, samples))
+    return work
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="beginnings of names, commas between: n4, n5, sound, estimate, products")
+    parser.add_argument("--again", action="store_true", help="count again what is in the file")
+    asked = parser.parse_args()
+    path = RESULTS / "capacity.json"
+    done = json.loads(path.read_text())["results"] if path.exists() else {}
+    for name, (function, arguments) in jobs().items():
+        if (name in done and not asked.again) or not name.startswith(tuple(asked.only.split(","))):
+            continue
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            done[name] = pool.apply(function, arguments)
+        print(
+            name,
+            {k: done[name][k] for k in ("count", "seconds", "megabytes", "outside", "estimate") if k in done[name]},
+            flush=True,
+        )
+        content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
+        RESULTS.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    if wrong := [name for name, found in done.items() if found.get("outside")]:
+        sys.exit(f"Outside their sets: {', '.join(wrong)}.")
+
+
+if __name__ == "__main__":
+    main()
