@@ -23,7 +23,7 @@ PARTS = {"pna": 12}  # widths of what a reducer gives, in those of a row; 1 of a
 class GraphNetwork(Family):
     """encoder and decoder = independent perceptrons; core = full graph block that reads [encoded graph, last graph]."""
 
-    claims: ClassVar[frozenset[str]] = frozenset({"any_length", "equivariant"})
+    claims: ClassVar[frozenset[str]] = frozenset({"any_length", "equivariant", "messages"})
     kinds: ClassVar[tuple[type[IO], ...]] = (Graphs,)
 
     steps: int = 10

@@ -1,0 +1,269 @@
+"""Families that stand beside the graph network on relational tasks: what they share.
+
+```text
+read    a linear layer of nodes, of edges, of graphs
+body    what the family is: states of nodes, edges and whole graphs, each of the width
+answer  node   perceptron [node, graph]                         and a linear layer for what is asked
+        edge   perceptron [edge, receiver, sender, graph]
+        graph  perceptron [graph]
+```
+
+Perceptrons are those of the graph network. Sizes are matched by what stands between the layers that read and those that answer, so
+that a size is one model on all data, as everywhere. Where a layer reads a whole graph at once (`padded_mlp`, the rows of `node_rnn`)
+it has weights for each of its places, which are not among the matched: that favours the family. `closed_form(io).parameters` has all.
+"""
+
+import math
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from allometry.flow import IO, Graphs, Refusal
+from allometry.graph import FEATURES, Graph, Groups, Wiring
+from allometry.model._family import ClosedForm, Family
+from allometry.model.blocks._linear import Reading
+from allometry.model.graph_network._beside import filled
+from allometry.model.graph_network._projection import Input
+from allometry.model.graph_network._update import Mlp
+from allometry.model.graph_network.encode_process_decode import perceptron
+
+
+class States(NamedTuple):
+    """What a body gives, of the width. Edges may be None where they are not asked."""
+
+    nodes: Float[Tensor, "nodes width"]
+    edges: Float[Tensor, "edges width"] | None
+    globals: Float[Tensor, "graphs width"]
+
+
+class Tally:
+    """Adds up a closed form, layer by layer."""
+
+    def __init__(self) -> None:
+        self.parameters, self.inside, self.flops = 0, 0, 0.0
+
+    def weights(self, count: int, end: bool = False) -> None:
+        """Numbers that learn; `end`: of a layer that reads or answers."""
+        self.parameters += count
+        self.inside += 0 if end else count
+
+    def linear(self, rows: int, inputs: int, outputs: int, bias: bool = True, end: bool = False) -> None:
+        self.weights((inputs + bias) * outputs, end)
+        self.flops += 2 * rows * inputs * outputs
+
+    def perceptron(self, rows: int, width: int, layers: int, reads: tuple[int, ...]) -> None:
+        """`reads` are the rows that its first layer multiplies, for each input of the width."""
+        self.weights(len(reads) * width * width + width + (layers - 1) * width * (width + 1) + 2 * width)
+        self.flops += 2 * width * width * (sum(reads) + (layers - 1) * rows)
+
+
+class RelationalFamily(Family):
+    """A family states its body and what it costs; it reads and answers as the others do."""
+
+    claims: ClassVar[frozenset[str]] = frozenset({"any_length", "equivariant"})
+    kinds: ClassVar[tuple[type[IO], ...]] = (Graphs,)
+
+    def body(self, io: Graphs) -> nn.Module:
+        """`Graph` -> `States`. The graph has all features: a single 1 stands where an IO has none."""
+        raise NotImplementedError
+
+    def count(self, io: Graphs, tally: Tally) -> None:
+        """Add what the body costs on one graph of `io.length` nodes and `io.links` edges."""
+        raise NotImplementedError
+
+    def build(self, io: IO) -> nn.Module:
+        """`Graph` -> `Graph` of logits or numbers, None where nothing is asked."""
+        self.check(io)
+        assert isinstance(io, Graphs)
+        return Relational(io, self.width, self.depth, self.body(io))
+
+    def closed_form(self, io: IO) -> ClosedForm | None:
+        """Of an answer to one graph of the usual size; a token is a node."""
+        self.check(io)
+        assert isinstance(io, Graphs)
+        tally, nodes, edges, width = Tally(), io.length, io.links, self.width
+        self.count(io, tally)
+        reads = {"nodes": (nodes, 1), "edges": (edges, nodes, nodes, 1), "globals": (1,)}
+        rows = {"nodes": nodes, "edges": edges, "globals": 1}
+        for name, outputs in asked_of(io).items():
+            tally.perceptron(rows[name], width, self.depth, reads[name])
+            tally.linear(rows[name], width, outputs, end=True)
+        return form_of(tally, io)
+
+    def known(self, **options: tuple[str, ...]) -> None:
+        """Refuse an option that is none of these."""
+        for name, some in options.items():
+            if getattr(self, name) not in some:
+                raise Refusal(
+                    f"{type(self).__name__}({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(some)}."
+                )
+
+
+def form_of(tally: Tally, io: Graphs) -> ClosedForm:
+    return ClosedForm(
+        parameters=tally.parameters,
+        non_embedding_parameters=tally.inside,
+        forward_flops_per_token=tally.flops / io.length,
+        state_numbers=0,  # nothing is generated
+    )
+
+
+def asked_of(io: Graphs) -> dict[str, int]:
+    """Outputs by the name of the feature, of what is asked."""
+    each = zip(FEATURES, (io.of_nodes, io.of_edges, io.of_graphs), strict=True)
+    return {name: outputs for name, outputs in each if outputs}
+
+
+def ends_of(model: nn.Module, outputs: nn.Module) -> dict[str, nn.Module]:
+    """The layers that depend on what is read and asked, by name."""
+    answering = {id(layer) for layer in outputs.children()}
+    return {
+        name: module for name, module in model.named_modules() if isinstance(module, Reading) or id(module) in answering
+    }
+
+
+class Read(nn.Module):
+    """A linear layer of each feature, of edges where they are asked."""
+
+    def __init__(self, io: Graphs, width: int) -> None:
+        super().__init__()
+        self.nodes, self.globals = Reading(io.nodes or 1, width), Reading(io.globals or 1, width)
+        self.edges = Reading(io.edges or 1, width) if io.of_edges else None
+
+    def forward(self, graph: Graph) -> States:
+        return States(self.nodes(graph.nodes), self.edges and self.edges(graph.edges), self.globals(graph.globals))
+
+    @staticmethod
+    def count(io: Graphs, width: int, tally: Tally) -> None:
+        tally.linear(io.length, io.nodes or 1, width, end=True)
+        tally.linear(1, io.globals or 1, width, end=True)
+        if io.of_edges:
+            tally.linear(io.links, io.edges or 1, width, end=True)
+
+
+class Relational(nn.Module):
+    """The module: a body, and the answers from its states."""
+
+    def __init__(self, io: Graphs, width: int, layers: int, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        inputs = {"nodes": 2 * width, "edges": 4 * width, "globals": width}
+        asked = asked_of(io)
+        self.decoders = nn.ModuleDict({f"of_{name}": perceptron(width, layers, inputs[name]) for name in asked})
+        self.outputs = nn.ModuleDict({f"of_{name}": nn.Linear(width, outputs) for name, outputs in asked.items()})
+
+    def forward(self, graph: Graph) -> Graph:
+        states, wiring = self.body(filled(graph)), graph.wiring
+        whole = states.globals
+        reads = {
+            "nodes": [Input("nodes", states.nodes), Input("globals", whole, wiring.nodes_of)],
+            "edges": [
+                Input("edges", states.edges),
+                Input("receivers", states.nodes, wiring.received),
+                Input("senders", states.nodes, wiring.sent),
+                Input("globals", whole, wiring.edges_of),
+            ],
+            "globals": [Input("globals", whole)],
+        }
+        answers = dict.fromkeys(FEATURES) | {
+            name: self.outputs[f"of_{name}"](decoder(reads[name]))
+            for name in FEATURES
+            if (decoder := self._decoder(name)) is not None
+        }
+        return graph.edit(**answers)
+
+    def _decoder(self, name: str) -> Mlp | None:
+        return self.decoders[f"of_{name}"] if f"of_{name}" in self.decoders else None  # type: ignore[return-value]
+
+    def ends(self) -> dict[str, nn.Module]:
+        """The layers that depend on what is read and asked."""
+        return ends_of(self, self.outputs)
+
+
+def largest(wiring: Wiring) -> int:
+    """Nodes of the largest graph."""
+    return int(wiring.n_node.max()) if wiring.graphs else 0
+
+
+class Padded(NamedTuple):
+    """Where the rows of a batch stand in arrays filled up with zeros: [graph, place]."""
+
+    graph: Int[Tensor, " nodes"]
+    place: Int[Tensor, " nodes"]
+    graphs: int
+    length: int
+
+    @classmethod
+    def of(cls, wiring: Wiring, length: int | None = None) -> "Padded":
+        """As long as the largest graph, with one place at least; or as `length`."""
+        longest = max(1, largest(wiring)) if length is None else length
+        return cls(wiring.nodes_of.index, wiring.nodes_of.place, wiring.graphs, longest)
+
+    def filled(self, rows: Float[Tensor, "nodes channels"]) -> Float[Tensor, "graphs length channels"]:
+        empty = rows.new_zeros(self.graphs, self.length, rows.shape[1])
+        return empty.index_put((self.graph, self.place), rows)
+
+    def mask(self, like: Tensor) -> Float[Tensor, "graphs length"]:
+        """1 where a node stands."""
+        return like.new_zeros(self.graphs, self.length).index_put((self.graph, self.place), like.new_ones(()))
+
+    def pair(self, wiring: Wiring) -> Int[Tensor, " edges"]:
+        """The place of each edge in [graph, receiver, sender], flat."""
+        graph = self.graph[wiring.receivers]
+        return (graph * self.length + self.place[wiring.receivers]) * self.length + self.place[wiring.senders]
+
+    def pairs(self, graph: Graph) -> Float[Tensor, "graphs length length channels"]:
+        """For each pair how many edges join it, and the sum of their features."""
+        shape = (self.graphs, self.length, self.length)
+        return summed_at(self.pair(graph.wiring), math.prod(shape), joined(graph)).unflatten(0, shape)
+
+
+def joined(graph: Graph) -> Float[Tensor, "edges channels"]:
+    """A 1 for each edge, beside its features."""
+    assert graph.edges is not None
+    return torch.cat([torch.ones_like(graph.edges[:, :1]), graph.edges], 1)
+
+
+def summed_at(
+    place: Int[Tensor, " rows"], size: int, rows: Float[Tensor, "rows channels"]
+) -> Float[Tensor, "places channels"]:
+    """The sum of the rows at each of so many places."""
+    return rows.new_zeros(size, rows.shape[1]).index_add(0, place, rows)
+
+
+def fitting(wiring: Wiring, room: int, name: str) -> None:
+    """Refuse graphs with more nodes than a model has room for."""
+    if (most := largest(wiring)) > room:
+        raise Refusal(
+            f"A graph of {most} nodes was given to {name}, which was built for {room}. Build it with room={most}: what it "
+            "learns from smaller graphs then stands beside zeros."
+        )
+
+
+class Pairs(NamedTuple):
+    """All pairs of nodes of each graph, those of a node with itself too, in the order of their receivers."""
+
+    received: Groups
+    sent: Groups
+    of: Groups  # by their graph
+    joined: Float[Tensor, "pairs channels"]  # how many edges join a pair, and the sum of their features
+    edges: Int[Tensor, " edges"]  # the pair of each edge
+
+    @classmethod
+    def of_graph(cls, graph: Graph) -> "Pairs":
+        wiring = graph.wiring
+        size = wiring.n_node[wiring.nodes_of.index]  # of the graph of each node
+        receivers = torch.arange(wiring.nodes, device=size.device).repeat_interleave(size)
+        before = size.cumsum(0) - size  # pairs of the receivers before this one
+        first = wiring.nodes_of.starts[:-1][wiring.nodes_of.index]  # the first node of a node's graph
+        senders = torch.arange(len(receivers), device=size.device) - before[receivers] + first[receivers]
+        edges = before[wiring.receivers] + wiring.senders - first[wiring.receivers]
+        return cls(
+            Groups(receivers, wiring.nodes),
+            Groups(senders, wiring.nodes),
+            Groups(wiring.nodes_of.index[receivers], wiring.graphs),
+            summed_at(edges, len(receivers), joined(graph)),
+            edges,
+        )
