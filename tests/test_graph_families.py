@@ -247,7 +247,7 @@ def test_it_learns_who_has_a_marked_neighbour(family) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     while len(losses) < 24 or (len(losses) < 100 and losses[-1] > losses[0] / 12):
-        graph, asked = drawn(len(losses), (8,) * 12)
+        graph, asked = drawn(len(losses), (3, 7, 14) * 4)
         loss = loss_of(model(graph), {"nodes": asked})
         optimizer.zero_grad()
         loss.backward()

@@ -8,6 +8,7 @@ import torch
 from allometry.model.blocks.cross_attention import CrossAttention
 from allometry.model.blocks.cross_attention import reference as cross_reference
 from allometry.model.blocks.kernel_attention import KernelAttention
+from allometry.model.blocks.message_passing import MessagePassing
 from allometry.model.blocks.pooled_attention import PooledAttention
 from allometry.model.blocks.relative_attention import RelativeAttention
 from allometry.model.blocks.token_mixing import TokenMixing
@@ -18,6 +19,9 @@ PARTS = [
     TokenMixing(width=8, length=15, hidden=5),
     KernelAttention(width=8, heads=2, causal=False, kernel="relu"),
     KernelAttention(width=8, heads=2, causal=False, kernel="softmax"),
+    MessagePassing(width=8, heads=2, causal=False, edges="window:3"),
+    MessagePassing(width=8, heads=2, causal=False, edges="complete"),
+    MessagePassing(width=8, heads=2, causal=False, edges="complete", reduce="mean"),
 ]
 
 

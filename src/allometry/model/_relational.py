@@ -8,9 +8,10 @@ answer  node   perceptron [node, graph]                         and a linear lay
         graph  perceptron [graph]
 ```
 
-Perceptrons are those of the graph network. Sizes are matched by what stands between the layers that read and those that answer, so
-that a size is one model on all data, as everywhere. Where a layer reads a whole graph at once (`padded_mlp`, the rows of `node_rnn`)
-it has weights for each of its places, which are not among the matched: that favours the family. `closed_form(io).parameters` has all.
+Perceptrons are those of the graph network. Sizes are matched by what stands between the layers that read and those that answer,
+so that a size is one model on all data, as everywhere. Where a layer reads a whole graph at once (`padded_mlp`, the rows of
+`node_rnn`) it has weights for each of its places, which are not among the matched: that favours the family.
+`closed_form(io).parameters` has all.
 """
 
 import math
@@ -119,9 +120,7 @@ def asked_of(io: Graphs) -> dict[str, int]:
 def ends_of(model: nn.Module, outputs: nn.Module) -> dict[str, nn.Module]:
     """The layers that depend on what is read and asked, by name."""
     answering = {id(layer) for layer in outputs.children()}
-    return {
-        name: module for name, module in model.named_modules() if isinstance(module, Reading) or id(module) in answering
-    }
+    return {name: module for name, module in model.named_modules() if isinstance(module, Reading) or id(module) in answering}
 
 
 class Read(nn.Module):

@@ -1,10 +1,10 @@
 """Convolutional network over the adjacency of a graph as an image (LeCun et al. 1989), with a pixel for each pair of nodes.
 
-A pixel holds how many edges join its pair, the sum of their features, and what its row's node, its column's node and the graph are;
-those on the diagonal are marked. Kernels of 3 x 3 are shared over all places, so that pairs are near where their nodes are near in the
-order given (Battaglia et al. 2018, arXiv:1806.01261, table 1, convolutional): locality in an order that means nothing. A node reads its
-pixel on the diagonal and the means of its row and column, an edge its pixel. Graphs of all sizes are read; around one are zeros.
-Residual, with a norm of the channels before each layer, as the sequence families.
+A pixel holds how many edges join its pair, the sum of their features, and what its row's node, its column's node and the graph
+are; those on the diagonal are marked. Kernels of 3 x 3 are shared over all places, so that pairs are near where their nodes are
+near in the order given (Battaglia et al. 2018, arXiv:1806.01261, table 1, convolutional): locality in an order that means
+nothing. A node reads its pixel on the diagonal and the means of its row and column, an edge its pixel. Graphs of all sizes are
+read; around one are zeros. Residual, with a norm of the channels before each layer, as the sequence families.
 """
 
 from typing import ClassVar

@@ -1,10 +1,11 @@
 """LSTM over the nodes of a graph in the order in which they are given, both ways (You et al. 2018, arXiv:1802.08773, their rows).
 
-At each node it reads the node's features and its row of the adjacency: for the node before it, for that two before, and so on, and
-after it, how many edges come and go and the sum of their features. Rows count from the node itself, so that the rule is the same at
-every step (Battaglia et al. 2018, arXiv:1806.01261, table 1, recurrent); they reach over `room` nodes, and a graph of more is refused.
-Departs from the source, which generates graphs, in the second direction and in reading all of a row. Residual, with a norm before each
-layer, as the sequence families. Nodes in another order in each example (`relabel` of a graph task) teach that the order is none.
+At each node it reads the node's features and its row of the adjacency: for the node before it, for that two before, and so on,
+and after it, how many edges come and go and the sum of their features. Rows count from the node itself, so that the rule is the
+same at every step (Battaglia et al. 2018, arXiv:1806.01261, table 1, recurrent); they reach over `room` nodes, and a graph of
+more is refused. Departs from the source, which generates graphs, in the second direction and in reading all of a row. Residual,
+with a norm before each layer, as the sequence families. Nodes in another order in each example (`relabel` of a graph task) teach
+that the order is none.
 """
 
 from typing import ClassVar

@@ -6,10 +6,11 @@ pair i, j          how many edges join it, the sum of their features
 graph              its features
 ```
 
-Everything is read at once and every answer is an output of its own, so that each place has its own weights: nothing is shared, and no
-order of the nodes is like another (Battaglia et al. 2018, arXiv:1806.01261, table 1, fully connected). A graph of more nodes than the
-room is refused. For larger graphs at the test take their room: what is learned from small ones then stands beside weights that never
-learned. Nodes in another order in each example (`relabel` of a graph task) teach what the others are built with.
+Everything is read at once and every answer is an output of its own, so that each place has its own weights: nothing is shared,
+and no order of the nodes is like another (Battaglia et al. 2018, arXiv:1806.01261, table 1, fully connected). A graph of more
+nodes than the room is refused. For larger graphs at the test take their room: what is learned from small ones then stands beside
+weights that never learned. Nodes in another order in each example (`relabel` of a graph task) teach what the others are built
+with.
 
 The layers that read and answer have room^2 inputs and outputs and are not among the matched parameters (`_relational.py`).
 """

@@ -1,8 +1,8 @@
 """Relation network: one function of all pairs, summed (Santoro et al. 2017, arXiv:1706.01427).
 
-A pair knows its two nodes, how many edges join them and the sum of their features. With `to="graph"`, as in the paper, all relations
-of a graph are summed, so that a node is told nothing of which are its own; an edge that is asked reads its pair. With `to="nodes"`
-those that a node receives are summed for it as well (Battaglia et al. 2018, section 2.2: all pairs): a full graph.
+A pair knows its two nodes, how many edges join them and the sum of their features. With `to="graph"`, as in the paper, all
+relations of a graph are summed, so that a node is told nothing of which are its own; an edge that is asked reads its pair. With
+`to="nodes"` those that a node receives are summed for it as well (Battaglia et al. 2018, section 2.2: all pairs): a full graph.
 """
 
 from torch import nn
