@@ -84,7 +84,7 @@ class Motion(GeneratedGraphs):
     @property
     def chance(self) -> float:
         """Mean square error, per number, of a player that always says the mean velocity. Counted once in 2000 graphs."""
-        return _levels(self)["mean"] / 2
+        return _levels(self.endless)["mean"] / 2
 
     @property
     def floors(self) -> dict[str, float]:
@@ -92,7 +92,7 @@ class Motion(GeneratedGraphs):
 
         `zero` says that all will stand, `persistence` that nothing changes in one step. Counted once in 2000 graphs.
         """
-        levels = _levels(self)
+        levels = _levels(self.endless)
         return {name: levels[name] for name in ("zero", "persistence")}
 
 

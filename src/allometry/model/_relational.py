@@ -27,7 +27,6 @@ from allometry.model._family import ClosedForm, Family
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
-from allometry.model.graph_network._update import Mlp
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 
@@ -166,15 +165,12 @@ class Relational(nn.Module):
             ],
             "globals": [Input("globals", whole)],
         }
-        answers = dict.fromkeys(FEATURES) | {
-            name: self.outputs[f"of_{name}"](decoder(reads[name]))
-            for name in FEATURES
-            if (decoder := self._decoder(name)) is not None
+        answers = {
+            name: self.outputs[f"of_{name}"](self.decoders[f"of_{name}"](read))
+            for name, read in reads.items()
+            if f"of_{name}" in self.decoders
         }
-        return graph.edit(**answers)
-
-    def _decoder(self, name: str) -> Mlp | None:
-        return self.decoders[f"of_{name}"] if f"of_{name}" in self.decoders else None  # type: ignore[return-value]
+        return graph.edit(**(dict.fromkeys(FEATURES) | answers))
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""

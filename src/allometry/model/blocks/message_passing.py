@@ -1,4 +1,4 @@
-"""Message passing along a sequence: its positions are nodes, and edges lead from the past (Battaglia et al. 2018, arXiv:1806.01261).
+"""Message passing along a sequence: positions are nodes, and edges lead from the past (Battaglia et al. 2018, arXiv:1806.01261).
 
 ```text
 chain       t receives an edge from the position before it

@@ -4,8 +4,8 @@ A pair is known by how many edges join it and by the sum of their features, read
 
 ```text
 edges="both"  a term in the logit of each head, and one in what it takes (Shaw et al. 2018, arXiv:1803.02155, equations 3 and 4)
-edges="bias"  a term in the logit alone (Ying et al. 2021, arXiv:2106.05234, equation 6): nodes that are alike but in who is joined to
-              them, among nodes that are alike, stay so
+edges="bias"  a term in the logit alone (Ying et al. 2021, arXiv:2106.05234, equation 6): where all nodes are alike, who is joined
+              to whom is not seen
 edges="none"  nodes alone, as a set transformer; an edge is known by its own features when it is asked
 ```
 
