@@ -12,7 +12,10 @@ which is how far apart they are. Messages are brought together by attention that
 arXiv:2105.14491, equation 7, with the whole message as value), or by their mean. The node's function is the channel part of the
 layer, and there are no globals: a global that is updated would tell each position of those behind it.
 
-All messages are made at once, as one array of [positions, edges, width]: with `complete` that is length^2 width numbers.
+Messages are made as one array of [positions, edges, width], those of `complete` for some positions at a time, and once more for
+the gradient. They are pointwise work, length width numbers for each token, which attention over the same pairs does not have:
+with 16 x 256 tokens and width 37, three layers forward and backward take 1.1 s of CPU time on one thread of a busy Xeon, with a
+window of 8 they take 0.11, those of a transformer of the same size 0.08.
 """
 
 import re
@@ -20,14 +23,17 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from allometry.flow import Refusal
 from allometry.model.blocks._block import SEQUENCE, Block, Cost, check_heads, spread
-from allometry.model.blocks._linear import Linear
+from allometry.model.blocks._linear import Linear, product
 
 REDUCERS = ("attention", "mean")
+CACHED = 1 << 21  # numbers in the messages of all pairs that are made at a time
+ROWS = 4  # receivers at least
 
 
 class MessagePassing(Block):
@@ -98,46 +104,89 @@ class _MessagePassing(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None = None
     ) -> Float[Tensor, "batch length width"]:
-        there = self._there(x, keep)
-        of_edges = self._attributes(torch.arange(x.shape[1], device=x.device))
-        messages = F.gelu(self.receive(x)[:, :, None] + self._senders(self.send(x)) + of_edges)
-        by_head = messages.unflatten(-1, (self.heads, -1)).transpose(2, 3)  # [batch length heads edges channels]
-        if self.logits is None:
-            shares = there.to(messages.dtype) / there.sum(-1, keepdim=True).clamp(min=1)
-        else:
-            logits = self.logits(messages).transpose(2, 3)
-            shares = logits.masked_fill(~there, torch.finfo(logits.dtype).min).softmax(-1) * there
-        return self.out((shares.to(by_head.dtype)[..., None, :] @ by_head).flatten(2))
-
-    def _there(
-        self, x: Float[Tensor, "batch length width"], keep: Bool[Tensor, "batch length"] | None
-    ) -> Bool[Tensor, "some length 1 edges"]:
-        """Where there is an edge: its sender is a position, and no padding."""
-        length = x.shape[1]
-        kept = torch.ones(1, length, dtype=torch.bool, device=x.device) if keep is None else keep
-        found = self._senders(kept[..., None]).squeeze(-1)
+        kept = torch.ones(1, x.shape[1], dtype=torch.bool, device=x.device) if keep is None else keep
+        receivers, senders = self.receive(x), self.send(x)
         if self.reach is None:
-            every = torch.ones(length, length, dtype=torch.bool, device=x.device)
-            found = found & (every.tril(-1) if self.causal else ~torch.eye(length, dtype=torch.bool, device=x.device))
-        return found[:, :, None]
+            return self.out(self._of_pairs(receivers, senders, kept))
+        there = self._windows(kept[..., None]).mT
+        return self.out(_mixed(receivers, self._windows(senders), self.edges, there, self._weight(), self.heads))
 
-    def _senders(self, y: Float[Tensor, "some length width"] | Bool[Tensor, "some length width"]) -> Tensor:
-        """What the sender of each edge has, [some, length or 1, edges, width], and 0 where it is no position."""
-        if self.reach is None:
-            return y[:, None]
+    def _weight(self) -> Tensor | None:
+        return None if self.logits is None else self.logits.weight
+
+    def _windows(self, y: Float[Tensor, "some length width"] | Bool[Tensor, "some length width"]) -> Tensor:
+        """What the sender of each edge has, [some length edges width], and 0 where it is no position."""
         reach, length = self.reach, y.shape[1]
+        assert reach is not None
         windows = F.pad(y, (0, 0, reach, 0 if self.causal else reach)).unfold(1, reach, 1).mT  # a view of the padded
         before = windows[:, :length]
         return before if self.causal else torch.cat([before, windows[:, reach + 1 :]], 2)
 
-    def _attributes(self, place: Int[Tensor, " length"]) -> Float[Tensor, "*axes edges width"]:
-        if self.reach is not None:
-            return self.edges
-        away = (place[:, None] - place).to(self.edges.dtype)  # from receiver back to sender
-        far = away.abs().clamp(min=1)
-        numbers = [1 / far, far.log()] if self.causal else [1 / far, far.log(), away.sign()]
-        # Pointwise: the attributes are the same for all sequences, and no product of the model.
-        return sum(number[..., None] * of for number, of in zip(numbers, self.edges, strict=True))  # type: ignore[return-value]
+    def _of_pairs(
+        self,
+        receivers: Float[Tensor, "batch length width"],
+        senders: Float[Tensor, "batch length width"],
+        kept: Bool[Tensor, "some length"],
+    ) -> Float[Tensor, "batch length width"]:
+        """Some receivers at a time, whose messages fit in the cache and are made again for the gradient.
+
+        Those of a causal graph meet the senders up to the last of them alone. On meta all pairs are met, as they are charged.
+        """
+        batch, length, width = receivers.shape
+        rest = (self.edges, self._weight(), self.heads, self.causal)
+        if receivers.device.type == "meta":
+            return _pairs(receivers, senders, kept, 0, *rest)
+        size = max(ROWS, CACHED // (batch * length * width))
+        found = []
+        for start in range(0, length, size):
+            end = min(start + size, length)
+            last = end if self.causal else length
+            some = (receivers[:, start:end], senders[:, :last], kept[:, :last], start, *rest)
+            if torch.is_grad_enabled() and receivers.requires_grad:
+                found.append(checkpoint(_pairs, *some, use_reentrant=False, preserve_rng_state=False))
+            else:
+                found.append(_pairs(*some))
+        return torch.cat(found, 1)
+
+
+def _pairs(
+    receivers: Float[Tensor, "batch some width"],
+    senders: Float[Tensor, "batch length width"],
+    kept: Bool[Tensor, "any length"],
+    start: int,  # the position of the first receiver
+    edges: Float[Tensor, "numbers width"],
+    weight: Float[Tensor, "heads width"] | None,
+    heads: int,
+    causal: bool,
+) -> Float[Tensor, "batch some width"]:
+    """Receivers that stand together, with an edge from each sender."""
+    places = [torch.arange(first, first + y.shape[1], device=y.device) for first, y in ((start, receivers), (0, senders))]
+    away = places[0][:, None] - places[1]
+    far = away.abs().clamp(min=1).to(edges.dtype)
+    numbers = [1 / far, far.log()] if causal else [1 / far, far.log(), away.sign()]
+    # Pointwise: attributes are the same for all sequences, and no product of the model.
+    of_edges = sum(number[..., None] * of for number, of in zip(numbers, edges, strict=True))
+    there = kept[:, None] & (away > 0 if causal else away != 0)
+    return _mixed(receivers, senders[:, None], of_edges, there[:, :, None], weight, heads)
+
+
+def _mixed(
+    receivers: Float[Tensor, "batch length width"],
+    senders: Float[Tensor, "batch length_or_1 edges width"],
+    of_edges: Float[Tensor, "*length edges width"],
+    there: Bool[Tensor, "some length 1 edges"],
+    weight: Float[Tensor, "heads width"] | None,
+    heads: int,
+) -> Float[Tensor, "batch length width"]:
+    """The shares of the messages, where there are edges."""
+    messages = F.gelu(receivers[:, :, None] + senders + of_edges)
+    by_head = messages.unflatten(-1, (heads, -1)).transpose(2, 3)  # [batch length heads edges channels]
+    if weight is None:
+        shares = there.to(messages.dtype) / there.sum(-1, keepdim=True).clamp(min=1)
+    else:
+        logits = product(messages, weight).transpose(2, 3)
+        shares = logits.masked_fill(~there, torch.finfo(logits.dtype).min).softmax(-1) * there
+    return (shares.to(by_head.dtype)[..., None, :] @ by_head).flatten(2)
 
 
 def reference(
