@@ -116,7 +116,10 @@ class Family(Spec):
                 f"{cls.__name__} reads no series of numbers. Take a family on SequenceFamily that is a causal language model."
             )
         if {*cls.kinds} == {Graphs}:
-            raise Refusal(f"{cls.__name__} reads graphs alone. Take it for a task of graphs, and another family for text.")
+            raise Refusal(
+                f"{cls.__name__} reads graphs alone. Take it for a task of graphs, and another family for text, as "
+                "token_graph_network."
+            )
         if isinstance(io, Tokens):
             raise Refusal(
                 f"{cls.__name__} reads the whole input at once, so it is no causal language model. Use --objective span."
