@@ -106,7 +106,9 @@ class _Bar:
 
     def _stop(self, *_: object) -> None:
         self._hide()
-        print("allometry: stopped. Nothing of a count is kept; the same command begins it again.", file=sys.stderr, flush=True)
+        print(
+            "allometry: stopped. Nothing of a count is kept; the same command begins it again.", file=sys.stderr, flush=True
+        )
         os._exit(STOPPED)
 
 

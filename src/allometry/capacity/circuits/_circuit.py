@@ -53,7 +53,9 @@ class Circuit(Spec):
             if (given := getattr(self, option, 1)) > most:
                 raise Refusal(f"{option}={given} cannot be asked. {self.name} has at most {most}.")
         if (self.outputs << self.inputs) * math.log10(self.values) > MOST_DIGITS:
-            raise Refusal(f"units={self.outputs} of {self.inputs} inputs: counts of over {MOST_DIGITS} digits. Ask for fewer.")
+            raise Refusal(
+                f"units={self.outputs} of {self.inputs} inputs: counts of over {MOST_DIGITS} digits. Ask for fewer."
+            )
 
     @property
     def name(self) -> str:
