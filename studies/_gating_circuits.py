@@ -58,7 +58,7 @@ def summed(n: int, copies: Copies) -> nn.Module:
 
 
 def realised(name: str, **options) -> Callable[[int], ndarray]:
-    """The set of a circuit of `al.capacity`, in increasing order. The synapse that is gated is the first one here, the last there."""
+    """The set of a circuit of `al.capacity`, in increasing order. The gated synapse is the first one here, the last one there."""
 
     @functools.cache
     def tables(n: int) -> ndarray:

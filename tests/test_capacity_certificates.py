@@ -249,7 +249,8 @@ def test_a_long_count_shows_a_bar_and_ctrl_c_ends_it_cleanly(tmp_path: Path) -> 
     assert process.stderr is not None
     said = b""
     while b"counting" not in said:
-        assert (more := os.read(process.stderr.fileno(), 4096)), said
+        more = os.read(process.stderr.fileno(), 4096)
+        assert more, said
         said += more
     process.send_signal(signal.SIGINT)
     out, rest = process.communicate(timeout=60)
