@@ -13,6 +13,7 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from allometry.capacity.bounds import log2
 from allometry.capacity.circuits._circuit import Circuit
 from allometry.capacity.count import capacity, circuit
 from allometry.capacity.estimate import estimate
+from allometry.capacity.polynomial_functions import parity, weakly_linear
 from allometry.capacity.symmetry import Rows
 from allometry.capacity.threshold_functions import is_in, threshold_functions
 from allometry.capacity.truth import complement, pack
@@ -67,11 +69,19 @@ def counted(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
 def sound(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
     """Random real weights: how many truth tables are outside the set."""
     built = circuit(name, inputs, **options)
-    functions, generator = built.functions(), np.random.default_rng(0)
+    inside, generator = membership(built), np.random.default_rng(0)
     outside = 0
     for _ in range(DRAWN // 20_000):
-        outside += int(np.count_nonzero(~functions.contains(drawn(built, generator, 20_000))))
+        outside += int(np.count_nonzero(~inside(drawn(built, generator, 20_000))))
     return {"circuit": name, "inputs": inputs, **options, "drawn": DRAWN, "outside": outside}
+
+
+def membership(built: Circuit) -> Callable[[np.ndarray], np.ndarray]:
+    """Which tables are in the set. Polynomials of degree n - 2 by duality (L10): their set is all but a list of the others."""
+    if built.name != "polynomial_threshold":
+        return built.functions().contains
+    weak = weakly_linear(built.inputs)
+    return lambda tables: ~is_in(tables ^ parity(built.inputs), weak)
 
 
 def searched(convention: str) -> dict[str, Any]:
@@ -109,7 +119,10 @@ def _is_product(h: np.uint32, every: np.ndarray, convention: str) -> bool:
 def drawn(built: Circuit, generator: np.random.Generator, count: int) -> np.ndarray:
     """Truth tables of circuits with normal weights, biases and gates' strengths from small to large."""
     scale = np.exp(generator.normal(size=(count, built.weights)))
-    signals = built.signals(generator.normal(size=(count, 1, built.inputs + 1)))
+    if built.name == "polynomial_threshold":
+        signals = np.ones((count, 1, 1 << built.inputs), dtype=int)
+    else:
+        signals = built.signals(generator.normal(size=(count, 1, built.inputs + 1)))
     return pack(built.respond(scale * generator.normal(size=(count, built.weights)), signals) > 0)
 
 
@@ -154,6 +167,7 @@ def jobs() -> dict[str, tuple[Any, tuple]]:
                 work[f"n{inputs} {name} {said}".strip()] = (counted, (name, inputs, options))
     work |= {f"n{inputs} threshold": (counted, ("threshold", inputs, {})) for inputs in (6, 7)}
     work |= {f"sound {name} {c}": (sound, (name, 5, {"convention": c})) for name, c in SAMPLED}
+    work["sound polynomial_threshold degree=3"] = (sound, ("polynomial_threshold", 5, {"degree": 3}))
     work |= {f"searched {convention}": (searched, (convention,)) for convention in ("01", "pm")}
     for convention in ("pm", "mixed"):
         for inputs, samples in ((3, 4000), (4, 2000), (5, 1000), (6, 60)):

@@ -119,7 +119,7 @@ def responses(built) -> list[np.ndarray]:
     )  # three parallel thresholds need more weights
     extra = built.weights - attended.shape[1]
     if extra:  # c of a gate, or the outer bias, beside the weights: a whole number, or a half one
-        own = whole_weights(n, 3)
+        own = whole_weights(n, 2)
         value = np.arange(-4, 5) + (0.5 if built.name == "activation_gating" else 0)
         attended = np.insert(np.repeat(own, len(value), axis=0), n, np.tile(value, len(own)), axis=1)
         if built.name == "activation_gating":
@@ -234,21 +234,30 @@ def test_sets_of_four_inputs_by_brute_force() -> None:
     n, every = 4, threshold_functions(4)
     assert np.array_equal(pairs_of_four("output_gating", convention="01"), everything_of(every & f for f in every))
     assert np.array_equal(pairs_of_four("output_gating"), everything_of(every ^ f for f in every))
-    flipped = [exchange(negate(every, n, 3), n, 3, 3), every]
     assert np.array_equal(
-        pairs_of_four("synaptic_gating"), everything_of(choose(every, f, h) for h, f in zip(*flipped, strict=True))
+        pairs_of_four("synaptic_gating"),
+        everything_of(choose(every, f, h) for h, f in zip(negate(every, n, 3), every, strict=True)),
     )
-    off = [choose(np.array([0xFF00]).astype(np.uint16), f & 0xFF | (f & 0xFF) << 8, f) for f in every]
     assert np.array_equal(
         pairs_of_four("synaptic_gating", convention="01"),
         everything_of(choose(every, f, (f & 0xFF) | (f & 0xFF) << 8) for f in every),
     )
-    assert len(off) == len(every)
-    wide = threshold_functions(5)[::7]  # a part of the pairs is inside
-    mux, act = circuit("multiplexing", 4).functions(), circuit("activation_gating", 4).functions()
-    for low, high in zip(low_half(wide, 5)[::50], high_half(wide, 5)[::50], strict=True):
-        assert mux.contains(choose(every, high, low)).all()
-        assert act.contains(choose(every, high, ~low)).all()
+
+
+def test_sets_of_parallel_pairs_of_four_inputs_by_brute_force() -> None:
+    """All 94,572 pairs (F at g false, at g true), for one gate of each class: what is closed under B_4 has its other gates' too."""
+    n, kinds = 4, classes(4)
+    low, high, gates = low_half(threshold_functions(5), 5), high_half(threshold_functions(5), 5), representatives(4)[0]
+    inputs = [pack(points(n)[None, :, i] > 0) for i in range(n)]
+    for name, options, found in (
+        ("multiplexing", {}, [choose(g, high, low) for g in gates]),
+        ("activation_gating", {}, [choose(g, high, ~low) for g in gates]),
+        ("additive_synaptic", {"synapse": "any"}, [choose(~(g ^ x), high, low) for g in gates for x in inputs]),
+    ):
+        tables = pairs_of_four(name, **options)
+        rows = np.unique(kinds.row[everything_of(found)])
+        assert np.array_equal(np.unique(kinds.row[tables]), rows)
+        assert kinds.sizes[rows].sum() == len(tables)
 
 
 def test_representatives_give_everything() -> None:
@@ -314,6 +323,8 @@ CIRCUITS = [(name, options) for name, options, _ in SINGLE] + [
 def test_counts_are_between_their_bounds(name: str, options: dict) -> None:
     for n in (1, 2, 3, 4):
         built = circuit(name, n, **options)
+        if built.values == 3 and n == 4 and options.get("gates", 1) > 1:
+            continue  # 5,893,395 of them: benchmarks/capacity.py
         if n <= built.exact_inputs and options.get("degree", 1) * n < 8:
             count = (
                 built.count()

@@ -3,7 +3,10 @@
 import functools
 import itertools
 import json
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +220,11 @@ def test_the_list_of_circuits_is_the_folder(command) -> None:
         (["multiplexing", "--inputs", "3", "--degree", "2"], "no option degree"),
         (["synaptic_gating", "--inputs", "3", "--synapse", "none"], "fixed, any"),
         (["multiplexing", "--inputs", "3", "--no-bias"], "no option bias"),
+        (["--inputs", "3"], "multiplexing, output_gating"),
+        (["multiplexing", "--inputs", "3", "--gates", "100000000"], "at most 100"),
+        (["polynomial_threshold", "--inputs", "3", "--degree", "99"], "at most 13"),
+        (["private_gates", "--inputs", "13", "--units", "100"], "4300 digits"),
+        (["output_gating", "--inputs", "6", "--seed", "-1"], "seed=-1"),
     ],
 )
 def test_what_is_asked_wrongly_is_answered_in_one_line(words: list, said: str, command) -> None:
@@ -224,3 +232,31 @@ def test_what_is_asked_wrongly_is_answered_in_one_line(words: list, said: str, c
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_largest_bounds_can_be_printed(command) -> None:
+    for words in (["polynomial_threshold", "--degree", 13], ["private_gates", "--convention", "mixed", "--units", 1]):
+        found = json.loads(command("capacity", *words, "--inputs", 13, "--json").stdout)
+        assert 0 < found["lower"] <= found["upper"]
+
+
+def test_a_long_count_shows_a_bar_and_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
+    words = ["capacity", "threshold", "--inputs", "7", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "allometry", *words], cwd=tmp_path, env=os.environ | {"FORCE_COLOR": "1", "COLUMNS": "100"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = b""
+    while b"counting" not in said:
+        more = os.read(process.stderr.fileno(), 4096)
+        assert more, said
+        said += more
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    said += rest
+    assert process.returncode == 130
+    assert out == b""
+    assert said.count(b"\x1b[?25h") == said.count(b"\x1b[?25l") == 1  # the cursor is back
+    assert b"stopped. Nothing of a count is kept" in said
+    assert b"Traceback" not in said

@@ -247,6 +247,20 @@ def test_a_custom_operation_is_named_and_not_guessed() -> None:
     assert al.census(Foreign(False), torch.randn(2, 3)).complete
 
 
+def test_what_leaves_torch_is_named() -> None:
+    """NumPy multiplies, and nobody sees it."""
+
+    class Elsewhere(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.from_numpy(x.numpy() * np.asarray(y)) + len(x.tolist())
+
+    found = al.census(Elsewhere(), (torch.randn(2, 3), torch.randn(2, 3)))
+    assert not found.complete
+    assert {(one.op, one.reason) for one in found.not_counted} == {
+        ("numpy", "no rule"), ("__array__", "no rule"), ("tolist", "read into Python"),
+    }  # fmt: skip
+
+
 class Wasteful(nn.Module):
     """Makes products that nothing reads."""
 

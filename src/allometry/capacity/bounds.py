@@ -15,12 +15,16 @@ def schlaefli(features: int, points: int) -> int:
     >>> schlaefli(3, 4)
     14
     """
-    return 2 * sum(math.comb(points - 1, k) for k in range(features))
+    cells, chosen = 0, 1  # chosen is C(N - 1, k)
+    for k in range(min(features, points)):
+        cells += chosen
+        chosen = chosen * (points - 1 - k) // (k + 1)
+    return 2 * cells
 
 
 def features(inputs: int, degree: int) -> int:
     """Monomials of at most this degree."""
-    return sum(math.comb(inputs, k) for k in range(degree + 1))
+    return sum(math.comb(inputs, k) for k in range(min(degree, inputs) + 1))
 
 
 def everything(inputs: int, values: int = 2) -> int:

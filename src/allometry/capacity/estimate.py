@@ -44,6 +44,8 @@ def estimate(circuit: Circuit, *, samples: int, seed: int = 0, listen: Listen = 
         )
     if samples < 2:
         raise Refusal(f"samples={samples} has no standard error. Draw at least 2.")
+    if seed < 0:
+        raise Refusal(f"seed={seed} cannot be asked. A seed is 0 or more.")
     generator = np.random.default_rng(seed)
     every = threshold_functions(circuit.inputs)
     one = _ternary if circuit.convention == "mixed" else _pairs(every)

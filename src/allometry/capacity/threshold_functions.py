@@ -114,9 +114,13 @@ def published(inputs: int) -> int:
     return PUBLISHED[inputs] if inputs >= 0 else 1
 
 
-@functools.cache
+_walked: dict[int, tuple[Class, ...]] = {}
+
+
 def classes(inputs: int, listen: Callable[[int], None] | None = None) -> tuple[Class, ...]:
-    """The classes of self-dual threshold functions of n + 1 inputs. `listen` hears how many are found."""
+    """The classes of self-dual threshold functions of n + 1 inputs, walked once. `listen` hears how many are found."""
+    if inputs in _walked:
+        return _walked[inputs]
     walls = _Cone(inputs + 1)
     start = walls.cell((1,) + (0,) * inputs)
     found, waiting = {start.tobytes(): walls.solve(start)}, [start]
@@ -132,7 +136,8 @@ def classes(inputs: int, listen: Callable[[int], None] | None = None) -> tuple[C
                 waiting.append(neighbour)
                 if listen:
                     listen(len(found))
-    return tuple(sorted(_class(weights) for weights in found.values() if weights))
+    _walked[inputs] = tuple(sorted(_class(weights) for weights in found.values() if weights))
+    return _walked[inputs]
 
 
 class _Cone:

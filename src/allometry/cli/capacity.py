@@ -1,6 +1,9 @@
 """The verb that counts what gates buy: capacity."""
 
-import time
+import os
+import signal
+import sys
+import threading
 from typing import Annotated, Any
 
 import typer
@@ -8,12 +11,13 @@ import typer
 from allometry.cli._app import Json, app, console, print_json, show
 
 PATIENCE = 2.0  # seconds before a bar is shown
+STOPPED = 130  # what a shell expects of a command that Ctrl-C ended
 
 
 @app.command()
 def capacity(
-    circuit: Annotated[str, typer.Argument(help="A name of `allometry list circuits`.")],
     inputs: Annotated[int, typer.Option(help="Inputs of every unit.")],
+    circuit: Annotated[str, typer.Argument(help="A name of `allometry list circuits`.", show_default=False)] = "",
     convention: Annotated[
         str | None, typer.Option(help="Ranges of signals: 01, pm (-1 and +1), or mixed: attended pm, gate 01. Default: pm.")
     ] = None,
@@ -30,8 +34,13 @@ def capacity(
     as_json: Json = False,
 ) -> None:
     """Count the functions that a circuit of threshold units and gates realises, next to the bounds of theory."""
+    from allometry.capacity.count import FOLDER
     from allometry.capacity.count import capacity as count
+    from allometry.find import names
+    from allometry.flow import Refusal
 
+    if not circuit:
+        raise Refusal(f"Name a circuit. There are: {', '.join(names(FOLDER))}.")
     given = {
         "convention": convention,
         "gates": gates,
@@ -52,32 +61,55 @@ def capacity(
 
 
 class _Bar:
-    """A progress bar on standard error, once two seconds have passed."""
+    """A progress bar on standard error once two seconds have passed: a moving one until it is known how much there is to do.
+
+    Ctrl-C takes it away and ends the process, as a count keeps nothing.
+    """
 
     def __init__(self) -> None:
-        self._began = self._told = time.perf_counter()
         self._progress: Any = None
-        self._task: Any = None
+        self._done: tuple[int, int | None] = (0, None)
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
 
     def __enter__(self) -> "_Bar":
+        self._before = signal.signal(signal.SIGINT, self._stop)
+        self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+        self._hide()
+
+    def tell(self, done: int, total: int) -> None:
+        self._done = done, total
+        if self._progress is not None:
+            self._progress.update(0, completed=done, total=total)
+
+    def _show(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("counting"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
+        screen = console(stderr=True)
+        progress = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+        done, total = self._done
+        progress.add_task("counting", completed=done, total=total)
+        progress.start()
+        self._progress = progress
+
+    def _hide(self) -> None:
+        self._timer.cancel()
+        if self._timer.is_alive():
+            self._timer.join(1)  # it may wait for what the main thread was importing when it was stopped
         if self._progress is not None:
             self._progress.stop()
 
-    def tell(self, done: int, total: int) -> None:
-        now = time.perf_counter()
-        if now - self._began < PATIENCE:
-            return
-        if self._progress is None:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("counting"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=console(stderr=True), transient=True)
-            self._task = self._progress.add_task("counting", total=total)
-            self._progress.start()
-        self._progress.update(self._task, completed=done, total=total)
+    def _stop(self, *_: object) -> None:
+        self._hide()
+        print(
+            "allometry: stopped. Nothing of a count is kept; the same command begins it again.", file=sys.stderr, flush=True
+        )
+        os._exit(STOPPED)
 
 
 def _table(found: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._decomp import decomposition_table
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -17,6 +18,7 @@ from allometry.model.blocks._eager import plain_equations
 from allometry.probe._census_marks import OUTPUT, Entry, Mark, Marks, Node
 
 UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
+LEAVES = {"numpy": UNKNOWN, "__array__": UNKNOWN, "__dlpack__": UNKNOWN, "tolist": PYTHON}  # by no operation of torch
 
 
 class Call:
@@ -104,6 +106,20 @@ class Trace(TorchDispatchMode):
             for tensor in written:
                 self.marks.set(tensor, call.new(tensor.numel()), written=True)
         return call.out
+
+
+class Leaving(TorchFunctionMode):
+    """Signals that leave torch while it is entered: what becomes of them, and comes back, nobody sees."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self.trace = trace
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in LEAVES and self.trace.marks.get(args[0]) is not None:
+            self.trace.read.append((LEAVES[name], name, self.trace.path))
+        return func(*args, **(kwargs or {}))
 
 
 def tensors(value: Any) -> list[Tensor]:

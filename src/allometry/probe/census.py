@@ -17,7 +17,7 @@ from allometry.flow import Refusal, in_words
 from allometry.probe._census_kernels import KERNELS
 from allometry.probe._census_marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
 from allometry.probe._census_rules import RULES
-from allometry.probe._census_trace import UNKNOWN, Trace, as_written, located, reached, tensors
+from allometry.probe._census_trace import UNKNOWN, Leaving, Trace, as_written, located, reached, tensors
 
 COUNTS = (
     "gate_signals", "gating_ops", "output_gatings", "gated_synapses", "additive", "shaping", "static_mults",
@@ -118,7 +118,7 @@ def census(model: nn.Module, example: Any) -> Census:
     trace = Trace(RULES | KERNELS)
     trace.depend(example)
     try:
-        with as_written(model), located(model, trace.stack), trace:
+        with as_written(model), located(model, trace.stack), Leaving(trace), trace:
             out = _called(model, example)
     except Refusal:
         raise

@@ -5,6 +5,7 @@ a set of functions; its capacity is log2 of how many. The convention says in whi
 {0, 1}, `pm` both in {-1, +1}, `mixed` attended in {-1, +1} and gate in {0, 1}, `reversed` the other way round.
 """
 
+import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,7 +20,9 @@ from allometry.flow import Refusal
 from allometry.spec import Spec
 
 Listen = Callable[[int, int], None]  # hears how much is done, and of how much
-MOST_INPUTS = 14  # for bounds; 2^(2^n) has 5000 digits there
+MOST_INPUTS = 13
+MOST = {"gates": 100, "degree": MOST_INPUTS}  # for bounds
+MOST_DIGITS = 4300  # of a count: Python reads and writes no longer numbers
 RANGES = {"01": (0, 0), "pm": (-1, -1), "mixed": (-1, 0), "reversed": (0, -1)}  # low value of (attended, gate)
 
 
@@ -46,6 +49,13 @@ class Circuit(Spec):
         for option, fewest in (("gates", self.fewest_gates), ("degree", 1), ("units", 1)):
             if (given := getattr(self, option, fewest)) < fewest:
                 raise Refusal(f"{option}={given} cannot be asked. {self.name} has at least {fewest}.")
+        for option, most in MOST.items():
+            if (given := getattr(self, option, 1)) > most:
+                raise Refusal(f"{option}={given} cannot be asked. {self.name} has at most {most}.")
+        if (self.outputs << self.inputs) * math.log10(self.values) > MOST_DIGITS:
+            raise Refusal(
+                f"units={self.outputs} of {self.inputs} inputs: counts of over {MOST_DIGITS} digits. Ask for fewer."
+            )
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent,
 from allometry.capacity.neurons import with_one
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
 from allometry.capacity.symmetry import Functions
-from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.threshold_functions import threshold_functions, threshold_functions_count
 from allometry.capacity.truth import points
 from allometry.flow import Refusal
 
@@ -38,15 +38,18 @@ class LinearPlusProducts(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return 5 if self.gates == 0 else 4
+        return 7 if self.gates == 0 else 4
 
     def functions(self, listen: Listen = silent) -> Functions:
-        small_enough(self.inputs, self.exact_inputs)
+        small_enough(self.inputs, min(5, self.exact_inputs))
         if self.gates == 0:
             return plain(self.inputs, threshold_functions(self.inputs))
         if not self._all_quadratic and self.inputs > 1:
             raise Refusal(f"{self.gates} products of {self.inputs} inputs are not counted here.")
         return plain(self.inputs, polynomial_threshold_functions(self.inputs, 2))
+
+    def count(self, listen: Listen = silent) -> int:
+        return super().count(listen) if self.gates else threshold_functions_count(self.inputs)
 
     def lower(self) -> int:
         least = bounds.fewest(self.inputs)

@@ -26,9 +26,9 @@ class PolynomialThreshold(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return (
-            self.inputs if self.degree >= self.inputs - 1 > 0 or self.degree >= self.inputs else 5 if self.degree == 3 else 4
-        )
+        if self.degree >= self.inputs - 1 > 0 or self.degree >= self.inputs:
+            return self.inputs
+        return {1: 6, 3: 5}.get(self.degree, 4)
 
     def functions(self, listen: Listen = silent) -> Functions:
         if not known(self.inputs, self.degree):
