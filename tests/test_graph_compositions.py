@@ -163,7 +163,7 @@ def test_encode_process_decode_is_its_loop(cores, seed) -> None:
         decoded = model.decoder(last)
         wanted.append(decoded.edit(**{name: model.outputs[f"of_{name}"](getattr(decoded, name)) for name in FEATURES}))
     said = model.train()(graph)
-    assert [apart(one, other) for one, other in zip(said, wanted, strict=True)] == [0.0] * 4
+    assert max(apart(one, other) for one, other in zip(said, wanted, strict=True)) <= 1e-12  # decoded at once
     model.eval()
     assert apart(model(graph), wanted[-1]) == 0
     assert apart(model(graph, steps=2), wanted[1]) == 0
@@ -295,7 +295,7 @@ def test_encode_process_decode_is_a_recurrent_network_that_reads_one_graph() -> 
     said, _ = unrolled(recurrent, [graph] * 5, model.encoder(graph))
     for step, wanted in enumerate(model.train()(graph)):
         answer = {name: model.outputs[f"of_{name}"](getattr(said[step], name)) for name in FEATURES}
-        assert apart(graph.edit(**answer), wanted) == 0
+        assert apart(graph.edit(**answer), wanted) <= 1e-12
 
 
 def test_a_rollout_feeds_answers_back_and_may_change_globals() -> None:

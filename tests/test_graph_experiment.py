@@ -148,11 +148,28 @@ def test_what_was_done_is_not_done_again_and_a_test_that_is_added_is_scored(carr
     folder, _, asked = carried_out
     before = [end.loss for end in ends_of(folder, "two steps")]
     largest = OtherTask(name="largest", task=Paths(least=16, most=16, trees=True))
-    more = asked.edit(arms=tuple(arm.edit(tests=(*arm.tests, largest)) if arm.tests else arm for arm in asked.arms))
+    same = OtherTask(name="same", task=PATHS, model=ARM.model)
+    longer = OtherTask(name="more steps", task=PATHS, model=ARM.model.edit(depth=5))
+    added = (largest, same, longer)
+    more = asked.edit(arms=(asked.arms[0].edit(tests=(LARGER, *added)), *asked.arms[1:]))
     run_experiment(more, folder, Quiet(Console()))
     ends = ends_of(folder, "two steps")
     assert [end.loss for end in ends] == before
-    assert all([test["name"] for test in end.facts["tests"]] == ["larger", "largest"] for end in ends)
+    for end in ends:
+        tests = {test["name"]: test for test in end.facts["tests"]}
+        assert [*tests] == ["larger", "largest", "same", "more steps"]
+        assert tests["same"]["loss"] == end.loss  # the trained weights, in a model of the same family
+        assert tests["more steps"]["loss"] != end.loss
+
+
+def test_a_test_in_another_model_takes_the_weights_of_the_arm() -> None:
+    for model, why in (
+        (ARM.model.edit(width=5), "two steps in the test 'wide' cannot start from its training"),
+        (PATHS, "its model of 'wide' is"),
+    ):
+        wrong = ARM.edit(tests=(OtherTask(name="wide", task=PATHS, model=model),))
+        with pytest.raises(Refusal, match=why):
+            checked(Experiment(title="wrong", arms=(wrong,)))
 
 
 def test_a_test_may_differ_in_nodes_and_edges_and_in_nothing_else() -> None:

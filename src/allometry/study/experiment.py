@@ -11,11 +11,16 @@ from allometry.spec import Spec
 
 
 class OtherTask(Spec):
-    """Another task that an arm's trained networks are scored on."""
+    """Another task that an arm's trained networks are scored on, or the same in another way.
+
+    `model` is what the trained weights are put into for it, where that is not the arm's own: a graph network that takes more steps,
+    `arm.model.edit(steps=20)`.
+    """
 
     name: str
     task: Spec
     at: float | None = None  # its place on the axis of the arms
+    model: Spec | None = None  # a Family with weights of the same names and shapes; None: that of the arm
 
 
 class Arm(Spec):

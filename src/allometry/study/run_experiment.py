@@ -199,6 +199,11 @@ def checked(experiment: Experiment) -> dict[str, Count]:
             ("model", arm.model, Family, "Give a family at a size, al.family('lstm').at(3), or OneLayer(...)"),
             ("recipe", arm.recipe, AnyRecipe, "Give Rmsprop(...) or Recipe(...)"),
             *((f"task of {test.name!r}", test.task, Task, "Give a task") for test in (arm, *arm.tests)),
+            *(
+                (f"model of {test.name!r}", test.model, Family, "Give a family")
+                for test in arm.tests
+                if test.model is not None
+            ),
         ):
             if not _is(value, kind):
                 raise Refusal(f"{arm.name}: its {name} is {value!r}. {way}.")
@@ -212,7 +217,10 @@ def checked(experiment: Experiment) -> dict[str, Count]:
             if not alike(arm.io, test.task.io):  # type: ignore[attr-defined]
                 raise Refusal(f"{arm.name}: its test {test.name!r} asks {test.task.io}, and it is trained on {arm.io}.")  # type: ignore[attr-defined]
         if arm.parent:
-            _check_weights(arm, experiment.arm(arm.parent))
+            _check_weights(arm.name, (arm.model, arm.io), arm.parent, experiment.arm(arm.parent))
+        for test in arm.tests:
+            if test.model is not None:
+                _check_weights(f"{arm.name} in the test {test.name!r}", (test.model, test.task.io), "its training", arm)  # type: ignore[attr-defined]
     return found
 
 
@@ -223,18 +231,18 @@ def _is(value: Any, kind: Any) -> bool:
         return False
 
 
-def _check_weights(arm: Arm, parent: Arm) -> None:
-    """Refuse an arm that cannot start from its parent's weights."""
-    with torch.random.fork_rng(devices=()), torch.device(counted_on(arm.io)):
+def _check_weights(name: str, child: tuple[Any, IO], source: str, parent: Arm) -> None:
+    """Refuse a model, as (family, IO), that cannot take the weights of an arm."""
+    with torch.random.fork_rng(devices=()), torch.device(counted_on(parent.io)):
         ours, theirs = (
-            {name: tuple(value.shape) for name, value in built(one.model, one.io).state_dict().items()}  # type: ignore[arg-type]
-            for one in (arm, parent)
+            {at: tuple(value.shape) for at, value in built(*one).state_dict().items()}
+            for one in (child, (parent.model, parent.io))
         )
     if ours != theirs:
-        name = min(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+        at = min(at for at in {*ours, *theirs} if ours.get(at) != theirs.get(at))
         raise Refusal(
-            f"{arm.name} cannot start from {parent.name}: {name} is {ours.get(name, 'absent')} in the one and "
-            f"{theirs.get(name, 'absent')} in the other. Give both one kind of network, width and vocabulary."
+            f"{name} cannot start from {source}: {at} is {ours.get(at, 'absent')} in the one and "
+            f"{theirs.get(at, 'absent')} in the other. Give both one kind of network, width and vocabulary."
         )
 
 

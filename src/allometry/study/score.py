@@ -15,13 +15,15 @@ from allometry.data._motion import Motion
 from allometry.data._random import HELD_OUT
 from allometry.data._solved import rolled_out, rollout_error
 from allometry.data._task import Task
-from allometry.flow import End, in_words
+from allometry.flow import IO, End, in_words
 from allometry.graph import Graph
+from allometry.model._family import Family
 from allometry.model.chrono import clocks
 from allometry.study.experiment import OtherTask
 from allometry.study.trial import Trial
 from allometry.train.answers import IN_GRAPHS
 from allometry.train.evaluate import evaluate
+from allometry.train.example import built
 from allometry.train.loop import Setting, out_of
 
 BATCH = 64  # sequences or graphs scored at a time
@@ -42,9 +44,18 @@ def score_on(model: nn.Module, test: OtherTask, sequences: int, setting: Setting
     """One test as the record has it. A test that cannot be made has no loss, and its reason; the run keeps what it has."""
     known = {"name": test.name, "at": test.at, "chance": test.task.chance}  # type: ignore[attr-defined]
     try:
-        return known | _score(model, test.task, sequences, setting)  # type: ignore[arg-type]
+        return known | _score(_in(test.model, model, test.task.io, setting), test.task, sequences, setting)  # type: ignore[arg-type, attr-defined]
     except Exception as error:  # whatever a network of the user's own may raise on another task
         return known | {"loss": None, "reason": in_words(error)}
+
+
+def _in(family: Family | None, trained: nn.Module, io: IO, setting: Setting) -> nn.Module:
+    """The trained weights in the model of another family; without one the trained model."""
+    if family is None:
+        return trained
+    model = built(family, io).to(setting.device)
+    model.load_state_dict(trained.state_dict())
+    return model
 
 
 def time_scales(model: nn.Module) -> dict[str, list[float]]:

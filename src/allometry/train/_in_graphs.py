@@ -47,11 +47,13 @@ class InGraphs(Answers):
 
     def losses(self, said: Sequence[Graph], targets: Graph, asked: dict[str, int]) -> tuple[Tensor, Tensor]:
         kinds = sum(count > 0 for count in asked.values())
-        each = [
-            sum(_losses(name, step, wanted).sum() / max(1, asked[name] * kinds) for name, wanted in _wanted(targets))
-            for step in said
-        ]
-        return torch.stack(each).mean(), each[-1]
+        each = torch.stack(
+            [
+                _losses(name, said, wanted).flatten(1).sum(1) / max(1, asked[name] * kinds)
+                for name, wanted in _wanted(targets)
+            ]
+        ).sum(0)
+        return each.mean(), each[-1]
 
     def rows(self, said: Sequence[Graph], targets: Graph) -> tuple[Tensor, ...]:
         """Of each graph: its losses summed and how many they are, for each kind asked; where classes are asked, how many of
@@ -62,7 +64,7 @@ class InGraphs(Answers):
         losses, counts, classes = [], [], True
         for name, wanted in _wanted(targets):
             classes = not wanted.is_floating_point()
-            each = _losses(name, said[-1], wanted).double()
+            each = _losses(name, said[-1:], wanted)[0].double()
             there = (wanted >= 0).double() if classes else torch.ones_like(each)
             for found, values in ((losses, each), (counts, there)):
                 rows = values.flatten(1).sum(1) if values.ndim > 1 else values
@@ -128,17 +130,27 @@ def _precise(step: Graph) -> Graph:
     return step.edit(**rough) if rough else step
 
 
-def _losses(name: str, answer: Graph, wanted: Tensor) -> Float[Tensor, " rows *outputs"]:
-    """Cross-entropy of each row, 0 where none is asked; of numbers the square of each error."""
-    said = getattr(answer, name)
+def _losses(name: str, said: Sequence[Graph], wanted: Tensor) -> Float[Tensor, "steps rows *outputs"]:
+    """Cross-entropy of each row in each step, 0 where none is asked; of numbers the square of each error. All steps at once."""
+    each = [_fitting(name, getattr(step, name), wanted) for step in said]
+    answers, steps = torch.cat(each) if len(each) > 1 else each[0], len(each)
+    asked = torch.cat([wanted] * steps) if steps > 1 else wanted
+    if wanted.is_floating_point():
+        losses = (answers.reshape(asked.shape) - asked).square()
+    else:
+        losses = F.cross_entropy(answers, asked.masked_fill(asked < 0, NEVER), ignore_index=NEVER, reduction="none")
+    return losses.view(steps, *wanted.shape)
+
+
+def _fitting(name: str, said: Tensor | None, wanted: Tensor) -> Tensor:
+    """What is said of nodes, edges or graphs. Raises Refusal where it is no answer to what is asked."""
     if said is None:
         raise Refusal(f"The model gives no {name}, and they are asked. It gives a Graph whose {name} hold the answers.")
     if wanted.is_floating_point():
         if said.numel() != wanted.numel():
             raise Refusal(f"The model gives {name} of shape {list(said.shape)}, and {list(wanted.shape)} numbers are asked.")
-        return (said.reshape(wanted.shape) - wanted).square()
-    if said.ndim != 2:
+    elif said.ndim != 2:
         raise Refusal(
             f"The model gives {name} of shape {list(said.shape)}. Classes are answered with logits [rows classes]."
         )
-    return F.cross_entropy(said, wanted.masked_fill(wanted < 0, NEVER), ignore_index=NEVER, reduction="none")
+    return said

@@ -1,5 +1,7 @@
 """Recipe: how a run trains. AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101), warm-up, linear decay to zero, clipping.
 
+Adam at one rate, as many papers have it, is `Recipe(rate, warmup=0.0, end=1.0, weight_decay=0.0, memory=0.999, clip=0.0)`.
+
 The decay ends with the run's own budget: a run cut short of its schedule says nothing of its compute (arXiv:2203.15556).
 """
 
@@ -22,17 +24,21 @@ class Recipe(Spec):
     weight_decay: float = 0.1  # of matrices; scales, biases and embeddings do not decay
     momentum: float = 0.9  # AdamW's first beta
     memory: float = 0.99  # AdamW's second beta; batches here are small, so the average is long
-    clip: float = 1.0  # largest norm of the gradient
+    clip: float = 1.0  # largest norm of the gradient; 0: it is not clipped
+    end: float = 0.0  # share of the highest rate that the decay ends at; 1: there is no decay
 
     def rate_at(self, step: int, steps: int) -> float:
-        """Learning rate of a step (from 0): linear up to `rate` over the warm-up, then linear to zero after the last.
+        """Learning rate of a step (from 0): linear up to `rate` over the warm-up, then linear to its end after the last.
 
         >>> recipe = Recipe(rate=1.0, warmup=0.5)
         >>> [recipe.rate_at(step, 8) for step in range(8)]
         [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]
+        >>> [recipe.edit(end=0.5).rate_at(step, 8) for step in range(8)]
+        [0.25, 0.5, 0.75, 1.0, 1.0, 0.875, 0.75, 0.625]
         """
         rising = max(1, round(self.warmup * steps))
-        return self.rate * min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+        left = (steps - step) / max(1, steps - rising)
+        return self.rate * min((step + 1) / rising, left if self.end == 0 else self.end + (1 - self.end) * left)
 
     def optimizer(self, model: nn.Module) -> torch.optim.AdamW:
         """AdamW over the trainable parameters of a model, fused."""

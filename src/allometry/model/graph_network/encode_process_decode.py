@@ -6,17 +6,17 @@ G_m = core([G_0, G_m-1])         `steps` times, with the first graph beside the 
 answer_m = output(decoder(G_m))  each by itself again; a linear layer for what is asked
 ```
 
-`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core.
-One departure: by default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
+`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core,
+weights that start as theirs do (a normal distribution of variance 1 / inputs cut at two deviations, biases of 0). One departure: by default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from allometry.flow import Graphs, Refusal
-from allometry.graph import FEATURES, Graph
+from allometry.graph import FEATURES, Graph, batch
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._block import GraphBlock
 from allometry.model.graph_network._reduce import PrincipalNeighbourhood, Reducer, parts, reducer
@@ -66,7 +66,7 @@ class EncodeProcessDecode(nn.Module):
     def forward(self, graph: Graph, steps: int | None = None) -> Graph | list[Graph]:
         latent = self.encoder(filled(graph))
         if self.training and self.every_step:
-            return [self._answer(one) for one in self.process.each(latent, steps)]
+            return self._answers(list(self.process.each(latent, steps)))
         return self._answer(self.process(latent, steps))
 
     def _answer(self, latent: Graph) -> Graph:
@@ -74,6 +74,16 @@ class EncodeProcessDecode(nn.Module):
         asked = {name: self.outputs[f"of_{name}"] for name in FEATURES if f"of_{name}" in self.outputs}
         answers = {name: output(getattr(decoded, name)) for name, output in asked.items()}
         return latent.edit(**(dict.fromkeys(FEATURES) | answers))
+
+    def _answers(self, latents: Sequence[Graph]) -> list[Graph]:
+        """Those of all steps, decoded as one batch: small graphs cost calls more than sums."""
+        together = self._answer(batch(latents))
+        each: list[dict[str, Tensor]] = [{} for _ in latents]
+        for name in FEATURES:
+            if (answer := getattr(together, name)) is not None:
+                for own, rows in zip(each, answer.chunk(len(latents)), strict=True):
+                    own[name] = rows
+        return [latent.edit(**(dict.fromkeys(FEATURES) | own)) for latent, own in zip(latents, each, strict=True)]
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked: the encoders' first ones, and those that answer.
@@ -115,7 +125,7 @@ class EncodeProcessDecode(nn.Module):
         kept = [name for name in known if decoded == "all" or asked[name]]
         encoders = {name: perceptron(width, layers, read[name] or 1) for name in known}
         decoders = {name: perceptron(width, layers, width) for name in kept}
-        return cls(
+        model = cls(
             _independent(encoders),
             [core_of(width, layers, reduce, flow, io) for _ in range(cores)],
             _independent(decoders),
@@ -124,6 +134,15 @@ class EncodeProcessDecode(nn.Module):
             every_step=every_step,
             checkpoint=checkpoint,
         )
+        return model.apply(_start)
+
+
+def _start(layer: nn.Module) -> None:
+    """As Sonnet, which the demos are written in, starts a linear layer: with twice the weights of torch's, or nearly."""
+    if isinstance(layer, nn.Linear):
+        deviation = layer.in_features**-0.5
+        nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+        nn.init.zeros_(layer.bias)
 
 
 def perceptron(width: int, layers: int, inputs: int) -> Mlp:
