@@ -17,6 +17,7 @@ from allometry.model.graph_network._reduce import REDUCERS
 from allometry.model.graph_network.encode_process_decode import DECODED, FLOWS, EncodeProcessDecode
 
 CORES = ("shared", "separate")
+ANSWERED = ("last", "every", "later")
 PARTS = {"pna": 12}  # widths of what a reducer gives, in those of a row; 1 of all others
 
 
@@ -31,12 +32,12 @@ class GraphNetwork(Family):
     reduce: str = "sum"  # sum | mean | max | min | std | softmax | pna
     flow: str = "full"  # full | local | message | independent
     decoded: str = "asked"  # asked | all, as in the demos
-    answers: str = "last"  # last | every: in training, those of every step
+    answers: str = "last"  # last | every | later: in training, those of every step, or of the later half of the steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
         known = {
-            "cores": CORES, "reduce": (*REDUCERS, "pna"), "flow": tuple(FLOWS), "decoded": DECODED, "answers": ("last", "every"),
+            "cores": CORES, "reduce": (*REDUCERS, "pna"), "flow": tuple(FLOWS), "decoded": DECODED, "answers": ANSWERED,
         }  # fmt: skip
         for name, some in known.items():
             if getattr(self, name) not in some:
@@ -54,7 +55,8 @@ class GraphNetwork(Family):
             steps=self.steps,
             flow=self.flow,
             decoded=self.decoded,
-            every_step=self.answers == "every",
+            every_step=self.answers != "last",
+            answered=self.steps // 2 + 1 if self.answers == "later" else 1,
         )
 
     def closed_form(self, io: IO) -> ClosedForm | None:

@@ -7,7 +7,8 @@ answer_m = output(decoder(G_m))  each by itself again; a linear layer for what i
 ```
 
 `sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core,
-weights that start as theirs do (a normal distribution of variance 1 / inputs cut at two deviations, biases of 0). One departure: by default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
+weights that start as theirs do (a normal distribution of variance 1 / inputs cut at two deviations, biases of 0). One departure: by
+default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
 """
 
 import math
@@ -28,7 +29,7 @@ DECODED = ("asked", "all")
 
 
 class EncodeProcessDecode(nn.Module):
-    """Graph -> Graph of answers, `None` where nothing is asked; of all steps in a list, while it trains and `every_step` is set.
+    """Graph -> Graph of answers, `None` where nothing is asked; a list of them while it trains and `every_step` is set.
 
     `steps` may be other at the test: `model.steps = 20`, or `model(graph, steps=20)` for one call. An attribute that a graph lacks
     is read as a single 1.
@@ -43,6 +44,7 @@ class EncodeProcessDecode(nn.Module):
         *,
         steps: int = 10,
         every_step: bool = False,
+        answered: int = 1,  # the first step that is answered then
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
@@ -52,7 +54,7 @@ class EncodeProcessDecode(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.process = GraphStack(core, steps, skip=True, checkpoint=checkpoint)
         self.outputs = nn.ModuleDict({f"of_{name}": outputs[name] for name in FEATURES if name in outputs})
-        self.every_step = every_step
+        self.every_step, self.answered = every_step, answered
 
     @property
     def steps(self) -> int:
@@ -66,7 +68,8 @@ class EncodeProcessDecode(nn.Module):
     def forward(self, graph: Graph, steps: int | None = None) -> Graph | list[Graph]:
         latent = self.encoder(filled(graph))
         if self.training and self.every_step:
-            return self._answers(list(self.process.each(latent, steps)))
+            latents = list(self.process.each(latent, steps))
+            return self._answers(latents[min(self.answered, len(latents)) - 1 :])
         return self._answer(self.process(latent, steps))
 
     def _answer(self, latent: Graph) -> Graph:
@@ -109,6 +112,7 @@ class EncodeProcessDecode(nn.Module):
         flow: str = "full",  # see `core_of`
         decoded: str = "asked",  # asked | all, as in the demos
         every_step: bool = False,
+        answered: int = 1,
         checkpoint: bool = False,
     ) -> "EncodeProcessDecode":
         """The model of the demos for what an IO says. With `decoded="all"` that of shortest paths has their 8,180 parameters."""
@@ -132,6 +136,7 @@ class EncodeProcessDecode(nn.Module):
             {name: nn.Linear(width, outputs) for name, outputs in asked.items() if outputs},
             steps=steps,
             every_step=every_step,
+            answered=answered,
             checkpoint=checkpoint,
         )
         return model.apply(_start)
