@@ -1,6 +1,6 @@
-"""A network of bodies for studies/relations.py: an interaction network (Battaglia et al. 2016, arXiv:1612.00222) that answers forces.
+"""A network of bodies for studies/relations.py: an interaction network (Battaglia et al. 2016, arXiv:1612.00222).
 
-In a file of its own, as networks keep their runs as long as their file is what it was.
+In a file of its own, as a network keeps its runs as long as its file is what it was.
 """
 
 import torch
@@ -11,16 +11,17 @@ from allometry.flow import IO, Graphs
 
 
 class InteractionNetwork(Family):
-    """An edge is a force between two bodies, a body sums what it receives; it answers by how much its velocity changes.
+    """An edge is a force between two bodies, a body sums what it receives and answers by how much its velocity changes.
 
-    Perceptrons have `depth` layers of `width` and one more. What they read is centred and scaled by numbers that are given.
+    A force reads where the sender is as seen from the receiver, and the edge: wherever all of them are, it is the same. Perceptrons
+    have `depth` layers of `width`, and one that answers. What is read is centred and spread by numbers that are given.
     """
 
     kinds = (Graphs,)
 
     message: int = 16  # numbers of a force
-    centre: tuple[float, ...] = ()  # of nodes, edges and globals, after one another; none: 0
-    spread: tuple[float, ...] = ()  # none: 1
+    centre: tuple[float, ...] = ()  # of a node without its place, an edge, a graph, after one another; none: 0
+    spread: tuple[float, ...] = ()  # of the same; none: 1
 
     def build(self, io: IO) -> nn.Module:
         assert isinstance(io, Graphs)
@@ -30,27 +31,29 @@ class InteractionNetwork(Family):
 class _Network(nn.Module):
     def __init__(self, family: InteractionNetwork, io: Graphs) -> None:
         super().__init__()
-        widths, hidden, perceptron = (io.nodes, io.edges, io.globals), [family.width] * family.depth, graph_networks.Mlp
+        self.widths = widths = (io.nodes - 2, io.edges, io.globals)
+        hidden, perceptron = [family.width] * family.depth, graph_networks.Mlp
         self.block = GraphBlock(
-            edge=perceptron([*hidden, family.message], io.edges + 2 * io.nodes + io.globals, activation="silu"),
-            node=perceptron([*hidden, io.of_nodes], family.message + io.nodes + io.globals, activation="silu"),
+            edge=perceptron([*hidden, family.message], io.edges + 2, activation="silu"),
+            node=perceptron([*hidden, io.of_nodes], family.message + widths[0] + io.globals, activation="silu"),
+            edge_reads=("edges",),
         )
-        self.centre, self.spread = (
-            (given or (level,) * sum(widths)) for given, level in ((family.centre, 0.0), (family.spread, 1.0))
-        )
-        self.widths = widths
+        self.centre = family.centre or (0.0,) * sum(widths)
+        self.spread = family.spread or (1.0,) * sum(widths)
 
     def forward(self, graph: Graph) -> Graph:
-        scaled = dict(zip(("nodes", "edges", "globals"), self._scaled(graph), strict=True))
-        change = self.block(graph.edit(**scaled)).nodes
         assert graph.nodes is not None
-        return graph.edit(nodes=graph.nodes[:, 2:4] + change, edges=None, globals=None)
+        place, rest = graph.nodes[:, :2], graph.nodes[:, 2:]
+        nodes, edges, whole = self._scaled(rest, graph.edges, graph.globals)
+        seen = place.index_select(0, graph.senders) - place.index_select(0, graph.receivers)
+        change = self.block(graph.edit(nodes=nodes, edges=torch.cat([edges, seen], 1), globals=whole)).nodes
+        return graph.edit(nodes=rest[:, :2] + change, edges=None, globals=None)
 
-    def _scaled(self, graph: Graph) -> list[Tensor]:
+    def _scaled(self, *features: Tensor | None) -> list[Tensor]:
         first, found = 0, []
-        for width, value in zip(self.widths, (graph.nodes, graph.edges, graph.globals), strict=True):
+        for width, value in zip(self.widths, features, strict=True):
             assert value is not None
-            centre, spread = (torch.tensor(each[first : first + width]).to(value) for each in (self.centre, self.spread))
+            centre, spread = (value.new_tensor(each[first : first + width]) for each in (self.centre, self.spread))
             found.append((value - centre) / spread)
             first += width
         return found
