@@ -21,12 +21,16 @@ STEPS, BATCH = 10_000, 32  # the demo's, all drawn anew
 ROUNDS = 10  # steps of message passing, as in the demo
 
 # The demo's model (8,180 parameters for shortest paths, 8,116 for sorting) and its Adam.
-DEMO = GraphNetwork(width=16, depth=2, steps=ROUNDS, decoded="all", answers="every")
+DEMO = GraphNetwork(width=16, depth=2, steps=ROUNDS, decoded="all", start="sonnet", answers="every")
 DEMOS_ADAM = Recipe(rate=1e-3, warmup=0.0, end=1.0, weight_decay=0.0, memory=0.999, clip=0.0)
 
-# Ours: what a node hears is the largest of its messages, whatever their number; it is asked in the later half of its steps alone,
-# and decodes nothing that is not asked.
-OURS = DEMO.edit(reduce="max", answers="later", decoded="asked")
+# Ours: what a node hears is the largest of its messages, whatever their number, and nothing is decoded that is not asked.
+# Ways are asked for in the later half of the steps alone, as they cannot be known before. The one number of a node of a sorting
+# graph is lost in a network that starts without biases (model/graph_network/encode_process_decode.py), so it starts with some.
+OURS = {
+    ShortestPath: DEMO.edit(reduce="max", decoded="asked", answers="later"),
+    Sorting: DEMO.edit(reduce="max", decoded="asked", start="torch"),
+}
 FALLING = Recipe(rate=3e-3, warmup=0.005, weight_decay=0.0, memory=0.999)
 
 
@@ -80,10 +84,10 @@ def arms(
     return tuple(
         arm(name, model, recipe, asked, panel, sizes, rounds, steps)
         for name, model, recipe in (
-            ("ours", OURS, FALLING),
+            ("ours", OURS[type(asked)], FALLING),
             ("the demo", DEMO, DEMOS_ADAM),
-            ("max, the demo's Adam", OURS, DEMOS_ADAM),
-            ("sum, our recipe", DEMO, FALLING),
+            ("ours, the demo's Adam", OURS[type(asked)], DEMOS_ADAM),
+            ("ours, with sums", OURS[type(asked)].edit(reduce="sum"), FALLING),
         )
     )
 
@@ -103,7 +107,7 @@ after 7,000 to 7,600 steps).
 
 Expected before the runs: the demo's sums grow with the number of neighbours and with the size of the graph, so that larger graphs
 give a core what it never read. A shortest way is found by relaxation, d(v) = min over u of d(u) + w(u, v): a largest or smallest
-message, which is of the same size in a graph of any size. So with max in place of sum, the same network (7,540 parameters, as
+message, which is of the same size in a graph of any size. So with max in place of sum, the same network (7,604 parameters, as
 globals are decoded nowhere) should carry over. The rate falls to zero as near ties ask for exact sums. What each of the two changes
 does alone is measured beside. Of what is trained no more is asked than of the demo: the same examples, fewer FLOPs.""",
     seeds=SEEDS,
@@ -131,12 +135,12 @@ does alone is measured beside. Of what is trained no more is asked than of the d
             arm="the demo", measure="solved", at_least=0.85, paper="0.92",
         ),
         Expectation(
-            text="Max alone, with the demo's Adam, leaves fewer unsolved than the demo",
-            arm="max, the demo's Adam", against="the demo", measure=f"unsolved:{LARGER}", at_most=1.0, paper="not measured",
+            text="Ours with the demo's Adam leaves fewer unsolved than the demo",
+            arm="ours, the demo's Adam", against="the demo", measure=f"unsolved:{LARGER}", at_most=1.0, paper="not measured",
         ),
         Expectation(
-            text="Sums with our recipe still leave at least 1.5 times as many unsolved as ours",
-            arm="sum, our recipe", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
+            text="With sums it leaves at least 1.5 times as many unsolved as ours",
+            arm="ours, with sums", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
         ),
     ),
 )  # fmt: skip
@@ -174,8 +178,8 @@ about 4 p of twice that.""",
             arm="the demo", measure="solved", at_least=0.95, paper="1.0",
         ),
         Expectation(
-            text="Sums with our recipe still leave at least 1.5 times as many unsolved as ours",
-            arm="sum, our recipe", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
+            text="With sums it leaves at least 1.5 times as many unsolved as ours",
+            arm="ours, with sums", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
         ),
     ),
 )  # fmt: skip

@@ -177,7 +177,7 @@ def test_encode_process_decode_is_its_loop(cores, seed) -> None:
 
 def test_weights_start_as_those_of_the_demos_do() -> None:
     """A normal distribution of variance 1 / inputs without what lies beyond two deviations, which leaves 0.88 of the deviation."""
-    model = seeded(lambda: al.EncodeProcessDecode.sized(IO, 64))
+    model = seeded(lambda: al.EncodeProcessDecode.sized(IO, 64, start="sonnet"))
     for layer in (layer for layer in model.modules() if isinstance(layer, nn.Linear)):
         scaled = layer.weight * layer.in_features**0.5
         assert scaled.abs().max() <= 2 + 1e-6

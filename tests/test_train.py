@@ -129,6 +129,20 @@ def test_a_damaged_checkpoint_is_recognised(tmp_path, damage: str) -> None:
         checkpoint.read(tmp_path, net, Recipe(rate=1e-2).optimizer(net))
 
 
+def test_weights_without_a_gradient_do_not_hinder_going_on(tmp_path) -> None:
+    """A decoder of what is not asked is never moved, and the optimiser keeps nothing of it."""
+
+    def whole(setting: Setting) -> list[float]:
+        net = model()
+        net.unasked = nn.Linear(2, 2)
+        return [point.loss for point in train(net, batch_of, Recipe(rate=1e-2), BUDGET, setting, 1.0)]
+
+    undisturbed = whole(Setting())
+    setting = Setting(folder=tmp_path, checkpoint_seconds=0.0)
+    assert whole(setting) == undisturbed
+    assert undisturbed[-len(again := whole(setting)) :] == again
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
     with pytest.raises(Diverged, match="not finite at step"):
         list(train(model(), batch_of, Recipe(rate=1e18, clip=1e18), BUDGET, Setting(), 1.0))

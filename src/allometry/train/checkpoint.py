@@ -60,9 +60,12 @@ def read(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> di
         for index, parameter in enumerate(parameters):
             prefix = f"optimizer.{index}."
             state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            if any(t.ndim and t.shape != parameter.shape for t in state.values()) or not state:
+            if any(t.ndim and t.shape != parameter.shape for t in state.values()):
                 raise Damaged(f"{path} has another optimiser state than this run")
-            optimizer.state[parameter] = {n: t.to(parameter.device) for n, t in state.items()}  # fused: steps too
+            if state:  # of what nothing is asked there is no gradient, and no state
+                optimizer.state[parameter] = {n: t.to(parameter.device) for n, t in state.items()}  # fused: steps too
+        if not optimizer.state:
+            raise Damaged(f"{path} has no optimiser state")
         torch.set_rng_state(tensors["random.cpu"])  # so that dropout goes on where it was
         if torch.cuda.is_available() and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"])

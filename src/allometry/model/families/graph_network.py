@@ -14,7 +14,7 @@ from torch import nn
 from allometry.flow import IO, Graphs, Refusal
 from allometry.model._family import ClosedForm, Family
 from allometry.model.graph_network._reduce import REDUCERS
-from allometry.model.graph_network.encode_process_decode import DECODED, FLOWS, EncodeProcessDecode
+from allometry.model.graph_network.encode_process_decode import DECODED, FLOWS, STARTS, EncodeProcessDecode
 
 CORES = ("shared", "separate")
 ANSWERED = ("last", "every", "later")
@@ -32,12 +32,14 @@ class GraphNetwork(Family):
     reduce: str = "sum"  # sum | mean | max | min | std | softmax | pna
     flow: str = "full"  # full | local | message | independent
     decoded: str = "asked"  # asked | all, as in the demos
+    start: str = "torch"  # torch | sonnet, as in the demos
     answers: str = "last"  # last | every | later: in training, those of every step, or of the later half of the steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
         known = {
             "cores": CORES, "reduce": (*REDUCERS, "pna"), "flow": tuple(FLOWS), "decoded": DECODED, "answers": ANSWERED,
+            "start": STARTS,
         }  # fmt: skip
         for name, some in known.items():
             if getattr(self, name) not in some:
@@ -55,6 +57,7 @@ class GraphNetwork(Family):
             steps=self.steps,
             flow=self.flow,
             decoded=self.decoded,
+            start=self.start,
             every_step=self.answers != "last",
             answered=self.steps // 2 + 1 if self.answers == "later" else 1,
         )

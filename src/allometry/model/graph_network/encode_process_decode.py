@@ -6,9 +6,11 @@ G_m = core([G_0, G_m-1])         `steps` times, with the first graph beside the 
 answer_m = output(decoder(G_m))  each by itself again; a linear layer for what is asked
 ```
 
-`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core,
-weights that start as theirs do (a normal distribution of variance 1 / inputs cut at two deviations, biases of 0). One departure: by
-default only what is asked is decoded; the demos decode all, and what they do not ask of that never learns.
+`sized` gives the demos' model: perceptrons with ReLU after each layer and a norm of layers at the end, a full block as the core.
+Two departures: by default only what is asked is decoded, where the demos decode all, and what they do not ask of that never learns;
+and by default weights start as torch's do. With `start="sonnet"` they start as the demos' (a normal distribution of variance
+1 / inputs cut at two deviations, biases of 0). Then a single number that is read is lost at first: without biases a perceptron with
+ReLU only scales with it, and a norm takes the scale away. Two numbers are not, and shortest paths learn sooner so.
 """
 
 import math
@@ -26,6 +28,7 @@ from allometry.model.graph_network.independent import Independent
 from allometry.model.graph_network.stack import GraphStack
 
 DECODED = ("asked", "all")
+STARTS = ("torch", "sonnet")
 
 
 class EncodeProcessDecode(nn.Module):
@@ -111,6 +114,7 @@ class EncodeProcessDecode(nn.Module):
         steps: int = 10,
         flow: str = "full",  # see `core_of`
         decoded: str = "asked",  # asked | all, as in the demos
+        start: str = "torch",  # torch | sonnet, as in the demos
         every_step: bool = False,
         answered: int = 1,
         checkpoint: bool = False,
@@ -118,6 +122,8 @@ class EncodeProcessDecode(nn.Module):
         """The model of the demos for what an IO says. With `decoded="all"` that of shortest paths has their 8,180 parameters."""
         if decoded not in DECODED:
             raise Refusal(f"decoded={decoded!r} is not known. It is one of: {', '.join(DECODED)}.")
+        if start not in STARTS:
+            raise Refusal(f"start={start!r} is not known. It is one of: {', '.join(STARTS)}.")
         asked = {"nodes": io.of_nodes, "edges": io.of_edges, "globals": io.of_graphs}
         read = {"nodes": io.nodes, "edges": io.edges, "globals": io.globals}
         known = [name for name in FEATURES if name != "globals" or flow != "local"]
@@ -139,11 +145,11 @@ class EncodeProcessDecode(nn.Module):
             answered=answered,
             checkpoint=checkpoint,
         )
-        return model.apply(_start)
+        return model.apply(_as_sonnet) if start == "sonnet" else model
 
 
-def _start(layer: nn.Module) -> None:
-    """As Sonnet, which the demos are written in, starts a linear layer: with twice the weights of torch's, or nearly."""
+def _as_sonnet(layer: nn.Module) -> None:
+    """As Sonnet, which the demos are written in, starts a linear layer: with 1.5 times the weights of torch's."""
     if isinstance(layer, nn.Linear):
         deviation = layer.in_features**-0.5
         nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
