@@ -6,8 +6,9 @@ from torch import Tensor
 
 from allometry.flow import Refusal
 from allometry.graph import Groups
+from allometry.model.graph_network import _extreme
 from allometry.model.graph_network._attention import attended, shares
-from allometry.model.graph_network._extreme import largest, smallest
+from allometry.model.graph_network._extreme import SMALL, largest, smallest
 from allometry.model.graph_network._reduce import REDUCERS, Attention, PrincipalNeighbourhood, parts, reducer
 from allometry.model.graph_network._sum import spread, summed
 
@@ -104,6 +105,25 @@ def test_the_first_of_equal_rows_gets_the_gradient(dtype, sign) -> None:
         first = of[(sign * x[of].detach()).max(0).indices]
         wanted.scatter_(0, first[None], seed[i][None])
     assert torch.equal(gradient, wanted)
+
+
+@pytest.mark.parametrize("sign", [largest, smallest], ids=["largest", "smallest"])
+@every_index
+@pytest.mark.parametrize("held", ["ties", "not a number", "without bound"])
+def test_few_rows_give_the_bits_that_many_do(monkeypatch, sign, index, held) -> None:
+    """Groups in bags and groups by comparison, where both can be had: values, and whose the gradient is."""
+    groups = Groups(INDEXES[index], 8)
+    x = rows(groups, 4).detach().round()
+    x[1:2, 0] = {"ties": 0.0, "not a number": float("nan"), "without bound": float("inf")}[held]
+    found = []
+    for small in (SMALL, 0):
+        monkeypatch.setattr(_extreme, "SMALL", small)
+        own = x.clone().requires_grad_()
+        values = sign(own, groups)
+        (gradient,) = torch.autograd.grad(values, own, torch.arange(32.0, dtype=x.dtype).view(8, 4))
+        found.append((values.detach(), gradient))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
 def test_equal_and_lone_rows_have_no_deviation_and_a_finite_gradient() -> None:
