@@ -5,11 +5,14 @@ that points to itself has its self-edge marked, so every node has one. Positions
 in the `random_pos` of CLRS. Sizes are uniform, where CLRS trains on 4, 7, 11, 13 and 16 nodes and tests on 64.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
-from allometry.data._generated_graphs import GraphLabels
+from allometry.data._generated_graphs import GraphLabels, draws
 from allometry.data._random import uniform
+from allometry.data._random_graphs import both
 from allometry.flow import Graphs, Refusal
 
 
@@ -31,6 +34,28 @@ def mean_links(p: float, first: float, second: float) -> float:
     `first` and `second` are the means of the number of nodes and of its square.
     """
     return first + p**2 * (second - first)
+
+
+class Numbers(GraphLabels):
+    """Nodes with a position and a number from 0 to 1; every node is joined to every node and to itself."""
+
+    least: int = 4
+
+    def numbered(
+        self, seed: int, numbers: Int[np.ndarray, " graphs"]
+    ) -> tuple[dict[str, Any], Float[np.ndarray, "graphs nodes"]]:
+        """What is read, as fields of Arrays; and the numbers, infinite where there is no node."""
+        size, place, keys = draws(seed, numbers, (), (self.most,), (self.most,))
+        n_node, real = self._sizes(size)
+        values, joined = uniform(keys).astype(np.float32), both(real)
+        read = {
+            "n_node": n_node,
+            "joined": joined,
+            "nodes": np.stack([positions(place, real), values], axis=-1),
+            "edges": np.zeros((*joined.shape, 1), dtype=np.float32),
+            "globals": np.zeros((len(numbers), 1)),
+        }
+        return read, np.where(real, values, np.inf)
 
 
 class Pointers(GraphLabels):

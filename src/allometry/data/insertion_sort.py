@@ -12,17 +12,13 @@ smallest asked at the nodes.
 import numpy as np
 from jaxtyping import Int
 
-from allometry.data._algorithms import pointed, positions
-from allometry.data._generated_graphs import Arrays, GraphLabels, draws, labels
-from allometry.data._random import uniform
-from allometry.data._random_graphs import both
+from allometry.data._algorithms import Numbers, pointed
+from allometry.data._generated_graphs import Arrays, labels
 from allometry.flow import Graphs
 
 
-class InsertionSort(GraphLabels):
+class InsertionSort(Numbers):
     """Node: position, a number from 0 to 1. Edge, graph: 0. Asked of edges: does the receiver point back?"""
-
-    least: int = 4
 
     @property
     def io(self) -> Graphs:
@@ -35,18 +31,8 @@ class InsertionSort(GraphLabels):
 
     def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:
         """Numbers, and which is before each: of equal ones (float32) the first by position."""
-        size, place, keys = draws(seed, numbers, (), (self.most,), (self.most,))
-        n_node, real = self._sizes(size)
-        values = uniform(keys).astype(np.float32)
-        order = np.where(real, values, np.inf).argsort(1, kind="stable")
+        read, values = self.numbered(seed, numbers)
+        order = values.argsort(1, kind="stable")
         to = np.empty_like(order)
         np.put_along_axis(to, order, np.concatenate([order[:, :1], order[:, :-1]], axis=1), axis=1)
-        joined = both(real)
-        return Arrays(
-            n_node=n_node,
-            joined=joined,
-            nodes=np.stack([positions(place, real), values], axis=-1),
-            edges=np.zeros((*joined.shape, 1), dtype=np.float32),
-            globals=np.zeros((len(numbers), 1)),
-            of_edges=labels(pointed(to)),
-        )
+        return Arrays(**read, of_edges=labels(pointed(to)))

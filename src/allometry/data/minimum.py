@@ -11,17 +11,13 @@ Every node is joined to every node and to itself, as in the processors of CLRS.
 import numpy as np
 from jaxtyping import Int
 
-from allometry.data._algorithms import positions
-from allometry.data._generated_graphs import Arrays, GraphLabels, draws, labels
-from allometry.data._random import uniform
-from allometry.data._random_graphs import both
+from allometry.data._algorithms import Numbers
+from allometry.data._generated_graphs import Arrays, labels
 from allometry.flow import Graphs
 
 
-class Minimum(GraphLabels):
+class Minimum(Numbers):
     """Node: position, a number from 0 to 1. Edge, graph: 0. Asked of nodes: is it the smallest?"""
-
-    least: int = 4
 
     @property
     def io(self) -> Graphs:
@@ -34,16 +30,6 @@ class Minimum(GraphLabels):
 
     def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:
         """Numbers, and which is the smallest: the first, where what is given (float32) is the same."""
-        size, place, keys = draws(seed, numbers, (), (self.most,), (self.most,))
-        n_node, real = self._sizes(size)
-        values = uniform(keys).astype(np.float32)
-        smallest = np.where(real, values, np.inf).argmin(1)
-        joined = both(real)
-        return Arrays(
-            n_node=n_node,
-            joined=joined,
-            nodes=np.stack([positions(place, real), values], axis=-1),
-            edges=np.zeros((*joined.shape, 1), dtype=np.float32),
-            globals=np.zeros((len(numbers), 1)),
-            of_nodes=labels(np.arange(self.most) == smallest[:, None]),
-        )
+        read, values = self.numbered(seed, numbers)
+        smallest = values.argmin(1)
+        return Arrays(**read, of_nodes=labels(np.arange(self.most) == smallest[:, None]))
