@@ -9,11 +9,12 @@ from allometry.model.graph_network._block import Asked, GraphBlock
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._sum import summed
 from allometry.model.graph_network._update import Recurrent, Update, update
+from allometry.model.graph_network.independent import Independent
 
 
 def independent(edge: Asked = None, node: Asked = None, globals: Asked = None) -> GraphBlock:
     """Each element by itself: e' = edge(e), v' = node(v), u' = globals(u)."""
-    return GraphBlock(edge, node, globals, edge_reads=("edges",), node_reads=("nodes",), globals_reads=("globals",))
+    return Independent(edge, node, globals)
 
 
 def independent_recurrent(
