@@ -144,7 +144,9 @@ def run_trial(place: Place, connection: Connection, trial: Trial) -> Any:
         memory = Memory(place.device)
         model, seconds = _train(run, trial.labels["flops_per_token"], trial.task, setting, store, connection)
         steps = max((point.step for point in store.points(run.id)), default=0)
-        facts = facts | {"time_scales": {"start": time_scales(_fresh(run, store, setting)), "end": time_scales(model)}}
+        after = time_scales(model)
+        before = time_scales(_fresh(run, store, setting)) if after else {}
+        facts = facts | {"time_scales": {"start": before, "end": after}}
         end = scored(model, trial, setting, seconds, facts | {"memory_bytes": memory.peak(), "steps": steps})
         _keep(run, model, end, setting)
         return end
