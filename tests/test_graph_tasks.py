@@ -24,6 +24,7 @@ from allometry.data.connected_components import ConnectedComponents
 from allometry.data.insertion_sort import InsertionSort
 from allometry.data.minimum import Minimum
 from allometry.data.n_body import FORCES, NBody
+from allometry.data.relays import RELATIONS, TOPOLOGIES, Relays
 from allometry.data.shortest_path import ShortestPath
 from allometry.data.sorting import Sorting
 from allometry.data.springs import Springs
@@ -34,7 +35,13 @@ from allometry.spec import from_json
 
 FOLDER = "allometry.data"
 KINDS = [kind for kind in (member(FOLDER, name) for name in names(FOLDER)) if issubclass(kind, GeneratedGraphs)]
-OTHERS = [ShortestPath(trees=True), Springs(symmetric=False), NBody(force="coulomb"), ConnectedComponents(degree=4.0)]
+OTHERS = [
+    ShortestPath(trees=True),
+    Springs(symmetric=False),
+    NBody(force="coulomb"),
+    ConnectedComponents(degree=4.0),
+    Relays(pairs="unseen", shuffled=True),
+]
 TASKS = [*(kind() for kind in KINDS), *OTHERS]
 every_task = pytest.mark.parametrize("task", TASKS, ids=repr)
 every_label_task = pytest.mark.parametrize("task", [task for task in TASKS if isinstance(task, GraphLabels)], ids=repr)
@@ -120,7 +127,7 @@ def test_a_graph_depends_on_seed_and_number_alone(task, monkeypatch) -> None:
 @every_task
 def test_no_graph_comes_twice_and_none_is_scored(task) -> None:
     rows = [
-        repr((one.nodes.tolist(), pairs_of(one)))
+        repr((one.nodes.tolist(), pairs_of(one), one.edges.tolist()))
         for part in (task.edit(least=task.most).batch(0, 0, 60)[0][0], task.edit(least=task.most).held_out(60).inputs[0])
         for one in part.split(1)
     ]
@@ -186,6 +193,7 @@ def test_the_usual_number_of_edges_is_about_right(task) -> None:
         (Springs, {"step": 0.0}, "more than 0"),
         (NBody, {"force": "strong"}, "gravity, coulomb"),
         (NBody, {"softening": 0.0}, "more than 0"),
+        (Relays, {"pairs": "some"}, "seen, unseen, all"),
     ],
 )
 def test_a_task_that_asks_nothing_is_refused(kind, changes, way_out) -> None:
@@ -573,3 +581,57 @@ def test_every_task_says_what_it_asks() -> None:
     for kind in KINDS:
         assert "```text" in (inspect.getmodule(kind).__doc__ or "")
         assert all(word in kind.__doc__.lower() for word in ("node: ", "edge", "graph: ", "asked of "))
+
+
+# Relays, against a walk through the tree that multiplies permutation matrices
+
+
+def shape_of(one: Graph) -> set[str]:
+    """The shapes of trees that the wiring may be."""
+    tree = nx.Graph(pairs_of(one))
+    nodes = len(one.nodes)
+    made = {
+        "chain": nx.path_graph(nodes),
+        "star": nx.star_graph(nodes - 1),
+        "binary": nx.Graph((child, (child - 1) // 2) for child in range(1, nodes)),
+    }
+    return {name for name, known in made.items() if nx.is_isomorphic(tree, known)} or {"random"}
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("pairs", ["seen", "unseen"])
+def test_states_are_what_the_relations_on_the_way_make_of_the_one_that_is_known(pairs, shuffled) -> None:
+    matrices = np.eye(3)[RELATIONS]  # row: before, column: after
+    assert all(np.array_equal(matrix @ matrix, np.eye(3)) for matrix in matrices)
+    first = {"seen": 0, "unseen": 2}[pairs]
+    in_order, met = 0, set()
+    for one, asked in singles(Relays(pairs=pairs, shuffled=shuffled, least=6, most=14), 2, 60):
+        tree, relation = nx.Graph(pairs_of(one)), dict(zip(pairs_of(one), one.edges.argmax(1).tolist(), strict=True))
+        assert nx.is_tree(tree)
+        assert (one.edges.sum(1) == 1).all()
+        assert one.nodes.sum() == 1
+        source = int(one.nodes.any(1).nonzero())
+        for node in tree:
+            state = one.nodes[source].double().numpy()
+            for edge in itertools.pairwise(nx.shortest_path(tree, source, node)):
+                assert relation[edge] == relation[edge[::-1]]
+                state = state @ matrices[relation[edge]]
+            assert int(asked.nodes[node]) == int(state.argmax())
+        shapes = shape_of(one)
+        assert any(
+            set(relation.values()) <= {(TOPOLOGIES.index(shape) + first + k) % 4 for k in range(2)} for shape in shapes
+        )
+        met |= {(shape, kind) for shape in shapes for kind in relation.values()}
+        in_order += all(min(tree[node]) < node for node in range(1, len(tree)))
+    assert in_order == 60 if not shuffled else in_order < 20
+    assert {shape for shape, _ in met} == set(TOPOLOGIES)
+    assert {kind for _, kind in met} == set(range(4))
+
+
+def test_players_of_relays_attain_their_floors() -> None:
+    task = Relays(pairs="all")
+    copied = [(asked.nodes == asked.nodes[one.nodes.any(1)]).double() for one, asked in singles(task, 3, 500)]
+    assert torch.cat(copied).mean().item() == pytest.approx(task.floors["copied"], abs=0.03)
+    assert np.mean([bool(right.all()) for right in copied]) == pytest.approx(task.floors["solved"], abs=0.02)
+    states = torch.bincount(task.batch(3, 0, 2000)[1].nodes) / (2000 * 12)
+    assert states.tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
