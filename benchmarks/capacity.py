@@ -84,8 +84,8 @@ def sound(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def membership(built: Circuit) -> Callable[[np.ndarray], np.ndarray]:
-    """Which functions are in the set, given by their values at all points. Polynomials of degree n - 2 by duality (L10): their set is
-    all but a list of the others."""
+    """Which functions are in the set, given by their values at all points. Polynomials of degree n - 2 by duality (L10): their set
+    is all but a list of the others."""
     if built.values == 3:
         functions = ThreeValued(built.inputs)
         assert functions.count() == built.count()
@@ -211,7 +211,11 @@ def main() -> None:
             done[name] = pool.apply(function, arguments)
         print(
             name,
-            {k: done[name][k] for k in ("count", "seconds", "megabytes", "outside", "changed_outside", "estimate") if k in done[name]},
+            {
+                k: done[name][k]
+                for k in ("count", "seconds", "megabytes", "outside", "changed_outside", "estimate")
+                if k in done[name]
+            },
             flush=True,
         )
         content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
