@@ -105,6 +105,7 @@ def normalising(call: Call) -> list[Mark | None]:
     call.add(STATIC, heads * batch * rows * head * later)
     call.add(ADDITIVE, heads * batch * rows * later)
     call.add(ADDITIVE, 2 * step * later)  # in the logarithms of sizes
+    call.add(ADDITIVE, step * max(0, later - 1))  # the sizes themselves, of which none reads the last
     call.add(ADDITIVE, 2 * step * later)  # z - a, and a
     call.gate(step * later, step * later)
     call.gate(step * length, step * length)

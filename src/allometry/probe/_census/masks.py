@@ -17,7 +17,16 @@ NEVER = -1e4  # a score that a softmax makes 0: a mask
 
 def where(call: Call) -> Mark:
     """condition x + (1 - condition) y: gating by a signal, or a mask."""
-    condition, x, y = call.args[:3]
+    return _where(call, *call.args[:3])
+
+
+def filled(call: Call) -> Mark:
+    """masked_fill: where(mask, value, x)."""
+    x, mask, value = call.args[:3]
+    return _where(call, mask, value, x)
+
+
+def _where(call: Call, condition: Any, x: Any, y: Any) -> Mark:
     gate, a, b = call.mark(condition), call.mark(x), call.mark(y)
     plain, number = pointwise(call), call.first.numel()
     if gate is None:
@@ -29,21 +38,12 @@ def where(call: Call) -> Mark:
     if all(mark is None or mark.root == gate.root for mark in (a, b)):
         call.add(SHAPING, number)
         return plain
-    call.gate(number * ((a is not None) + (b is not None)), gate.distinct, gate.root)
+    for mark in (a, b):  # what is a function of the condition's numbers is shaped by them
+        if mark is not None and mark.root == gate.root:
+            call.add(SHAPING, number)
+        elif mark is not None:
+            call.gate(number, gate.distinct, gate.root)
     return call.new(number, role=plain.role)
-
-
-def filled(call: Call) -> Mark:
-    """masked_fill: where(mask, value, x)."""
-    x, mask, value = call.args[:3]
-    gate, signal = call.mark(mask), call.mark(x)
-    plain = pointwise(call)
-    if gate is None:
-        return masked(call, plain, ~mask, hides=value)
-    if signal is None or signal.root == gate.root:
-        return plain
-    call.gate(call.first.numel(), gate.distinct, gate.root)
-    return call.new(plain.distinct, role=plain.role)
 
 
 def triangle(call: Call) -> Mark | list[Mark | None]:

@@ -6,12 +6,21 @@ from fractions import Fraction
 from typing import Any
 
 from allometry.probe._census import ops
-from allometry.probe._census.marks import ADDITIVE, PLAIN, Mark
+from allometry.probe._census.marks import ADDITIVE, PLAIN, STATIC, Mark
 from allometry.probe._census.trace import CHOICE, Call, tensors
 
 
 def constant(call: Call) -> list[Mark | None]:
     return [None for _ in tensors(call.out)]
+
+
+def filling(call: Call) -> list[Mark | None]:
+    """fill: one number everywhere; what was there before is gone."""
+    mark = call.mark(call.args[1])
+    if mark is None:
+        return constant(call)
+    root = call.trace.marks.root(("spread", mark.root, tuple(call.first.shape)))
+    return [Mark(call.node, root, mark.distinct, rank=mark.rank)]
 
 
 def same(call: Call) -> Mark:
@@ -66,7 +75,7 @@ def chosen(call: Call) -> Mark | list[Mark | None]:
     index = [t for t in tensors([call.args[1:], call.kwargs]) if call.mark(t) is not None]
     outs = tensors(call.out)
     if call.op in ops.BY_INDEX:
-        if call.op == "embedding" or call.mark(source) is None:
+        if call.mark(source) is None or (call.op == "embedding" and not index):
             return [
                 call.new(out.numel()) for out in outs
             ]  # a row of a table for each signal: a linear unit of one-hot inputs
@@ -86,6 +95,19 @@ def placed(call: Call) -> Mark:
         if mark is not None and given.shape == over.shape:
             return mark
         return call.new(call.first.numel())
-    if call.op in ops.PLACED_SUMS or call.kwargs.get("accumulate") or (call.op == "index_put" and call.arg(3, "accumulate")):
+    if call.op in ops.PLACES and any(call.mark(t) is not None for t in tensors(call.args[ops.PLACES[call.op]])):
+        call.note(CHOICE)
+    how, number = call.arg(4, "reduce"), max((t.numel() for t in tensors([call.args[1:]])), default=0)
+    if how in ("prod", "multiply"):  # what is put gates what is there
+        gate = call.mark(call.args[3])
+        if gate is None:
+            call.add(STATIC, number)
+        else:
+            call.gate(number, gate.distinct, gate.root)
+    elif how not in ("amax", "amin") and _sums(call, how):
         call.add(ADDITIVE, max((t.numel() for t in tensors([call.args[1:]]) if call.mark(t) is not None), default=0))
     return call.new(call.first.numel(), role=PLAIN)
+
+
+def _sums(call: Call, how: Any) -> bool:
+    return bool(call.op in ops.PLACED_SUMS or how == "add" or (call.op in ops.PUTS and call.arg(3, "accumulate")))

@@ -6,8 +6,8 @@ from fractions import Fraction
 from torch import Tensor
 
 from allometry.probe._census import ops
-from allometry.probe._census.marks import SHAPING, Mark
-from allometry.probe._census.trace import Call, tensors
+from allometry.probe._census.marks import ADDITIVE, SHAPING, STATIC, Mark
+from allometry.probe._census.trace import CHOICE, Call, tensors
 
 
 def pointwise(call: Call) -> Mark:
@@ -18,7 +18,7 @@ def pointwise(call: Call) -> Mark:
     scores = tuple(dict.fromkeys(entry for mark in marks for entry in mark.scores))
     kept, never = _left(call, marks)
     details = {"role": max(mark.role for mark in marks), "kept": kept, "never": never, "scores": scores}
-    rank = ops.RANK.get(call.op, max(mark.rank for mark in marks) if call.op not in ops.POINTWISE else 0)
+    rank = ops.RANK.get(call.op, max(mark.rank for mark in marks) if call.op not in ops.FIXED else 0)
     if len(roots) == 1:
         first = marks[0]
         root = first.root
@@ -35,7 +35,7 @@ def _left(call: Call, marks: list[Mark]) -> tuple[Fraction, bool]:
     never = [mark.kept for mark in marks if mark.never]
     if never:
         return min(never), call.op not in ops.OF_NEVER
-    if call.op in ops.POINTWISE and call.op not in ops.OF_ZERO:
+    if call.op in ops.FIXED and call.op not in ops.OF_ZERO:
         return Fraction(1), False
     return max(mark.kept for mark in marks), False
 
@@ -46,18 +46,27 @@ def self_gated(call: Call) -> Mark:
     return pointwise(call)
 
 
-def power(call: Call) -> Mark:
-    exponent = call.args[1]
-    if (
-        isinstance(exponent, Tensor)
-        and exponent.ndim == 0
-        and call.mark(exponent) is None
-        and exponent.device.type != "meta"
-    ):
-        exponent = exponent.item()
-    if isinstance(exponent, int | float) and exponent > 1 and exponent == int(exponent):
-        call.add(SHAPING, call.first.numel() * (int(exponent) - 1))
+def clamped(call: Call) -> Mark:
+    """Between constants a fixed function; between signals a choice, as the larger of two."""
+    if any(call.mark(bound) is not None for bound in tensors([call.args[1:], call.kwargs])):
+        call.note(CHOICE)
+        return call.new(call.first.numel())
     return pointwise(call)
+
+
+def sampled(call: Call) -> Mark | list[Mark | None]:
+    """normal and bernoulli: mean + deviation noise, or a unit whose threshold is noise. What is only written over is no signal."""
+    in_place = call.func._schema.name.endswith("_")
+    given = tensors([call.args[in_place or call.func._overloadname == "p" :], call.kwargs])
+    marks = [mark for one in given if (mark := call.mark(one)) is not None]
+    if not marks:
+        return [None for _ in tensors(call.out)]
+    number = call.first.numel()
+    if call.op == "normal" and call.mark(call.arg(1, "std")) is not None:
+        call.add(STATIC, number)
+    if len(marks) > 1:
+        call.add(ADDITIVE, number)
+    return call.new(number)
 
 
 def varies(x: Tensor) -> bool:

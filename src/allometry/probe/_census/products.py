@@ -97,11 +97,26 @@ def between(call: Call) -> Mark:
     return plain
 
 
+def parametric_relu(call: Call) -> Mark:
+    """x where it is positive, else slope x: a ReLU whose slope is a parameter or a signal."""
+    call.add(SHAPING, call.first.numel())
+    return multiplied(call, call.args[0], call.args[1], pointwise(call))
+
+
 def gated_linear_unit(call: Call) -> Mark:
     """x_1 sigmoid(x_2), of the halves of x."""
     number = call.first.numel()
     call.gate(number, number)
     return call.new(number)
+
+
+def segments(call: Call) -> list[Mark | None]:
+    """segment_reduce: products of the numbers of each segment, or another function of them."""
+    x, mark = call.args[0], call.marks()[0]
+    if call.args[1] == "prod":
+        number = max(0, x.numel() - call.first.numel())
+        call.gate(number, min(mark.distinct, number), mark.root)
+    return [call.new(out.numel()) for out in tensors(call.out)]
 
 
 def products_of_a_row(call: Call) -> list[Mark | None]:

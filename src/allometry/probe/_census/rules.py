@@ -6,13 +6,23 @@ The rules stand by idea in the files beside this one. What has none is named, an
 from typing import Any
 
 from allometry.probe._census import ops
+from allometry.probe._census.equations import ARITHMETIC, BITS, TRUTHS, by_equation, of_two, power
 from allometry.probe._census.marks import Mark
 from allometry.probe._census.masks import filled, triangle, where
 from allometry.probe._census.matrices import convolution, matrix, matrix_added, outer_product, trilinear
 from allometry.probe._census.norms import log_softmax, normalised, softmax
-from allometry.probe._census.places import chosen, constant, joined, piece, placed, reshaped, same
-from allometry.probe._census.pointwise import pointwise, power, self_gated
-from allometry.probe._census.products import between, gated_linear_unit, product, product_added, products_of_a_row, quotient
+from allometry.probe._census.places import chosen, constant, filling, joined, piece, placed, reshaped, same
+from allometry.probe._census.pointwise import clamped, pointwise, sampled, self_gated
+from allometry.probe._census.products import (
+    between,
+    gated_linear_unit,
+    parametric_relu,
+    product,
+    product_added,
+    products_of_a_row,
+    quotient,
+    segments,
+)
 from allometry.probe._census.sums import addition, bagged, reduced, squares
 from allometry.probe._census.trace import PYTHON, UNKNOWN, Call, tensors
 
@@ -33,6 +43,7 @@ def _table() -> dict[str, Any]:
         (ops.POINTWISE, pointwise), (ops.CONSTANTS, constant), (ops.SELF_GATED, self_gated), (ops.SAME, same),
         (ops.RESHAPES, reshaped), (ops.PIECES, piece), (ops.JOINS, joined), (ops.CHOICES, chosen),
         (ops.PLACED | ops.PLACED_SUMS, placed), (ops.REDUCTIONS, reduced), (ops.SQUARES, squares), (ops.READ, read),
+        (ARITHMETIC, by_equation), (TRUTHS, of_two), (BITS, of_two), (ops.CLAMPS, clamped),
     ):  # fmt: skip
         table |= dict.fromkeys(names, rule)
     return table | {
@@ -46,7 +57,8 @@ def _table() -> dict[str, Any]:
         "native_batch_norm": normalised, "_native_batch_norm_legit": normalised,
         "_native_batch_norm_legit_no_training": normalised, "_fused_rms_norm": normalised, "glu": gated_linear_unit,
         "tril": triangle, "triu": triangle, "prod": products_of_a_row, "cumprod": products_of_a_row, "_embedding_bag": bagged,
-        "_embedding_bag_forward_only": bagged,
+        "_embedding_bag_forward_only": bagged, "segment_reduce": segments, "_prelu_kernel": parametric_relu,
+        "prelu": parametric_relu, "fill": filling, "normal": sampled, "bernoulli": sampled,
     }  # fmt: skip
 
 

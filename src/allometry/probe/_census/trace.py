@@ -90,9 +90,12 @@ class Trace(TorchDispatchMode):
             return func(*args, **kwargs)
         name = _name(func)
         rule = self.rules.get(name)
-        if rule is None and not written and func in decomposition_table:
+        if rule is None and not written:
             with self:
-                return decomposition_table[func](*args, **kwargs)
+                if func in decomposition_table:
+                    return decomposition_table[func](*args, **kwargs)
+                if (parts := func.decompose(*args, **kwargs)) is not NotImplemented:  # as torch's own decompositions call it
+                    return parts
         call = Call(self, func, name, args, kwargs, marks)
         call.node.parents += [node for tensor in written if (node := self.marks.before(tensor)) is not None]
         call.out = func(*args, **kwargs)
