@@ -4,7 +4,8 @@
     python benchmarks/capacity.py --only n4,n5    # a part; what is in the file already is not counted again (--again does)
 
 Each count runs in a process of its own, so that its memory is its own. Soundness: random real weights, a million circuits of a
-class, whose truth tables all have to be in the set. Estimates at smaller n stand beside the exact counts that they should meet.
+class, whose truth tables all have to be in the set; of the same tables with one value changed many are outside, or the check could
+not fail. Estimates at smaller n stand beside the exact counts that they should meet.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from allometry.capacity.count import capacity, circuit
 from allometry.capacity.estimate import estimate
 from allometry.capacity.polynomial_functions import parity, weakly_linear
 from allometry.capacity.symmetry import Rows
+from allometry.capacity.three_valued import ThreeValued
 from allometry.capacity.threshold_functions import is_in, threshold_functions
 from allometry.capacity.truth import complement, pack
 
@@ -54,8 +56,10 @@ SINGLE: list[tuple[str, dict[str, Any]]] = [
     ("output_gating", {"convention": "01", "bias": False}),
     ("output_gating", {"convention": "pm", "bias": False}),
 ]
-SAMPLED = [("output_gating", "01"), ("output_gating", "pm"), ("multiplexing", "pm"), ("activation_gating", "pm")] + [
-    ("synaptic_gating", convention) for convention in ("01", "pm")
+SAMPLED = [
+    *[("output_gating", convention) for convention in ("01", "pm", "mixed")],
+    ("multiplexing", "pm"),
+    *[(name, convention) for name in ("activation_gating", "synaptic_gating") for convention in ("01", "pm")],
 ]
 DRAWN = 1_000_000
 
@@ -67,21 +71,39 @@ def counted(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def sound(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Random real weights: how many truth tables are outside the set."""
+    """Random real weights: how many functions are outside the set, and how many are with one value of each changed."""
     built = circuit(name, inputs, **options)
     inside, generator = membership(built), np.random.default_rng(0)
-    outside = 0
+    control = np.random.default_rng(1)
+    outside = changed = 0
     for _ in range(DRAWN // 20_000):
-        outside += int(np.count_nonzero(~inside(drawn(built, generator, 20_000))))
-    return {"circuit": name, "inputs": inputs, **options, "drawn": DRAWN, "outside": outside}
+        values = drawn(built, generator, 20_000)
+        outside += int(np.count_nonzero(~inside(values)))
+        changed += int(np.count_nonzero(~inside(with_a_change(values, np.unique(values), control))))
+    return {"circuit": name, "inputs": inputs, **options, "drawn": DRAWN, "outside": outside, "changed_outside": changed}
 
 
 def membership(built: Circuit) -> Callable[[np.ndarray], np.ndarray]:
-    """Which tables are in the set. Polynomials of degree n - 2 by duality (L10): their set is all but a list of the others."""
+    """Which functions are in the set, given by their values at all points. Polynomials of degree n - 2 by duality (L10): their set
+    is all but a list of the others."""
+    if built.values == 3:
+        functions = ThreeValued(built.inputs)
+        assert functions.count() == built.count()
+        return functions.contains
     if built.name != "polynomial_threshold":
-        return built.functions().contains
+        tables = built.functions()
+        return lambda values: tables.contains(pack(values > 0))
     weak = weakly_linear(built.inputs)
-    return lambda tables: ~is_in(tables ^ parity(built.inputs), weak)
+    return lambda values: ~is_in(pack(values > 0) ^ parity(built.inputs), weak)
+
+
+def with_a_change(values: np.ndarray, range_: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Another value of the range at one point of each function."""
+    changed, every = values.copy(), np.arange(len(values))
+    point = generator.integers(0, values.shape[1], len(values))
+    place = np.searchsorted(range_, values[every, point])
+    changed[every, point] = range_[(place + generator.integers(1, len(range_), len(values))) % len(range_)]
+    return changed
 
 
 def searched(convention: str) -> dict[str, Any]:
@@ -117,13 +139,13 @@ def _is_product(h: np.uint32, every: np.ndarray, convention: str) -> bool:
 
 
 def drawn(built: Circuit, generator: np.random.Generator, count: int) -> np.ndarray:
-    """Truth tables of circuits with normal weights, biases and gates' strengths from small to large."""
+    """Values at all points of circuits with normal weights, biases and gates' strengths from small to large."""
     scale = np.exp(generator.normal(size=(count, built.weights)))
     if built.name == "polynomial_threshold":
         signals = np.ones((count, 1, 1 << built.inputs), dtype=int)
     else:
         signals = built.signals(generator.normal(size=(count, 1, built.inputs + 1)))
-    return pack(built.respond(scale * generator.normal(size=(count, built.weights)), signals) > 0)
+    return built.respond(scale * generator.normal(size=(count, built.weights)), signals)
 
 
 def estimated(convention: str, inputs: int, samples: int) -> dict[str, Any]:
@@ -189,7 +211,11 @@ def main() -> None:
             done[name] = pool.apply(function, arguments)
         print(
             name,
-            {k: done[name][k] for k in ("count", "seconds", "megabytes", "outside", "estimate") if k in done[name]},
+            {
+                k: done[name][k]
+                for k in ("count", "seconds", "megabytes", "outside", "changed_outside", "estimate")
+                if k in done[name]
+            },
             flush=True,
         )
         content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}

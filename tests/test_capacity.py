@@ -11,6 +11,7 @@ from allometry.capacity.count import circuit
 from allometry.capacity.neurons import distinct, whole_weights
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
 from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.three_valued import ThreeValued, motions
 from allometry.capacity.threshold_functions import (
     PUBLISHED,
     representatives,
@@ -424,3 +425,16 @@ def test_classes_of_all_functions() -> None:
     assert [len(classes(n).representatives) for n in (1, 2, 3, 4)] == [3, 6, 22, 402]
     assert all(classes(n).sizes.sum() == 1 << (1 << n) for n in (1, 2, 3, 4))
     assert complement(np.array([0b0110]).astype(np.uint8), 2)[0] == 0b1001
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_which_three_valued_functions_are_gated_units(n: int) -> None:
+    """All 3^(2^n) functions, against all products of a unit in {-1, +1} and one in {0, 1}."""
+    place = 3 ** np.arange(1 << n)
+    every = np.arange(3 ** (1 << n))[:, None] // place % 3 - 1
+    units = unpack(threshold_functions(n), n).astype(int)
+    made = np.unique((((2 * units - 1)[:, None] * units).reshape(-1, 1 << n) + 1) @ place)
+    functions = ThreeValued(n)
+    assert np.array_equal(np.flatnonzero(functions.contains(every)), made)
+    assert functions.count() == len(made) == circuit("output_gating", n, convention="mixed").count()
+    assert len(np.unique(motions(n), axis=0)) == len(classes(n).action)

@@ -2,7 +2,7 @@
 
 Every signal that depends on the input is followed. Where two of them multiply, one gates the other, number by number; where they
 add, that is in the standard model of neurons; where a signal meets a parameter or a constant, that is a synapse. The rules stand in
-`_census_rules.py`, kernels that hold whole layers in `_census_kernels.py`. Only what reaches the output counts.
+`_census/rules.py`, kernels that hold whole layers in `_census/kernels.py`. Only what reaches the output counts.
 """
 
 import dataclasses
@@ -14,10 +14,11 @@ import pandas as pd
 from torch import Tensor, nn
 
 from allometry.flow import Refusal, in_words
-from allometry.probe._census_kernels import KERNELS
-from allometry.probe._census_marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
-from allometry.probe._census_rules import RULES
-from allometry.probe._census_trace import UNKNOWN, Leaving, Trace, as_written, located, reached, tensors
+from allometry.probe._census.kernels import KERNELS
+from allometry.probe._census.marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
+from allometry.probe._census.rules import RULES
+from allometry.probe._census.running import as_written, located
+from allometry.probe._census.trace import UNKNOWN, Leaving, Trace, reached, tensors
 
 COUNTS = (
     "gate_signals", "gating_ops", "output_gatings", "gated_synapses", "additive", "shaping", "static_mults",

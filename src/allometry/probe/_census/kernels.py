@@ -1,63 +1,17 @@
-"""Kernels that hold whole layers, by formula: fused attention, recurrent layers, and this package's own operations.
+"""Kernels that hold whole layers, by formula: recurrent layers, and this package's own operations; the table of all kernels.
 
 Each formula is what the same census gives of the kernel's equation, operation by operation; tests hold them against it. A state
 that begins as a constant (zero) multiplies nothing in its first step.
 """
 
-import math
-from fractions import Fraction
 from typing import Any
 
-from torch import Tensor
-
-from allometry.probe._census_marks import ADDITIVE, NORMALISED, PRODUCT, STATIC, SYNAPTIC, Mark
-from allometry.probe._census_rules import NEVER, unknown
-from allometry.probe._census_trace import Call, tensors
+from allometry.probe._census.attention import FUSED, attention, causal_attention
+from allometry.probe._census.marks import ADDITIVE, NORMALISED, PRODUCT, STATIC, SYNAPTIC, Mark
+from allometry.probe._census.rules import unknown
+from allometry.probe._census.trace import Call, tensors
 
 LSTM, GRU = 2, 3  # what cuDNN calls them
-
-
-def attention(call: Call) -> list[Mark | None]:
-    """softmax(q k^T) v of q [... length head]."""
-    query, key, value = call.args[:3]
-    rest = (call.kwargs, call.args[3:])
-    causal = _flag(call, "is_causal")
-    mask = next((t for t in tensors(rest) if t.is_floating_point() or str(t.dtype) == "torch.bool"), None)
-    return _attention(call, query, key, value, causal, mask)
-
-
-def _attention(
-    call: Call, query: Tensor, key: Tensor, value: Tensor, causal: bool, mask: Tensor | None
-) -> list[Mark | None]:
-    length, seen = query.shape[-2], key.shape[-2]
-    scores = math.prod(query.shape[:-1]) * seen
-    kept = Fraction(1)
-    if causal:
-        kept = Fraction(sum(min(t + 1, seen) for t in range(length)), length * seen)
-    elif mask is not None and call.mark(mask) is None and mask.device.type != "meta":
-        left = mask if str(mask.dtype) == "torch.bool" else mask > NEVER
-        kept = Fraction(int(left.sum()), left.numel())
-    q, k, v = (call.mark(part) for part in (query, key, value))
-    if q is not None and k is not None:
-        call.gate(scores * query.shape[-1], q.distinct, q.root, kept=kept)
-    elif q is not None or k is not None:
-        call.add(STATIC, scores * query.shape[-1])
-    if mask is not None and call.mark(mask) is not None:
-        call.add(ADDITIVE, scores)
-    if q is not None or k is not None:
-        call.gate(scores, scores // seen, kept=kept)
-        if v is not None:
-            call.gate(scores * value.shape[-1], scores, quark=SYNAPTIC, kept=kept, masks_signals=True)
-        else:
-            call.add(STATIC, scores * value.shape[-1])
-    else:
-        call.add(STATIC, scores * value.shape[-1])
-    return [call.new(out.numel(), role=PRODUCT) for out in tensors(call.out)]
-
-
-def _flag(call: Call, name: str) -> bool:
-    names = [argument.name for argument in call.func._schema.arguments]
-    return bool(call.arg(names.index(name), name, False)) if name in names else False
 
 
 def recurrent_layer(call: Call) -> list[Mark | None]:
@@ -151,6 +105,7 @@ def normalising(call: Call) -> list[Mark | None]:
     call.add(STATIC, heads * batch * rows * head * later)
     call.add(ADDITIVE, heads * batch * rows * later)
     call.add(ADDITIVE, 2 * step * later)  # in the logarithms of sizes
+    call.add(ADDITIVE, step * max(0, later - 1))  # the sizes themselves, of which none reads the last
     call.add(ADDITIVE, 2 * step * later)  # z - a, and a
     call.gate(step * later, step * later)
     call.gate(step * length, step * length)
@@ -190,22 +145,6 @@ def filtered(call: Call) -> list[Mark | None]:
     return [call.new(out.numel(), role=role) for out, role in zip(tensors(call.out), (PRODUCT, NORMALISED), strict=True)]
 
 
-def causal_attention(call: Call) -> list[Mark | None]:
-    """allometry::causal_attention of [batch length 3 heads head], with rotary positions: by fixed angles, so static."""
-    query, key, value = call.args[0].permute(2, 0, 3, 1, 4)
-    mark = call.mark(call.args[0])
-    assert mark is not None
-    thirds = [Mark(call.node, call.trace.marks.root(), query.numel()) for _ in range(3)]
-    call._marks |= {id(part): third for part, third in zip((query, key, value), thirds, strict=True)}
-    call.add(STATIC, 2 * 2 * query.numel())
-    return _attention(call, query, key, value, causal=True, mask=None)
-
-
-FUSED = (
-    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
-    "_scaled_dot_product_fused_attention_overrideable",
-)  # fmt: skip
 KERNELS: dict[str, Any] = dict.fromkeys(FUSED, attention) | {
     "mkldnn_rnn_layer": recurrent_layer,
     "_cudnn_rnn": recurrent_layers,

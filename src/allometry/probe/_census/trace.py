@@ -3,19 +3,15 @@
 What has no rule is decomposed, where torch knows how, or named as not counted. Only what reaches the output counts.
 """
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._decomp import decomposition_table
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from allometry.model.blocks._eager import plain_equations
-from allometry.probe._census_marks import OUTPUT, Entry, Mark, Marks, Node
+from allometry.probe._census.marks import OUTPUT, Entry, Mark, Marks, Node
 
 UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
 LEAVES = {"numpy": UNKNOWN, "__array__": UNKNOWN, "__dlpack__": UNKNOWN, "tolist": PYTHON}  # by no operation of torch
@@ -32,6 +28,11 @@ class Call:
         trace.calls += 1
         self.node = Node(parents, trace.calls)
         self.out: Any = None
+
+    @property
+    def first(self) -> Tensor:
+        """The first tensor that it gives."""
+        return tensors(self.out)[0]
 
     def arg(self, place: int, name: str, default: Any = None) -> Any:
         return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
@@ -89,9 +90,12 @@ class Trace(TorchDispatchMode):
             return func(*args, **kwargs)
         name = _name(func)
         rule = self.rules.get(name)
-        if rule is None and not written and func in decomposition_table:
+        if rule is None and not written:
             with self:
-                return decomposition_table[func](*args, **kwargs)
+                if func in decomposition_table:
+                    return decomposition_table[func](*args, **kwargs)
+                if (parts := func.decompose(*args, **kwargs)) is not NotImplemented:  # as torch's own decompositions call it
+                    return parts
         call = Call(self, func, name, args, kwargs, marks)
         call.node.parents += [node for tensor in written if (node := self.marks.before(tensor)) is not None]
         call.out = func(*args, **kwargs)
@@ -131,47 +135,6 @@ def tensors(value: Any) -> list[Tensor]:
         elif hasattr(leaf, "__dataclass_fields__"):
             found += tensors([getattr(leaf, name) for name in leaf.__dataclass_fields__])
     return found
-
-
-@contextlib.contextmanager
-def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
-    """The stack has the path of the module that runs."""
-    hooks = []
-    for path, module in model.named_modules():
-
-        def enters(*_: Any, path: str = path) -> None:
-            stack.append(path)
-
-        def leaves(*_: Any) -> None:
-            stack.pop()
-
-        hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@contextlib.contextmanager
-def as_written(model: nn.Module) -> Iterator[None]:
-    """Modules run as their equations are written: no dropout, no fused attention, no compiler."""
-    training = {module: module.training for module in model.modules()}
-    fast = torch.backends.mha.get_fastpath_enabled()
-    with contextlib.ExitStack() as context:
-        context.enter_context(torch.no_grad())
-        context.enter_context(plain_equations())
-        context.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
-        if any(getattr(m, "_compiled_call_impl", None) or type(m).__name__ == "OptimizedModule" for m in training):
-            context.enter_context(torch.compiler.set_stance("force_eager"))
-        try:
-            torch.backends.mha.set_fastpath_enabled(False)
-            model.eval()
-            yield
-        finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
-            for module, state in training.items():
-                module.training = state
 
 
 def reached(nodes: list[Node]) -> list[Node]:

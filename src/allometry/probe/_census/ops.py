@@ -8,27 +8,31 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Units of a fixed function f of their own activation, and functions of a few numbers that are no product of them.
+# Units of a fixed function f of their own activation. Those of two numbers are in `equations`.
 POINTWISE = _names(
-    "abs acos acosh asin asinh atan atanh atan2 angle bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift "
-    "bitwise_xor ceil clamp clamp_max clamp_min conj _conj conj_physical cos cosh deg2rad digamma eq erf erfc erfinv exp exp2 "
-    "expm1 floor floor_divide fmod frac ge gt hardsigmoid hardshrink imag isfinite isinf isnan isneginf isposinf le lgamma log "
-    "log10 log1p log2 log_sigmoid_forward logical_and logical_not logical_or logical_xor logit lt nan_to_num ne neg "
-    "polygamma rad2deg real reciprocal remainder round rsqrt sgn sigmoid sign signbit sin sinc sinh softplus softshrink "
-    "special_erf special_erfcx sqrt tan tanh threshold_backward trunc logaddexp logaddexp2 hypot native_dropout dropout __and__ "
-    "__or__ __xor__ __lshift__ __rshift__"
+    "abs acos acosh asin asinh atan atanh angle bitwise_not ceil conj _conj conj_physical cos cosh deg2rad digamma erf erfc "
+    "erfinv exp exp2 expm1 floor frac hardsigmoid hardshrink imag isfinite isinf isnan isneginf isposinf lgamma log log10 "
+    "log1p log2 log_sigmoid_forward logical_not logit nan_to_num neg polygamma rad2deg real reciprocal round rsqrt sgn "
+    "sigmoid sign signbit sin sinc sinh softplus softshrink special_erf special_erfcx sqrt tan tanh trunc native_dropout "
+    "dropout"
 )
+# Functions of two numbers that count as their equation says (`equations`).
+OF_TWO = _names(
+    "atan2 hypot fmod remainder floor_divide logaddexp logaddexp2 copysign xlogy special_xlog1py bitwise_and bitwise_or "
+    "bitwise_xor __and__ __or__ __xor__ logical_and logical_or logical_xor eq ne lt le gt ge bitwise_left_shift __lshift__ "
+    "bitwise_right_shift __rshift__"
+)
+CLAMPS = _names("clamp clamp_max clamp_min")
+FIXED = POINTWISE | OF_TWO | CLAMPS
 # Constants in the shape of a signal.
 CONSTANTS = _names(
     "rand_like randn_like randint_like empty_like zeros_like ones_like full_like new_empty new_empty_strided new_zeros new_ones "
-    "new_full fill zero bernoulli uniform normal random resize set_ sym_size sym_numel"
+    "new_full zero uniform random resize set_ sym_size sym_numel"
 )
 OF_ZERO = _names("abs angle asinh asin atan erf floor neg round sgn sign sin sinh sqrt tan tanh trunc ceil")  # f(0) = 0
 OF_NEVER = _names("exp exp2 sigmoid softplus")  # f(-inf) = 0
 # A linear unit that a function of its own activation gates: ReLU and its kin, squares. The reference has them in brackets.
-SELF_GATED = _names(
-    "relu relu6 leaky_relu prelu _prelu_kernel gelu silu mish hardswish hardtanh elu celu selu rrelu threshold square"
-)
+SELF_GATED = _names("relu relu6 leaky_relu gelu silu mish hardswish hardtanh elu celu selu rrelu threshold square")
 RANK = dict.fromkeys(_names("sigmoid hardsigmoid exp exp2 softplus"), 2) | {"tanh": 1, "erf": 1}
 
 # The same numbers: the mark stays as it is.
@@ -61,9 +65,15 @@ BY_INDEX = _names("index gather index_select take take_along_dim embedding")
 QUIET = _names("amax amin aminmax")  # the largest number of a row is a function of it as any other
 # Numbers put into their places: sums where several meet.
 PLACED = _names(
-    "index_copy index_put scatter masked_scatter slice_scatter select_scatter copy diagonal_scatter unsafe_index_put"
+    "index_copy index_put scatter masked_scatter slice_scatter select_scatter copy diagonal_scatter _unsafe_index_put "
+    "_index_put_impl"
 )
-PLACED_SUMS = _names("index_add scatter_add scatter_reduce index_reduce segment_reduce")
+PLACED_SUMS = _names("index_add scatter_add scatter_reduce index_reduce")
+# Those whose places may be signals, and which argument the places are.
+PUTS = _names("index_put _unsafe_index_put _index_put_impl")
+PLACES = dict.fromkeys(PUTS | {"masked_scatter"}, 1) | dict.fromkeys(
+    _names("scatter scatter_add scatter_reduce index_copy index_add index_reduce"), 2
+)
 # Sums over fixed weights, and functions of them.
 REDUCTIONS = _names(
     "sum mean nansum nanmean cumsum logsumexp logcumsumexp any all count_nonzero avg_pool1d avg_pool2d avg_pool3d "

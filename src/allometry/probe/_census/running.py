@@ -1,0 +1,51 @@
+"""How a module runs while it is counted: as its equations are written, and with the path of what runs known."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from allometry.model.blocks._eager import plain_equations
+
+
+@contextlib.contextmanager
+def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
+    """The stack has the path of the module that runs."""
+    hooks = []
+    for path, module in model.named_modules():
+
+        def enters(*_: Any, path: str = path) -> None:
+            stack.append(path)
+
+        def leaves(*_: Any) -> None:
+            stack.pop()
+
+        hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def as_written(model: nn.Module) -> Iterator[None]:
+    """Modules run as their equations are written: no dropout, no fused attention, no compiler."""
+    training = {module: module.training for module in model.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with contextlib.ExitStack() as context:
+        context.enter_context(torch.no_grad())
+        context.enter_context(plain_equations())
+        context.enter_context(torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH))
+        if any(getattr(m, "_compiled_call_impl", None) or type(m).__name__ == "OptimizedModule" for m in training):
+            context.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            model.eval()
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+            for module, state in training.items():
+                module.training = state
