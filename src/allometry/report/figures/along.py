@@ -44,7 +44,9 @@ def _figure(
         id="-".join(filter(None, ("along", index, measure.key))),
         title=titled(panel, measure),
         caption=" ".join(filter(None, ("" if several else views[0].label, zeros(measure, low)))),
-        layout=_arms.dose_layout(_arms.dose_axis(_arms.title(words, unit), sorted({test["along"] for test in every})), y_axis),
+        layout=_arms.dose_layout(
+            _arms.dose_axis(_arms.title(words, unit), sorted({test["along"] for test in every})), y_axis
+        ),
         traces=[] if several else views[0].after,
         views=views if several else [],
         switch="Network",

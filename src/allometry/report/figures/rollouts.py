@@ -37,7 +37,7 @@ def _figure(index: int, panel: str, arms: list[Arm], marks: dict[str, Mark]) -> 
     low, top = min([1.0, *numbers]), max([1.0, *numbers]) * (FLOWN if flown else 1)
     ticks = {"tickmode": "array", "tickvals": list(range(len(tests))), "ticktext": [safe(name) for name in tests]}
     x_axis = axis("Test", log=False) | {"range": [-0.6, len(tests) - 0.4], "tickangle": 0} | ticks
-    y_axis = axis("Error of a rollout (persistence in one step: 1)") | log_range([min(low, top / 10), top])
+    y_axis = axis("Error / persistence") | log_range([min(low, top / 10), top])
     traces = _arms.chance_line([-0.6, len(tests) - 0.4], [1.0, 1.0], "persistence")
     for place, (arm, rollouts) in enumerate(by_arm):
         aside = ROOM * ((place + 0.5) / len(by_arm) - 0.5)
