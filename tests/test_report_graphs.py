@@ -138,7 +138,8 @@ def test_a_zero_is_drawn_below_whatever_was_measured(tmp_path) -> None:
 def test_tests_along_an_axis_have_a_figure_of_their_own_with_a_line_for_each_name(tmp_path) -> None:
     bundle = experiment_bundle(folder_of(tmp_path, two_lines((16.0,))))
     figures = along_figures(bundle["arms"])
-    assert [figure.title for figure in figures] == ["trees: wrong answers", "trees: graphs solved"]
+    names = ("wrong answers", "graphs solved")
+    assert [figure.title for figure in figures] == [f"trees, steps in the test: {name}" for name in names]
     for figure, read in zip(figures, READ.values(), strict=True):
         assert [view.label for view in figure.views] == [one["name"] for one in bundle["arms"]]
         assert [key.label for key in figure.legend] == [f"{size} nodes" for size in SIZES]

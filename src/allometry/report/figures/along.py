@@ -42,8 +42,8 @@ def _figure(
     several = len(views) > 1
     return Figure(
         id="-".join(filter(None, ("along", index, measure.key))),
-        title=titled(panel, measure),
-        caption=" ".join(filter(None, ("" if several else views[0].label, zeros(measure, low)))),
+        title=titled(", ".join(filter(None, (panel, words))), measure),
+        caption=" ".join(filter(None, ("" if several else f"Network: {views[0].label}.", zeros(measure, low)))),
         layout=_arms.dose_layout(
             _arms.dose_axis(_arms.title(words, unit), sorted({test["along"] for test in every})), y_axis
         ),
@@ -58,7 +58,9 @@ def _figure(
 def _view(
     arm: str, tests: list[Test], unit: str, said: str, measure: Measure, low: float, marks: dict[str, Mark]
 ) -> list[Trace]:
+    """One arm: a line for each name. `unit` is that of the axis, `said` that of the values."""
     traces: list[Trace] = []
+    ringed = len({test.get("own_model") for test in tests}) > 1  # else all are as trained, or none is
     for line, mark in marks.items():
         own = [test for test in tests if str(test["line"]) == line]
         places = sorted({test["along"] for test in own})
@@ -71,7 +73,7 @@ def _view(
         if places:
             traces += _arms.over_seeds(places, values, mark, words, said, low)
         for place, some, found, text in zip(places, at, values, words, strict=True):
-            if found and any(test.get("own_model") for test in some):
+            if ringed and found and any(test.get("own_model") for test in some):
                 text = f"{text}, as trained<br>{_arms.seed_range(found)} {said}"
                 traces.append(_arms.ring(place, max(low, sum(found) / len(found)), text, mark))
     return traces
@@ -85,7 +87,7 @@ def _level(places: list[float], level: float, words: str, mark: Mark) -> Trace:
         "x": [places[0], places[-1]],
         "y": [level, level],
         "line": {"color": mark.colour, "width": 1.2, "dash": "dash"},
-        "opacity": 0.6,
+        "opacity": 0.75,
         "hovertemplate": f"{words} %{{y:.3~g}}<extra></extra>",
         "meta": {"group": mark.index},
     }
