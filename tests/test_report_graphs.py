@@ -163,13 +163,15 @@ def test_where_a_test_stands_is_as_the_list_of_arms_says_and_without_one_as_it_w
     arms = two_lines((16.0,), tests=[placed(16, 20)])
     folder = folder_of(tmp_path, arms)
     assert len(along_figures(experiment_bundle(folder)["arms"])) == 2
-    content = json.loads((folder / "experiment.json").read_text())
-    for one in content["arms"]:
-        del one["tests"]
-    (folder / "experiment.json").write_text(json.dumps(content))
-    bundle = experiment_bundle(folder)
-    assert along_figures(bundle["arms"]) == []
-    assert beyond_figures(bundle["arms"], known(bundle))
+    for listed, place in (([placed(16, 20, at=24.0)], 24.0), ([], 16.0)):
+        content = json.loads((folder / "experiment.json").read_text())
+        for one in content["arms"]:
+            one["tests"] = listed
+        (folder / "experiment.json").write_text(json.dumps(content))
+        bundle = experiment_bundle(folder)
+        assert bool(along_figures(bundle["arms"])) == bool(listed)
+        assert place in means(beyond_figures(bundle["arms"], known(bundle))[0].traces, 0)
+        assert all(test["at"] == place for one in bundle["arms"] for o in one["outcomes"] for test in o["tests"])
 
 
 def test_rollouts_of_every_seed_are_drawn_and_those_that_flew_off_are_crosses_above(tmp_path) -> None:
