@@ -20,6 +20,7 @@ GraphNetwork = family("graph_network")
 SEEDS, FIRST = 5, 1
 STEPS, BATCH = 10_000, 32  # the demo's, all drawn anew
 ROUNDS = 10  # steps of message passing, as in the demo
+TEST_STEPS = "steps in the test"
 
 # The demo's model (8,180 parameters for shortest paths, 8,116 for sorting) and its Adam.
 DEMO = GraphNetwork(width=16, depth=2, steps=ROUNDS, decoded="all", start="sonnet", answers="every")
@@ -36,13 +37,16 @@ FALLING = Recipe(rate=3e-3, warmup=0.005, weight_decay=0.0, memory=0.999)
 
 
 def tests(model: Spec, asked: Spec, sizes: tuple[tuple[int, int], ...], rounds: tuple[int, ...]) -> tuple[OtherTask, ...]:
-    """Larger worlds, as many steps as in training and more. Those of training stand along the axis of sizes."""
+    """Larger worlds, as many steps as in training and more. Those of training stand along the axis of sizes too."""
     return tuple(
         OtherTask(
             name=f"{_size(least, most)}" + f", {steps} steps" * (steps != ROUNDS),
             task=asked.edit(least=least, most=most),
             at=float(most) if steps == ROUNDS else None,
             model=None if steps == ROUNDS else model.edit(steps=steps),
+            axis=TEST_STEPS,
+            along=float(steps),
+            line=_size(least, most),
         )
         for least, most in sizes
         for steps in rounds
@@ -212,6 +216,9 @@ def growing(name: str, model: Spec, recipe: Recipe) -> Arm:
                 task=TREES.edit(least=nodes, most=nodes),
                 at=float(nodes) if steps == model.steps else None,
                 model=None if steps == model.steps else model.edit(steps=steps),
+                axis=TEST_STEPS,
+                along=float(steps),
+                line=_size(nodes, nodes),
             )
             for nodes in (16, 32, 64, 128)
             for steps in (10, 20, 40, 80)

@@ -142,6 +142,10 @@ def test_claims_are_judged_by_what_the_answers_are_worth(carried_out) -> None:
     for words in ("share of graphs solved", "share of graphs not solved in the test larger", "persistence in one step"):
         assert words in text
     assert text.count(">solved") >= 2  # of the arms, and of the tests
+    for drawn in ("beyond-0-wrong", "beyond-0-solved", "rollouts-1"):
+        assert f'id="figure-{drawn}"' in text
+    springs = next(arm for arm in bundle["arms"] if arm["name"] == "springs")
+    assert [one["rollout"] for one in springs["outcomes"]] == [end.facts["rollout"] for end in ends_of(folder, "springs")]
 
 
 def test_what_was_done_is_not_done_again_and_a_test_that_is_added_is_scored(carried_out) -> None:

@@ -49,8 +49,12 @@ def experiment_bundle(folder: Path) -> dict[str, Any]:
 
 
 def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[dict[str, Any]]:
-    """How each run of an arm went: status (missing, begun, done, diverged, failed), loss, tests, steps, time and curve."""
+    """How each run of an arm went: status (missing, begun, done, diverged, failed), loss, tests, steps, time and curve.
+
+    Where a test is drawn, and what is known of its task, is that of the list of arms, which may be younger than the run.
+    """
     outcomes = []
+    listed = {test["name"]: test for test in arm.get("tests") or []}
     for place, run in enumerate(arm.get("runs") or []):
         end, points = store.end(run), list(store.points(run))
         facts = end.facts if end else {}
@@ -67,7 +71,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
                 "sequences": facts.get("sequences"),
                 "accuracy": facts.get("accuracy"),
                 "solved": facts.get("solved"),
-                "tests": facts.get("tests") or [],
+                "tests": [test | listed.get(test["name"], {}) for test in facts.get("tests") or []],
                 "time_scales": facts.get("time_scales") or {},
                 "half_chance": _value(half) if half else None,
                 "steps": facts.get("steps") or (points[-1].step if points else 0),
@@ -75,6 +79,7 @@ def _outcomes(store: Folder, arm: Mapping[str, Any], seeds: list[int]) -> list[d
                 "wall_seconds": facts.get("wall_seconds"),
                 "curve": {"step": [p.step for p in points], "loss": [p.loss for p in points]},
             }
+            | ({"rollout": facts["rollout"]} if "rollout" in facts else {})  # without a number it flew off
         )
     return outcomes
 

@@ -15,10 +15,12 @@ from allometry.report.experiment_tables import (
     test_table,
     trained_table,
 )
+from allometry.report.figures.along import along_figures
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.clocks import clock_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
+from allometry.report.figures.rollouts import rollout_figures
 from allometry.report.figures.speeds import speed_figures
 from allometry.report.numbers import brief, duration, number, plain, scientific
 from allometry.report.page import draw
@@ -49,6 +51,8 @@ def render_experiment(bundle: dict[str, Any]) -> str:
             "speeds": speed_figures(arms, known),
             "learning": learning_figures(arms, known),
             "beyond": beyond_figures(arms, known),
+            "along": along_figures(arms),
+            "rollouts": rollout_figures(arms, known),
             "clocks": clock_figures(arms, known),
         },
         known,
@@ -57,6 +61,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
         claims=[_claim(one, {arm["name"]: str(arm["line"]) for arm in arms}) for one in expected],
         tally=tally(expected),
         state=_state(counts),
+        solved=any(outcome["solved"] is not None for arm in arms for outcome in arm["outcomes"]),
         unfinished=counts["begun"] + counts["missing"],
         total=counts.total(),
         grids=arm_tables(arms),

@@ -16,6 +16,7 @@ SHARES = {
     "accuracy": Column(name="right", unit="%, mean, min to max", tip="held-out targets of which the likeliest is right"),
     "solved": Column(name="solved", unit="%, mean, min to max", tip="held-out graphs of which every answer is right"),
 }
+ROLLOUT = Column(name="rollout", unit="min to max", tip="error over 50 steps; what persistence errs in one is 1")
 
 
 def arm_tables(arms: list[Arm]) -> list[tuple[Grid, list[tuple[str, str, str]]]]:
@@ -169,6 +170,7 @@ def test_table(arms: list[Arm]) -> Grid:
     rows = []
     every = [test for arm in arms for outcome in arm["outcomes"] for test in outcome["tests"]]
     shown = [kind for kind in SHARES if any(test.get(kind) is not None for test in every)]
+    rolled = any(test.get("rollout") is not None for test in every)
     for arm in arms:
         tests: dict[str, list[dict[str, Any]]] = {}
         for outcome in arm["outcomes"]:
@@ -186,6 +188,7 @@ def test_table(arms: list[Arm]) -> Grid:
                     cell(number(chance)),
                     cell(number(middle / chance, 2) if middle is not None and chance else MISSING),
                     *(_share(found, kind) for kind in shown),
+                    *([_rollout(found)] if rolled else []),
                 )
             )
     columns = (
@@ -196,8 +199,15 @@ def test_table(arms: list[Arm]) -> Grid:
         Column(name="chance"),
         Column(name="loss / chance"),
         *(SHARES[kind] for kind in shown),
+        *([ROLLOUT] if rolled else []),
     )
     return Grid(title="Tests on other tasks", columns=columns, rows=tuple(rows), empty="No arm was tested on another task.")
+
+
+def _rollout(records: list[dict[str, Any]]) -> Cell:
+    """The error of rollouts; of models that flew off there is no number."""
+    found = [one["rollout"] for one in records if one.get("rollout") is not None]
+    return cell(number(_arms.mean(found)), aside=_bracket(extremes(found)), why="not measured, or flew off")
 
 
 def _share(records: list[dict[str, Any]], kind: str) -> Cell:

@@ -6,7 +6,7 @@ marker.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "pentagon", "hexagon")
@@ -14,6 +14,9 @@ DASHES = ("solid", "dash", "dot")
 
 # Parts of a model are no families, so they have paler colours of their own (Tol's light scheme).
 PART_COLOURS = ("#77AADD", "#EE8866", "#EEDD88", "#FFAABB", "#44BB99", "#99DDFF", "#BBCC33", "#AAAA00", "#BBBBBB")
+
+# What stands in an order and is no family: from small to large.
+ORDERED = ("#5A63D8", "#9A4BB8", "#D4537E", "#E07B39", "#B98A12")
 
 # The page writes these as CSS variables and the figures use them as `@ink` and so on, which the script fills in.
 LIGHT = {
@@ -85,6 +88,20 @@ def marks(families: Iterable[str]) -> dict[str, Mark]:
             outline=OUTLINES.get(symbol, ""),
         )
     return found
+
+
+def ordered_marks(names: Sequence[str]) -> dict[str, Mark]:
+    """Marks of names in their order, whose colours go from one end of `ORDERED` to the other.
+
+    >>> [mark.colour == ORDERED[i] for i, mark in zip((0, 4), ordered_marks(["16 nodes", "32 nodes"]).values())]
+    [True, True]
+    """
+    last, step = len(ORDERED) - 1, max(1, len(names) - 1)
+    colours = [ORDERED[round(i * last / step)] for i in range(len(names))]
+    return {
+        name: dataclasses.replace(mark, colour=colour, dash="solid")
+        for (name, mark), colour in zip(marks(names).items(), colours, strict=True)
+    }
 
 
 def faded(colour: str, opacity: float) -> str:

@@ -14,13 +14,25 @@ class OtherTask(Spec):
     """Another task that an arm's trained networks are scored on, or the same in another way.
 
     `model` is what the trained weights are put into for it, where that is not the arm's own: a graph network that takes more steps,
-    `arm.model.edit(steps=20)`.
+    `arm.model.edit(steps=20)`. What has `at` stands among the tests of all arms, on their axis. What has `along` stands in a figure
+    of its own, with a line for each name of a line: the steps in the test, for each size of a world. It may have both.
     """
 
     name: str
     task: Spec
     at: float | None = None  # its place on the axis of the arms
     model: Spec | None = None  # a Family with weights of the same names and shapes; None: that of the arm
+    axis: str = ""  # of the figure of its own: what `along` is, with its unit
+    along: float | None = None  # its place there
+    line: str = ""  # what it is called there
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.axis) != (self.along is not None) or (self.line and not self.axis):
+            raise Refusal(
+                f"The test {self.name!r} has axis={self.axis!r}, along={self.along}, line={self.line!r}. "
+                "A figure of its own takes an axis and a place along it; both or none."
+            )
 
 
 class Arm(Spec):

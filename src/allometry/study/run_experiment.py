@@ -14,6 +14,7 @@ from allometry.flow import IO, Refusal, Run, alike
 from allometry.model._family import Family
 from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
+from allometry.study.beforehand import beforehand
 from allometry.study.clock import Clock
 from allometry.study.experiment import Arm, Experiment
 from allometry.study.listener import Listener, Programme, tells
@@ -162,7 +163,12 @@ def _asked(
             "task": arm.task.to_json(),
             "model": arm.model.to_json(),
             "recipe": arm.recipe.to_json(),
-            "chance": arm.task.chance,  # type: ignore[attr-defined]
+            **beforehand(arm.task),
+            "tests": [
+                {name: getattr(test, name) for name in ("name", "at", "axis", "along", "line")}
+                | {"own_model": test.model is None, **beforehand(test.task)}
+                for test in arm.tests
+            ],
             "unit": "squared error" if getattr(arm.io, "loss", "") == "squared" else "nats per target",
             "N": counts[arm.name].parameters,
             "flops_per_step": counts[arm.name].training_flops_per_token * arm.batch * arm.io.length,

@@ -99,11 +99,16 @@ def title(name: str, unit: str) -> str:
 
 
 def over_seeds(
-    x: Sequence[float], values: Sequence[Sequence[float]], mark: Mark, words: Sequence[str], unit: str
+    x: Sequence[float],
+    values: Sequence[Sequence[float]],
+    mark: Mark,
+    words: Sequence[str],
+    unit: str,
+    lowest: float = -math.inf,
 ) -> list[Trace]:
     """The mean over seeds as a line, their range as a band, each seed as a point. An x without values is a gap.
 
-    `words` say on hover what stands at each x.
+    `words` say on hover what stands at each x. What is less than `lowest` stands there, as 0 does on a logarithmic axis.
     """
     meta = {"group": mark.index}
     traces: list[Trace] = []
@@ -113,9 +118,9 @@ def over_seeds(
         if len(piece) < 2:
             continue
         around = [*piece, *reversed(piece)]
-        edge = [max(values[i]) for i in piece] + [min(values[i]) for i in reversed(piece)]
+        edge = [max(lowest, *values[i]) for i in piece] + [max(lowest, min(values[i])) for i in reversed(piece)]
         traces.append(band([x[i] for i in around], edge, mark))
-    seeds = [(x[i], value) for i in known for value in values[i]]
+    seeds = [(x[i], max(lowest, value)) for i in known for value in values[i]]
     dot = {"color": mark.colour, "symbol": mark.symbol, "size": 5}
     traces.append(
         {
@@ -129,7 +134,7 @@ def over_seeds(
             "meta": meta,
         }
     )
-    middle = [mean(some) for some in values]
+    middle = [None if (m := mean(some)) is None else max(lowest, m) for some in values]
     spread = [f"{len(some)} {'seed' if len(some) == 1 else 'seeds'}: {seed_range(some)} {unit}" for some in values]
     traces.append(
         {
@@ -145,6 +150,19 @@ def over_seeds(
         }
     )
     return traces
+
+
+def ring(x: float, y: float, words: str, mark: Mark) -> Trace:
+    """Where a network was trained: a ringed mark."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x],
+        "y": [y],
+        "hovertemplate": f"{words}<extra></extra>",
+        "marker": {"color": mark.colour, "symbol": mark.symbol, "size": 12, "line": {"color": "@ink", "width": 1.6}},
+        "meta": {"group": mark.index},
+    }
 
 
 def band(x: Sequence[float], y: Sequence[float], mark: Mark) -> Trace:
@@ -171,18 +189,18 @@ def seed_range(values: Sequence[float]) -> str:
     return f"{number(mean(values))} ({number(min(values))} to {number(max(values))})"
 
 
-def chance_line(x: Sequence[float], y: Sequence[float]) -> list[Trace]:
-    """The loss of a player without memory: a dashed line, named at its end."""
+def chance_line(x: Sequence[float], y: Sequence[float], player: str = "chance") -> list[Trace]:
+    """What a player without memory attains, or one that looks at nothing: a dashed line, named at its end."""
     line = {
         "type": "scatter",
         "mode": "lines",
         "x": list(x),
         "y": list(y),
         "line": {"color": "@soft", "width": 1.4, "dash": "dash"},
-        "hovertemplate": "chance: %{y:.4~g}<extra></extra>",
+        "hovertemplate": f"{player}: %{{y:.4~g}}<extra></extra>",
         "meta": {},
     }
-    return [line, ends(list(x), list(y), "chance")]
+    return [line, ends(list(x), list(y), player)]
 
 
 def crosses(x: Sequence[float], top: float, mark: Mark, words: Sequence[str]) -> list[Trace]:
