@@ -1,4 +1,4 @@
-"""A network of bodies for studies/relations.py: an interaction network (Battaglia et al. 2016, arXiv:1612.00222).
+"""A network of bodies for studies/graph_demos.py: an interaction network (Battaglia et al. 2016, arXiv:1612.00222).
 
 In a file of its own, as a network keeps its runs as long as its file is what it was.
 """

@@ -1,334 +1,313 @@
-"""Relations: the demos of graph_nets and what carries from small worlds to large ones (Battaglia et al. 2018, arXiv:1806.01261).
+"""Which architectures carry to larger worlds and to unseen combinations, and which need fewer examples (arXiv:1806.01261, table 1).
 
-    allometry run studies/relations.py --part demo_shortest_path   # trained on 8 to 16 nodes, asked on 16 to 32 and on 32 to 64
-    allometry run studies/relations.py --part demo_sorting         # the same of sorting
-    allometry run studies/relations.py --part trees                # ways that grow with size, to 128 nodes, and steps in the test
-    allometry run studies/relations.py --part physics              # springs, 50 steps of a network that is fed its own answers
-    allometry run studies/relations.py --dry-run                   # hours of each part on this machine
+    allometry run studies/relations.py --part tuning        # the learning rate of each family, on each task
+    allometry run studies/relations.py --part generalising  # larger worlds, unseen combinations, other orders
+    allometry run studies/relations.py --part examples      # error against the number of training graphs
+    allometry run studies/relations.py --dry-run            # minutes of each part on this machine
+    python studies/relations.py studies/results/relations/tuning    # what the tuning chose, for TUNED below
 
-Whatever was chosen (reducers, rate, which steps are asked, how weights start) was chosen on seed 0 and on other held-out graphs, in
-pilots of 1,000 to 1,500 steps; the seeds that are judged begin at 1.
+Rates are chosen on seed 0 and on other held-out graphs than those of the tests; the seeds that are judged begin at 1.
 """
 
+import itertools
+import pprint
+import sys
+from functools import cache
 from pathlib import Path
 
-from allometry import Arm, Expectation, Experiment, OtherTask, Recipe, Spec, family, task
+from allometry import Arm, Expectation, Experiment, Family, OtherTask, Recipe, family, task
+from allometry.record.status import read_experiment
+from allometry.record.store import Folder
 
-ShortestPath, Sorting, Springs = task("shortest_path"), task("sorting"), task("springs")
-GraphNetwork = family("graph_network")
+STEPS, BATCH, SEEDS, FIRST = 1_500, 32, 3, 1  # seed 0 chooses the rates
+RELAYS, SORTING = "relays", "sorting"
+TASKS = {RELAYS: task("relays")(least=6, most=12), SORTING: task("sorting")(least=4, most=8)}
+LARGER = {RELAYS: (13, 24), SORTING: (9, 16)}
+UNSEEN, SHUFFLED = "unseen pairs", "any order"
+WORLD = {kind: f"{least}-{most} nodes" for kind, (least, most) in LARGER.items()}  # what the test of larger graphs is called
 
-SEEDS, FIRST = 5, 1
-STEPS, BATCH = 10_000, 32  # the demo's, all drawn anew
-ROUNDS = 10  # steps of message passing, as in the demo
-TEST_STEPS = "steps in the test"
+# Steps of the graph network: in a tree of 12 nodes what a node says comes everywhere; numbers are all joined to each other.
+ROUNDS = {RELAYS: 12, SORTING: 4}
+SIZE = 4  # 10,000 parameters between what reads and what answers
 
-# The demo's model (8,180 parameters for shortest paths, 8,116 for sorting) and its Adam.
-DEMO = GraphNetwork(width=16, depth=2, steps=ROUNDS, decoded="all", start="sonnet", answers="every")
-DEMOS_ADAM = Recipe(rate=1e-3, warmup=0.0, end=1.0, weight_decay=0.0, memory=0.999, clip=0.0)
-
-# Ours: what a node hears is the largest of its messages, whatever their number, and nothing is decoded that is not asked.
-# Ways are asked for in the later half of the steps alone, as they cannot be known before. The one number of a node of a sorting
-# graph is lost in a network that starts without biases (model/graph_network/encode_process_decode.py), so it starts with some.
-OURS = {
-    ShortestPath: DEMO.edit(reduce="max", decoded="asked", answers="later"),
-    Sorting: DEMO.edit(reduce="max", decoded="asked", start="torch"),
+GRAPH_NETWORK, RELATIONS, TRANSFORMER, SET = "graph network", "relation network", "transformer", "deep set"
+RNN, MLP, CNN, RELABELLED = "RNN", "MLP on padded input", "CNN on the adjacency", ", relabelled"
+FAMILIES = {
+    GRAPH_NETWORK: "graph_network",
+    RELATIONS: "relation_network",
+    TRANSFORMER: "graph_transformer",
+    SET: "deep_set",
+    RNN: "node_rnn",
+    MLP: "padded_mlp",
+    CNN: "grid_cnn",
 }
-FALLING = Recipe(rate=3e-3, warmup=0.005, weight_decay=0.0, memory=0.999)
+ORDERED = (RNN, MLP, CNN)  # the order of the nodes means something to them
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+PARAMETERS, COMPUTE = "matched parameters", "matched compute"
+# (task, what is matched, family) -> rate: what `choice` makes of the results of the part tuning.
+TUNED: dict[tuple[str, str, str], float] = {}
 
 
-def tests(model: Spec, asked: Spec, sizes: tuple[tuple[int, int], ...], rounds: tuple[int, ...]) -> tuple[OtherTask, ...]:
-    """Larger worlds, as many steps as in training and more. Those of training stand along the axis of sizes too."""
-    return tuple(
-        OtherTask(
-            name=f"{_size(least, most)}" + f", {steps} steps" * (steps != ROUNDS),
-            task=asked.edit(least=least, most=most),
-            at=float(most) if steps == ROUNDS else None,
-            model=None if steps == ROUNDS else model.edit(steps=steps),
-            axis=TEST_STEPS,
-            along=float(steps),
-            line=_size(least, most),
-        )
-        for least, most in sizes
-        for steps in rounds
+def model_of(name: str, kind: str, width: int = 0, depth: int = 0) -> Family:
+    """A family at SIZE for a task, or of a width and depth. Relations are summed for each node, as nodes are asked."""
+    kin = family(FAMILIES[name])
+    found = kin.at(SIZE) if not width else kin(**kin.shape(width, depth))
+    match name:
+        case "graph network":
+            return found.edit(steps=ROUNDS[kind], reduce="max", answers="later")
+        case "relation network":
+            return found.edit(to="nodes")
+        case "RNN" | "MLP on padded input":
+            return found.edit(room=LARGER[kind][1])
+    return found
+
+
+@cache
+def dearer(name: str, kind: str) -> Family:
+    """A family so large that an answer takes the FLOPs of the graph network's, to 5 %.
+
+    Depth follows width as on the ladder of sizes: of the sizes the nearest in FLOPs gives the depth, and the width is solved.
+    """
+    io, kin = TASKS[kind].io, family(FAMILIES[name])
+
+    def flops(model: Family) -> float:
+        form = model.closed_form(io)
+        assert form is not None
+        return form.forward_flops_per_token
+
+    goal = flops(model_of(GRAPH_NETWORK, kind))
+    size = min(
+        range(2, 11), key=lambda size: abs(flops(model_of(name, kind, kin.at(size).width, kin.at(size).depth)) / goal - 1)
+    )
+    depth = kin.at(size).depth
+    widths = range(kin.grain, 4 * kin.at(size).width, kin.grain)
+    found = min((model_of(name, kind, width, depth) for width in widths), key=lambda model: abs(flops(model) / goal - 1))
+    return found
+
+
+def tests_of(name: str, kind: str, model: Family) -> tuple[OtherTask, ...]:
+    """Larger worlds, of the graph network with twice the steps too, and what else each task has."""
+    asked, (least, most) = TASKS[kind].edit(relabel=False, graphs=0), LARGER[kind]
+    worlds = {WORLD[kind]: asked.edit(least=least, most=most)}
+    if kind == RELAYS:
+        worlds |= {
+            UNSEEN: asked.edit(pairs="unseen"),
+            f"{WORLD[kind]}, {UNSEEN}": asked.edit(least=least, most=most, pairs="unseen"),
+            SHUFFLED: asked.edit(shuffled=True),
+        }
+    more = model.edit(steps=2 * ROUNDS[kind]) if name == GRAPH_NETWORK else None
+    return (
+        *(OtherTask(name=world, task=made) for world, made in worlds.items()),
+        *(
+            OtherTask(name=f"{world}, more steps", task=made, model=more)
+            for world, made in worlds.items()
+            if more and WORLD[kind] in world
+        ),
     )
 
 
-def _size(least: int, most: int) -> str:
-    return f"{most} nodes" if least == most else f"{least}-{most} nodes"
-
-
-def arm(
-    name: str,
-    model: Spec,
-    recipe: Recipe,
-    asked: Spec,
-    panel: str,
-    sizes: tuple[tuple[int, int], ...],
-    rounds: tuple[int, ...],
-    steps: int = STEPS,
-) -> Arm:
+def arm(name: str, kind: str, panel: str, *, rate: float = 0.0, relabel: bool = False, graphs: int = 0) -> Arm:
+    """A family on a task. With a rate it is tuned: on seed 0, and scored on nothing else."""
+    line = name + RELABELLED * relabel
+    model = dearer(name, kind) if panel == COMPUTE and name != GRAPH_NETWORK else model_of(name, kind)
     return Arm(
-        name=name,
-        line=name,
-        panel=panel,
+        name=f"{kind}, {panel}, {line}" + f", {graphs:,} graphs" * (graphs > 0) + f", {rate:g}" * (rate > 0),
+        line=line,
+        panel=f"{kind}, {panel}",
         model=model,
-        task=asked,
-        recipe=recipe,
-        steps=steps,
-        batch=BATCH,
-        at=float(asked.most),
-        axis="nodes of the largest graph",
-        tests=tests(model, asked, sizes, rounds),
-    )
-
-
-def arms(
-    asked: Spec, panel: str, sizes: tuple[tuple[int, int], ...], rounds: tuple[int, ...], steps: int = STEPS
-) -> tuple[Arm, ...]:
-    """The demo and ours, and between them what each of the two changes does alone."""
-    return tuple(
-        arm(name, model, recipe, asked, panel, sizes, rounds, steps)
-        for name, model, recipe in (
-            ("ours", OURS[type(asked)], FALLING),
-            ("the demo", DEMO, DEMOS_ADAM),
-            ("ours, the demo's Adam", OURS[type(asked)], DEMOS_ADAM),
-            ("ours, with sums", OURS[type(asked)].edit(reduce="sum"), FALLING),
-        )
-    )
-
-
-LARGER, LARGEST, LONGER = "16-32 nodes", "32-64 nodes", "20 steps"
-SIZES = ((16, 32), (32, 64))
-RECORD = "solved {} at 16 to 32 nodes, in one run"
-
-demo_shortest_path = Experiment(
-    title="Shortest path: from 8-16 nodes to 16-32",
-    about=f"""\
-Nodes lie in the unit square; two of them are marked, and the shortest way between them is asked of every node and edge. Trained on
-8 to 16 nodes, {STEPS:,} batches of {BATCH}, all graphs new.
-
-On record: the demo solves 0.92 of the graphs of its own size and 0.64 of those of 16 to 32 nodes (one run, means over 7 readings
-after 7,000 to 7,600 steps).
-
-Expected before the runs: the demo's sums grow with the number of neighbours and with the size of the graph, so that larger graphs
-give a core what it never read. A shortest way is found by relaxation, d(v) = min over u of d(u) + w(u, v): a largest or smallest
-message, which is of the same size in a graph of any size. So with max in place of sum, the same network (7,604 parameters, as
-globals are decoded nowhere) should carry over. The rate falls to zero as near ties ask for exact sums. What max does without
-the rate, and the rate without max, is measured beside. Of what is trained no more is asked than of the demo: the same examples, and
-no more FLOPs (it is decoded five times and not ten).""",
-    seeds=SEEDS,
-    first=FIRST,
-    arms=arms(ShortestPath(), "shortest path", SIZES, (ROUNDS, 20)),
-    expectations=(
-        Expectation(
-            text="Ours solves at least 0.9 of the graphs of 16 to 32 nodes, with the steps it was trained with",
-            arm="ours", measure=f"solved:{LARGER}", at_least=0.9, paper=RECORD.format("0.64"),
-        ),
-        Expectation(
-            text="And with twice the steps in the test",
-            arm="ours", measure=f"solved:{LARGER}, {LONGER}", at_least=0.9, paper="not measured",
-        ),
-        Expectation(
-            text="It leaves at most half as many unsolved as the demo",
-            arm="ours", against="the demo", measure=f"unsolved:{LARGER}", at_most=0.5, paper="",
-        ),
-        Expectation(
-            text="The demo solves at least 0.5 of them, as on record",
-            arm="the demo", measure=f"solved:{LARGER}", at_least=0.5, paper=RECORD.format("0.64"),
-        ),
-        Expectation(
-            text="And at least 0.85 of graphs of its own size",
-            arm="the demo", measure="solved", at_least=0.85, paper="0.92",
-        ),
-        Expectation(
-            text="Ours with the demo's Adam leaves fewer unsolved than the demo",
-            arm="ours, the demo's Adam", against="the demo", measure=f"unsolved:{LARGER}", at_most=1.0, paper="not measured",
-        ),
-        Expectation(
-            text="With sums it leaves at least 1.5 times as many unsolved as ours",
-            arm="ours, with sums", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
-        ),
-    ),
-)  # fmt: skip
-
-demo_sorting = Experiment(
-    title="Sorting: from 8-16 numbers to 16-32",
-    about=f"""\
-Numbers stand in a complete graph. Which is the smallest, and who follows whom? Trained on 8 to 16 of them, {STEPS:,} batches of
-{BATCH}.
-
-On record: the demo solves all of its own size and 0.22 to 0.31 of 16 to 32 (one run).
-
-Expected before the runs: who comes before a number is the largest of those that are smaller: a maximum over messages, of one size
-whatever the number of nodes, where a sum of them grows. What is left is precision. The closest two of n numbers are about 1/n^2
-apart, so twice the numbers ask for four times the precision: a network that fails on a share p of its own size should fail on
-about 4 p of twice that.""",
-    seeds=SEEDS,
-    first=FIRST,
-    arms=tuple(one for one in arms(Sorting(), "sorting", SIZES, (ROUNDS, 20)) if one.name != "ours, the demo's Adam"),
-    expectations=(
-        Expectation(
-            text="Ours solves at least 0.9 of the graphs of 16 to 32 numbers, with the steps it was trained with",
-            arm="ours", measure=f"solved:{LARGER}", at_least=0.9, paper=RECORD.format("0.22 to 0.31"),
-        ),
-        Expectation(
-            text="It leaves at most half as many unsolved as the demo",
-            arm="ours", against="the demo", measure=f"unsolved:{LARGER}", at_most=0.5, paper="",
-        ),
-        Expectation(
-            text="The demo solves at most half of them, as on record",
-            arm="the demo", measure=f"solved:{LARGER}", at_most=0.5, paper=RECORD.format("0.22 to 0.31"),
-        ),
-        Expectation(
-            text="And at least 0.95 of graphs of its own size",
-            arm="the demo", measure="solved", at_least=0.95, paper="1.0",
-        ),
-        Expectation(
-            text="With sums it leaves at least 1.5 times as many unsolved as ours",
-            arm="ours, with sums", against="ours", measure=f"unsolved:{LARGER}", at_least=1.5, paper="not measured",
-        ),
-    ),
-)  # fmt: skip
-
-# Trees: one way between two nodes, as long as the tree is large. A state has to last through more steps than it was trained for, so
-# twice the demo's are taken in training, and the later half is asked. After 800 steps a pilot solved all trees of 32 nodes in 40
-# steps, and 0.87 of those of 128 in 80. With 10 steps more of them in the test did harm; without globals it was learned later.
-TREES, TREE_ROUNDS = ShortestPath(trees=True), 20
-PATIENT = DEMO.edit(steps=TREE_ROUNDS, reduce="max", decoded="asked", answers="later")
-
-
-def growing(name: str, model: Spec, recipe: Recipe) -> Arm:
-    """Tested on trees of one size each, with 10 to 80 steps."""
-    return Arm(
-        name=name,
-        line=name,
-        panel="trees",
-        model=model,
-        task=TREES,
-        recipe=recipe,
+        task=TASKS[kind].edit(relabel=relabel, graphs=graphs),
+        recipe=Recipe(rate=rate or TUNED[kind, panel if name != GRAPH_NETWORK else PARAMETERS, name]),
         steps=STEPS,
         batch=BATCH,
-        at=float(TREES.most),
-        axis="nodes of a tree",
-        tests=tuple(
-            OtherTask(
-                name=f"{nodes} nodes, {steps} steps",
-                task=TREES.edit(least=nodes, most=nodes),
-                at=float(nodes) if steps == model.steps else None,
-                model=None if steps == model.steps else model.edit(steps=steps),
-                axis=TEST_STEPS,
-                along=float(steps),
-                line=_size(nodes, nodes),
-            )
-            for nodes in (16, 32, 64, 128)
-            for steps in (10, 20, 40, 80)
-        ),
+        at=float(graphs) if graphs else rate or None,
+        axis="training graphs" if graphs else "learning rate" if rate else "",
+        tests=() if rate else tests_of(name, kind, model),
     )
 
 
-trees = Experiment(
-    title="Trees: ways that grow with size",
+SEARCH = [
+    (kind, panel, name, rate)
+    for kind in TASKS
+    for panel in (PARAMETERS, COMPUTE)
+    for name in FAMILIES
+    for rate in RATES
+    if panel == PARAMETERS or name != GRAPH_NETWORK
+]
+
+
+def choice(folder: Path) -> dict[tuple[str, str, str], float]:
+    """What the results of tuning say: of each task and family the rate of the least held-out loss."""
+    arms, store = read_experiment(folder)["arms"], Folder(folder)
+    best: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for (*key, rate), one in zip(SEARCH, arms, strict=True):
+        end = store.end(one["runs"][0])
+        if end is not None and end.loss is not None:
+            kind, panel, name = key
+            best[kind, panel, name] = min(best.get((kind, panel, name), (end.loss, rate)), (end.loss, rate))
+    return {key: rate for key, (_, rate) in best.items()}
+
+
+tuning = Experiment(
+    title="Relations between families: the learning rate of each",
     about=f"""\
-Only the spanning tree stands, so that there is one way between two nodes, and the larger the tree the longer it is. Trained on 8 to
-16 nodes; tested on trees of 16 to 128 nodes with 10, 20, 40 and 80 steps.
-
-Expected before the runs: a node that is m edges away is not heard of in fewer than m steps. With few steps larger trees are solved
-where the way is short, and no more; with more steps they are solved as far as a network keeps its state through steps that it was
-never trained for. The demo answers from its first step on and has no reason to rest after its tenth; a network that has twice the
-steps, and is asked in the later half of them, has to arrive and to stay. A maximum keeps what it was told, a sum drifts.
-
-It costs nearly twice the FLOPs of the demo; an arm of {ROUNDS} steps stands beside it.""",
-    seeds=SEEDS,
-    first=FIRST,
-    arms=(
-        growing("ours", PATIENT, FALLING),
-        growing("the demo", DEMO, DEMOS_ADAM),
-        growing(f"ours, {ROUNDS} steps", PATIENT.edit(steps=ROUNDS), FALLING),
-    ),
-    expectations=(
-        Expectation(
-            text="Trees of 32 nodes: with 40 steps ours solves at least 0.9",
-            arm="ours", measure="solved:32 nodes, 40 steps", at_least=0.9, paper="not measured",
-        ),
-        Expectation(
-            text="Trees of 128 nodes: with 80 steps ours solves at least 0.5",
-            arm="ours", measure="solved:128 nodes, 80 steps", at_least=0.5, paper="not measured",
-        ),
-        Expectation(
-            text="And with 10 steps at most 0.2, as most ways are longer",
-            arm="ours", measure="solved:128 nodes, 10 steps", at_most=0.2, paper="not measured",
-        ),
-        Expectation(
-            text="Of 64 nodes with 40 steps it leaves at most half as many unsolved as the demo",
-            arm="ours", against="the demo", measure="unsolved:64 nodes, 40 steps", at_most=0.5, paper="not measured",
-        ),
-        Expectation(
-            text="And fewer than with 10 steps in training",
-            arm="ours", against=f"ours, {ROUNDS} steps", measure="unsolved:64 nodes, 40 steps", at_most=1.0, paper="not measured",
-        ),
-    ),
-)  # fmt: skip
-
-# Springs: the demo's model beside an interaction network that answers forces, for a fifth of the demo's steps.
-FALLS, MASSES = 20_000, (4, 9)
-CENTRED = family(str(Path(__file__).with_name("interaction_network.py")) + ":InteractionNetwork")(
-    width=64,
-    depth=2,
-    centre=(0.0, 0.0, 0.0, 50.0, 0.6, 0.0, -10.0),  # velocity, is it fixed; k, length at rest; gravity
-    spread=(3.0, 3.0, 1.0, 5.0, 0.3, 1.0, 1.0),
+Every family gets the same search: {len(RATES)} rates on each task, at the sizes and for the steps that are judged, on seed 0,
+which is not judged. The rate with the least held-out loss is taken, on graphs of the sizes of training.""",
+    seeds=1,
+    arms=tuple(arm(name, kind, panel, rate=rate) for kind, panel, name, rate in SEARCH),
 )
 
+# Who generalises
 
-def falling(name: str, model: Spec, recipe: Recipe) -> Arm:
-    """Chains of 5 to 8 masses; tested on 4 and on 9 that stand 0.5 apart, as the demo is."""
-    return Arm(
-        name=name,
-        line=name,
-        panel="springs",
-        model=model,
-        task=Springs(),
-        recipe=recipe,
-        steps=FALLS,
-        batch=BATCH,
-        tests=tuple(
-            OtherTask(name=f"{masses} masses", task=Springs(least=masses, most=masses, closest=0.5, farthest=0.5))
-            for masses in MASSES
+PROMISE = '"combinatorial generalisation"'
+
+
+def generalisers() -> tuple[Arm, ...]:
+    """Every family on every task, of as many parameters and of as many FLOPs as the graph network.
+
+    Numbers to be sorted stand in any order as they are, so that nothing is to be learned from another one.
+    """
+    return tuple(
+        arm(name, kind, panel, relabel=relabel)
+        for kind in TASKS
+        for panel in (PARAMETERS, COMPUTE)
+        for name in FAMILIES
+        for relabel in (False, True)
+        if not relabel or (name in ORDERED and kind == RELAYS)
+    )
+
+
+def errs(
+    says: str, name: str, times: float, against: str, world: str, kind: str = RELAYS, panel: str = PARAMETERS
+) -> Expectation:
+    """In a world the share of wrong answers of one family is at most so many times that of another, or of 1."""
+    return Expectation(
+        text=f"{kind.capitalize()}, {world}: the {name} {says}",
+        arm=f"{kind}, {panel}, {name}",
+        against=against and f"{kind}, {panel}, {against}",
+        measure=f"error:{world}",
+        at_most=times,
+        paper="" if against else PROMISE,
+    )
+
+
+def halves(world: str, others: tuple[str, ...], kind: str = RELAYS, panel: str = PARAMETERS) -> list[Expectation]:
+    """The graph network against each of these."""
+    return [
+        errs(f"errs at most half as often as the {other}, {panel}", GRAPH_NETWORK, 0.5, other, world, kind, panel)
+        for other in others
+    ]
+
+
+def generalising() -> Experiment:
+    (small, most), (larger, largest) = (TASKS[RELAYS].least, TASKS[RELAYS].most), LARGER[RELAYS]
+    (few, many), (more, most_of_all) = (TASKS[SORTING].least, TASKS[SORTING].most), LARGER[SORTING]
+    others = tuple(name for name in FAMILIES if name != GRAPH_NETWORK)
+    return Experiment(
+        title="Who generalises: larger worlds, unseen combinations, other orders",
+        about=f"""\
+Two tasks. Relays: in a tree one node knows its state, and each edge has a relation that changes the state which it hands on. There
+are four shapes of trees and four relations; each shape comes with two of the relations, and is asked with the other two. Trained
+on {small} to {most} nodes, asked on {larger} to {largest}. Sorting: who follows whom among {few} to {many} numbers, asked among
+{more} to {most_of_all}. All families see the same graphs, {STEPS:,} batches of {BATCH}, all new.
+
+Two comparisons: of 10,000 parameters between what reads and what answers, and of the FLOPs that an answer of the graph network
+takes. Rates are tuned for each family and task alike (part tuning). Nodes of a tree stand in the order in which it was made, a
+chain from one end to the other; networks that mind the order were also trained with nodes in an order drawn anew for each graph.
+The share of wrong answers is judged, as the share of graphs that are solved falls with their size by itself. On relays a player
+that says of all nodes what the known one has is wrong in {1 - TASKS[RELAYS].floors["copied"]:.2f} of the answers.
+
+The paper's table 1 says what each architecture assumes and not how much it is worth. Expected before the runs: a graph network
+applies one function to each edge, so that it does not know which shape a relation came in, and carries over; a network that reads
+places has to learn each relation at each place. Attention that reads the edges is between the two: it compares all pairs in one
+step, but takes two steps and not twelve. A deep set sees no edges and copies; a relation network sees one edge far.""",
+        seeds=SEEDS,
+        first=FIRST,
+        arms=generalisers(),
+        expectations=(
+            errs("errs in at most 2 % of the answers", GRAPH_NETWORK, 0.02, "", UNSEEN),
+            errs("errs in at most 5 % of the answers", GRAPH_NETWORK, 0.05, "", f"{WORLD[RELAYS]}, more steps"),
+            *halves(UNSEEN, others),
+            *halves(UNSEEN, others, panel=COMPUTE),
+            *halves(WORLD[RELAYS], (TRANSFORMER, RNN, MLP)),
+            *halves(WORLD[SORTING], others, SORTING),
+            *(
+                errs("errs less when its nodes were in any order in training", name + RELABELLED, 1.0, name, world)
+                for world in (SHUFFLED, UNSEEN)
+                for name in ORDERED
+            ),
         ),
     )
 
 
-physics = Experiment(
-    title="Springs: 50 steps of a network that is fed its own answers",
-    about=f"""\
-Masses in a chain that hangs from both ends. The velocities one step later are asked; in the test a network goes on from its own
-answers for 50 steps, on chains of 4 and of 9 masses (5 to 8 in training). The error is in units of what "nothing changes" errs in
-one step (0.67 and 2.12). The demo publishes no numbers; its notebook trains 100,000 batches of 256. Here {FALLS:,} of {BATCH}.
+# Who needs fewer examples
 
-Expected before the runs: what decides is how exactly a force is known, as 50 steps add up. The demo's model reads k = 50 and a
-stretch of 0.05 as they come and answers velocities through norms of layers, which forget scales. An interaction network whose
-inputs are centred and scaled, which sees where a neighbour is and not where both are, and which answers the change of the velocity,
-should be ten times as exact for the same examples.""",
-    seeds=SEEDS,
-    first=FIRST,
-    arms=(
-        falling("interaction network", CENTRED, Recipe(rate=3e-3, warmup=0.005, weight_decay=0.0)),
-        falling("the demo's model", DEMO.edit(steps=1, answers="last"), DEMOS_ADAM),
-    ),
-    expectations=(
-        *(
-            Expectation(
-                text=f"On {masses} masses a rollout errs less than a tenth of persistence in one step",
-                arm="interaction network", measure=f"rollout:{masses} masses", at_most=0.1, paper="not published",
-            )
-            for masses in MASSES
+GRAPHS = (100, 1_000, 10_000)
+READERS = (GRAPH_NETWORK, RELATIONS, TRANSFORMER, SET, RNN, MLP)
+
+
+def learner(name: str, kind: str, graphs: int, relabel: bool = False) -> Arm:
+    return arm(name, kind, PARAMETERS, relabel=relabel, graphs=graphs)
+
+
+def less(one: Arm, other: Arm) -> Expectation:
+    """The first errs less often than the other."""
+    return Expectation(
+        text=f"{one.name}: fewer wrong answers than {other.name}",
+        arm=one.name,
+        against=other.name,
+        measure="error",
+        at_most=1.0,
+        paper="a claim of sample efficiency, without numbers",
+    )
+
+
+def examples() -> Experiment:
+    return Experiment(
+        title="Who needs fewer examples: error against the number of training graphs",
+        about=f"""\
+The tasks and networks of "who generalises", of 10,000 parameters, with {", ".join(f"{graphs:,}" for graphs in GRAPHS)} training
+graphs that come again and again for {STEPS:,} batches of {BATCH}. Asked are new graphs of the sizes of training. Rates are those
+of the part tuning, where no graph comes twice. With few graphs networks learn them by heart; none is stopped early. Networks that
+mind the order were also trained with nodes in another order each time.
+
+Expected before the runs: a function that is applied to every edge has as many examples as there are edges, one that reads a whole
+graph has as many as there are graphs, so that the graph network needs a tenth of the graphs and less. Another order each time
+makes many examples of one.""",
+        seeds=SEEDS,
+        first=FIRST,
+        arms=tuple(
+            learner(name, kind, graphs, relabel)
+            for kind in TASKS
+            for name in READERS
+            for relabel in (False, True)
+            if not relabel or name in ORDERED
+            for graphs in GRAPHS
         ),
-        Expectation(
-            text="On 9 masses it errs at most a fifth of what the demo's model does",
-            arm="interaction network", against="the demo's model", measure="rollout:9 masses", at_most=0.2, paper="",
+        expectations=(
+            *(
+                less(learner(GRAPH_NETWORK, kind, few), learner(name, kind, many))
+                for kind in TASKS
+                for few, many in itertools.pairwise(GRAPHS)
+                for name in READERS
+                if name != GRAPH_NETWORK
+            ),
+            *(
+                less(learner(GRAPH_NETWORK, kind, GRAPHS[0]), learner(name, kind, GRAPHS[-1], relabel=True))
+                for kind in TASKS
+                for name in (RNN, MLP)
+            ),
+            *(
+                less(learner(name, kind, GRAPHS[1], relabel=True), learner(name, kind, GRAPHS[1]))
+                for kind in TASKS
+                for name in (RNN, MLP)
+            ),
         ),
-    ),
-)  # fmt: skip
+    )
 
-# To come: who generalises, and who needs fewer examples, between families that read graphs and families that do not.
 
-study = {"demo_shortest_path": demo_shortest_path, "demo_sorting": demo_sorting, "trees": trees, "physics": physics}
+study = {"tuning": tuning}
+if len(TUNED) == len(SEARCH) // len(RATES):
+    study |= {"generalising": generalising(), "examples": examples()}
+
+if __name__ == "__main__":
+    pprint.pprint(choice(Path(sys.argv[1])), sort_dicts=False)
