@@ -14,8 +14,8 @@ from allometry.record.store import Folder
 from allometry.report.experiment import experiment_bundle
 from allometry.report.figures.along import along_figures
 from allometry.report.figures.beyond import beyond_figures
+from allometry.report.figures.by_test import rollout_figures, world_figures
 from allometry.report.figures.doses import dose_figures
-from allometry.report.figures.rollouts import rollout_figures
 from allometry.study.experiment import Arm, Experiment, OtherTask
 from allometry.study.run_experiment import _asked, _runs, checked
 
@@ -202,6 +202,41 @@ def test_rollouts_of_every_seed_are_drawn_and_those_that_flew_off_are_crosses_ab
         assert all(y > max(y for _, y in found) for t in crosses for y in t["y"])
     assert low < 0 < high  # persistence
     assert "flew off" in figure.caption
+
+
+def test_tests_without_a_place_stand_side_by_side_with_every_seed_and_what_the_majority_errs(tmp_path) -> None:
+    tests = [
+        {
+            "name": f"{size} nodes, unseen",
+            "at": None,
+            "along": 1.0,
+            "chance": 0.5,
+            "answers": ANSWERS,
+            "floors": {"correct": 0.75},
+        }
+        for size in SIZES
+    ]
+    arms = [arm("trees", line, 8.0, chance=0.5, floors=FLOORS, answers=ANSWERS, tests=tests) for line in ("ours", "theirs")]
+    bundle = experiment_bundle(folder_of(tmp_path, arms))
+    assert world_figures(bundle["arms"], known(bundle)) == []  # they have a dose, and their tests a place along an axis
+    for one in bundle["arms"]:
+        one["at"] = None
+        for test in (test for outcome in one["outcomes"] for test in outcome["tests"]):
+            test["along"] = None
+    (figure,) = world_figures(bundle["arms"], known(bundle))
+    assert figure.layout["xaxis"]["ticktext"] == ["as trained", *(f"{size} nodes,<br>unseen" for size in SIZES)]
+    for one, mark in zip(bundle["arms"], known(bundle).values(), strict=True):
+        own = [t for t in figure.traces if t["meta"].get("group") == mark.index]
+        seeds = next(t for t in own if "opacity" in t)
+        records = [[o, *o["tests"]] for o in one["outcomes"]]
+        wanted = sorted((place, READ["wrong"](record)) for each in records for place, record in enumerate(each))
+        found = sorted((round(x), y) for x, y in zip(seeds["x"], seeds["y"], strict=True))
+        assert [x for x, _ in found] == [x for x, _ in wanted]
+        assert [y for _, y in found] == pytest.approx([y for _, y in wanted])
+    dashes = [t["y"][0] for t in figure.traces if t.get("hovertemplate", "").startswith("majority")]
+    assert dashes == pytest.approx([0.2, 0.25, 0.25])
+    low, high = figure.layout["yaxis"]["range"]
+    assert low < math.log10(0.2) < math.log10(0.25) < high
 
 
 def test_hostile_names_of_lines_and_axes_are_shown_and_never_run(tmp_path) -> None:

@@ -17,10 +17,10 @@ from allometry.report.experiment_tables import (
 )
 from allometry.report.figures.along import along_figures
 from allometry.report.figures.beyond import beyond_figures
+from allometry.report.figures.by_test import rollout_figures, world_figures
 from allometry.report.figures.clocks import clock_figures
 from allometry.report.figures.doses import dose_figures
 from allometry.report.figures.learning import learning_figures
-from allometry.report.figures.rollouts import rollout_figures
 from allometry.report.figures.speeds import speed_figures
 from allometry.report.numbers import brief, duration, number, plain, scientific
 from allometry.report.page import draw
@@ -52,6 +52,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
             "learning": learning_figures(arms, known),
             "beyond": beyond_figures(arms, known),
             "along": along_figures(arms),
+            "worlds": world_figures(arms, known),
             "rollouts": rollout_figures(arms, known),
             "clocks": clock_figures(arms, known),
         },
