@@ -45,7 +45,34 @@ ORDERED = (RNN, MLP, CNN)  # the order of the nodes means something to them
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 PARAMETERS, COMPUTE = "matched parameters", "matched compute"
 # (task, what is matched, family) -> rate: what `choice` makes of the results of the part tuning.
-TUNED: dict[tuple[str, str, str], float] = {}
+TUNED: dict[tuple[str, str, str], float] = {
+    ("relays", "matched parameters", "graph network"): 0.003,
+    ("relays", "matched parameters", "relation network"): 0.003,
+    ("relays", "matched parameters", "transformer"): 0.01,
+    ("relays", "matched parameters", "deep set"): 0.01,
+    ("relays", "matched parameters", "RNN"): 0.01,
+    ("relays", "matched parameters", "MLP on padded input"): 0.001,
+    ("relays", "matched parameters", "CNN on the adjacency"): 0.03,
+    ("relays", "matched compute", "relation network"): 0.01,
+    ("relays", "matched compute", "transformer"): 0.001,
+    ("relays", "matched compute", "deep set"): 0.003,
+    ("relays", "matched compute", "RNN"): 0.003,
+    ("relays", "matched compute", "MLP on padded input"): 0.001,
+    ("relays", "matched compute", "CNN on the adjacency"): 0.01,
+    ("sorting", "matched parameters", "graph network"): 0.01,
+    ("sorting", "matched parameters", "relation network"): 0.03,
+    ("sorting", "matched parameters", "transformer"): 0.01,
+    ("sorting", "matched parameters", "deep set"): 0.003,
+    ("sorting", "matched parameters", "RNN"): 0.01,
+    ("sorting", "matched parameters", "MLP on padded input"): 0.003,
+    ("sorting", "matched parameters", "CNN on the adjacency"): 0.01,
+    ("sorting", "matched compute", "relation network"): 0.003,
+    ("sorting", "matched compute", "transformer"): 0.003,
+    ("sorting", "matched compute", "deep set"): 0.01,
+    ("sorting", "matched compute", "RNN"): 0.01,
+    ("sorting", "matched compute", "MLP on padded input"): 0.001,
+    ("sorting", "matched compute", "CNN on the adjacency"): 0.01,
+}
 
 
 def model_of(name: str, kind: str, width: int = 0, depth: int = 0) -> Family:
