@@ -36,6 +36,13 @@ def nothing():
 
 def broken():
     raise KeyError("width")
+
+def ends():
+    raise SystemExit(3)
+
+class Ends(nn.Module):
+    def forward(self, x):
+        raise SystemExit(4)
 """
 
 
@@ -87,6 +94,25 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
         (["transfomer"], "Did you mean 'transformer'"),
         (["transformer", "--input", "2,6"], "says itself what it reads"),
         (["transformer", "--length", "0"], "at least 1 token"),
+        (["transformer", "--length", "2000000000"], "16,000,000,000 GB of scores"),
+        (["transformer", "--vocab", "100000000000000"], "perhaps it is too large: RuntimeError"),
+        (["transformer", "--vocab", str(10**30)], "perhaps it is too large"),
+        (["transformer", "--depth", "0"], "a depth of at least 1"),
+        (["transformer", "--out", "."], ". is a folder"),
+        (["transformer", "--out", "nowhere/page.html"], "no folder nowhere"),
+        (["mine.py:ends"], "ends the program (SystemExit: 3)"),
+        (["mine.py:Ends"], "ends the program (SystemExit: 4)"),
+        (["mine.py:gated", "--input", "inf"], "--input inf is no shape"),
+        (["mine.py:gated", "--input", "nan"], "--input nan is no shape"),
+        (["mine.py:gated", "--input", "1e30,6"], "--input 1e30,6 is no shape"),
+        (["mine.py:gated", "--input", "2.7,6"], "--input 2.7,6 is no shape"),
+        (["mine.py:gated", "--input", "2,0"], "--input 2,0 is no shape"),
+        (
+            ["mine.py:gated", "--input", "100000000000,6"],
+            "100000000000 x 6 cannot be made; perhaps it is too large: RuntimeError",
+        ),
+        (["mine.py:gated", "--input", f"{10**30},6"], "perhaps it is too large"),
+        (["mine.py:reads_tokens", "--vocab", str(10**30)], "perhaps it is too large"),
         (["mine.py:nothing"], "gives int, which is no module"),
         (["mine.py:broken"], "cannot be built: KeyError: 'width'"),
         (["mine.py:gated", "--input", "2,x"], "--input 2,x"),

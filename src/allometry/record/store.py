@@ -108,8 +108,18 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def check_file(path: Path) -> None:
+    """Refuse where no file can be, before there is anything to write."""
+    if path.is_dir():
+        raise Refusal(f"{path} is a folder. Give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise Refusal(f"There is no folder {path.parent}. Make it first, or choose another name.")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
+    if path.is_dir():
+        raise Refusal(f"{path} is a folder. Give the name of a file in it.")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with guarded(path):
         try:
