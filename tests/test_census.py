@@ -27,6 +27,7 @@ from torch import Tensor, nn
 import allometry as al
 from allometry.find import names
 from allometry.flow import REFERENCES, Pairs, Refusal, Tokens
+from allometry.probe._census.rules import RULES
 from allometry.train.example import built, example
 
 SHAPES = [(5, 8, 2, 16), (7, 12, 3, 20), (2, 4, 1, 4), (9, 6, 6, 5)]  # m tokens, width n, H heads, F hidden
@@ -326,6 +327,46 @@ def test_what_cannot_run_is_refused() -> None:
         al.census(nn.Linear(3, 3), torch.randn(2, 4))
     with pytest.raises(Refusal, match="no tensor"):
         al.census(nn.Linear(3, 3), (1, 2))
+
+
+def test_one_number_alone_has_no_axis() -> None:
+    """A softmax of it is one divided by itself; products and sums along it are none; and of nothing there are none either."""
+
+    class Alone(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            one = x.sum()
+            return one.softmax(0), one.cumprod(-1), one.prod(0), one.log_softmax(0), x[:0].prod(), x[:0].softmax(0)
+
+    assert gates(Alone(), torch.randn(2, 3)) == (1, 1, 0)
+
+
+def test_a_rule_that_fails_is_named_and_not_the_modules_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it counted until then is not kept, and what it gives is a signal."""
+
+    def fails(call: Any) -> None:
+        call.gate(7, 7)
+        raise IndexError("of the rule")
+
+    class Turns(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(x) * x.sum()
+
+    for rule in (fails, lambda call: [None, None]):  # or gives too many
+        monkeypatch.setitem(RULES, "tanh", rule)
+        found = al.census(nn.Sequential(nn.Identity(), Turns()), torch.randn(2, 3))
+        (one,) = found.not_counted
+        assert (one.op, one.module, one.reason) == ("tanh", "1", "no rule")
+        assert not found.complete
+        assert (found.total["gating_ops"], found.total["gate_signals"]) == (6, 1)
+
+
+def test_an_operation_in_parts_says_itself_what_it_cannot_run_on() -> None:
+    class Crossed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.cross(x, torch.ones(2, 5))
+
+    with pytest.raises(Refusal, match=r"RuntimeError: linalg\.cross"):
+        al.census(Crossed(), torch.randn(2, 3))
 
 
 def _small(name: str, batch: int) -> Any:

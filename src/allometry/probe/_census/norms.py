@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from allometry.probe._census.marks import ADDITIVE, NORMALISED, SHAPING, STATIC, Mark
+from allometry.probe._census.places import row
 from allometry.probe._census.trace import Call, tensors
 
 
@@ -13,7 +14,7 @@ def softmax(call: Call) -> Mark:
     mark = call.mark(x)
     assert mark is not None
     number = call.first.numel()
-    call.gate(number, number // max(1, x.shape[call.arg(1, "dim")]), kept=mark.kept)
+    call.gate(number, number // row(x, call.arg(1, "dim")), kept=mark.kept)
     return call.new(number, role=NORMALISED, rank=2, kept=mark.kept)
 
 

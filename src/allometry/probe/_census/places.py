@@ -5,9 +5,16 @@ import math
 from fractions import Fraction
 from typing import Any
 
+from torch import Tensor
+
 from allometry.probe._census import ops
 from allometry.probe._census.marks import ADDITIVE, PLAIN, STATIC, Mark
 from allometry.probe._census.trace import CHOICE, Call, tensors
+
+
+def row(x: Tensor, dim: int) -> int:
+    """Numbers in a row along an axis, at least 1; one number alone has no axis, and torch lets 0 and -1 name it."""
+    return max(1, x.shape[dim]) if x.ndim else 1
 
 
 def constant(call: Call) -> list[Mark | None]:

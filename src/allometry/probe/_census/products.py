@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from allometry.probe._census.marks import ADDITIVE, NORMALISED, OUTER, PLAIN, PRODUCT, SHAPING, STATIC, SYNAPTIC, Mark
 from allometry.probe._census.masks import masked
+from allometry.probe._census.places import row
 from allometry.probe._census.pointwise import pointwise, varies
 from allometry.probe._census.trace import Call, tensors
 
@@ -123,7 +124,8 @@ def products_of_a_row(call: Call) -> list[Mark | None]:
     """prod and cumprod: each number gates the product of those before it."""
     x = call.args[0]
     dim = call.arg(1, "dim")
-    rows = x.numel() // max(1, x.shape[dim]) if isinstance(dim, int) else 1
+    rows = x.numel() // row(x, dim) if isinstance(dim, int) else 1
     mark = call.marks()[0]
-    call.gate(x.numel() - rows, min(mark.distinct, x.numel() - rows), mark.root)
+    number = max(0, x.numel() - rows)
+    call.gate(number, min(mark.distinct, number), mark.root)
     return [call.new(out.numel(), role=PRODUCT) for out in tensors(call.out)]

@@ -91,25 +91,44 @@ class Trace(TorchDispatchMode):
         name = _name(func)
         rule = self.rules.get(name)
         if rule is None and not written:
-            with self:
-                if func in decomposition_table:
-                    return decomposition_table[func](*args, **kwargs)
-                if (parts := func.decompose(*args, **kwargs)) is not NotImplemented:  # as torch's own decompositions call it
-                    return parts
+            parts = self._decomposed(func, args, kwargs)
+            if parts is not NotImplemented:
+                return parts
         call = Call(self, func, name, args, kwargs, marks)
         call.node.parents += [node for tensor in written if (node := self.marks.before(tensor)) is not None]
         call.out = func(*args, **kwargs)
-        found = self.rules[""](call) if rule is None else rule(call)
         kept = {id(tensor) for tensor in written}
         outs = tensors(call.out)
-        each = found if isinstance(found, list) else [found] * len(outs)
-        for tensor, mark in zip(outs, each, strict=True):
+        for tensor, mark in zip(outs, self._ruled(call, rule, len(outs)), strict=True):
             if mark is not None:
                 self.marks.set(tensor, Mark(**(vars(mark) | {"node": call.node})), written=id(tensor) in kept)
         if not outs:  # only what was written
             for tensor in written:
                 self.marks.set(tensor, call.new(tensor.numel()), written=True)
         return call.out
+
+    def _decomposed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What its parts give, each seen. Where they cannot run, the operation itself says whether it can."""
+        with self:
+            try:
+                if func in decomposition_table:
+                    return decomposition_table[func](*args, **kwargs)
+                return func.decompose(*args, **kwargs)  # as torch's own decompositions call it
+            except Exception:  # of the decomposition, or of the operands
+                return NotImplemented
+
+    def _ruled(self, call: Call, rule: Any, number: int) -> list[Mark | None]:
+        """The marks of what a call gives. A rule that fails is as none: the fault is not the module's."""
+        if rule is not None:
+            try:
+                found = rule(call)
+                each = found if isinstance(found, list) else [found] * number
+                assert len(each) == number, f"{call.op} gives {number} tensors, and its rule {len(each)} marks"
+                return each
+            except Exception:  # whatever is wrong with it
+                call.node.entries.clear()
+                call.node.notes.clear()
+        return self.rules[""](call)  # type: ignore[no-any-return]
 
 
 class Leaving(TorchFunctionMode):
