@@ -1,5 +1,6 @@
 """The reference's table of gates falls out of running models, and counting by definition agrees."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -367,6 +368,30 @@ def test_an_operation_in_parts_says_itself_what_it_cannot_run_on() -> None:
 
     with pytest.raises(Refusal, match=r"RuntimeError: linalg\.cross"):
         al.census(Crossed(), torch.randn(2, 3))
+
+
+@pytest.mark.parametrize("place", ["in a module", "in a hook before it"])
+def test_what_runs_after_an_error_that_is_caught_is_the_models_own(place: str) -> None:
+    class Fails(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError("caught")
+
+    class Tries(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = Fails() if place == "in a module" else nn.Identity()
+            if place != "in a module":
+                self.part.register_forward_pre_hook(Fails.forward)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            with contextlib.suppress(ValueError):
+                self.part(x)
+            return x * y
+
+    model = nn.ModuleDict({"tries": Tries()})
+    model.forward = lambda x, y: model["tries"](x, y) + x * y  # type: ignore[method-assign]
+    rows = al.census(model, (torch.randn(2, 3), torch.randn(2, 3))).modules.set_index("module")
+    assert dict(rows["gating_ops"]) == {"": 6, "tries": 6}
 
 
 def _small(name: str, batch: int) -> Any:

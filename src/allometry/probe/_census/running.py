@@ -12,7 +12,10 @@ from allometry.model.blocks._eager import plain_equations
 
 @contextlib.contextmanager
 def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
-    """The stack has the path of the module that runs."""
+    """The stack has the path of the module that runs, also after one that raised and whose error was caught.
+
+    A module's own hooks, before and after, are a part of it.
+    """
     hooks = []
     for path, module in model.named_modules():
 
@@ -22,7 +25,10 @@ def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
         def leaves(*_: Any) -> None:
             stack.pop()
 
-        hooks += [module.register_forward_pre_hook(enters), module.register_forward_hook(leaves)]
+        hooks += [
+            module.register_forward_pre_hook(enters, prepend=True),
+            module.register_forward_hook(leaves, always_call=True),
+        ]
     try:
         yield
     finally:
