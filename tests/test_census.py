@@ -1,6 +1,10 @@
 """The reference's table of gates falls out of running models, and counting by definition agrees."""
 
 import contextlib
+import dataclasses
+import types
+from collections import UserDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -392,6 +396,57 @@ def test_what_runs_after_an_error_that_is_caught_is_the_models_own(place: str) -
     model.forward = lambda x, y: model["tries"](x, y) + x * y  # type: ignore[method-assign]
     rows = al.census(model, (torch.randn(2, 3), torch.randn(2, 3))).modules.set_index("module")
     assert dict(rows["gating_ops"]) == {"": 6, "tries": 6}
+
+
+class Gives(nn.Module):
+    """What a function makes of its arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        return self.function(*given, **named)
+
+
+NOTHING: dict[str, Callable[[Tensor], Any]] = {
+    "float": lambda x: float((x * x.sum()).sum()),
+    "NoneType": lambda x: None,
+    "SimpleNamespace": lambda x: types.SimpleNamespace(logits=x * x.sum()),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_an_output_in_which_no_tensor_is_found_is_refused(kind: str) -> None:
+    with pytest.raises(Refusal, match=f"gives {kind}, with no tensor"):
+        al.census(Gives(NOTHING[kind]), torch.randn(2, 3))
+
+
+def test_an_output_that_nothing_reaches_is_noted() -> None:
+    (one,) = al.census(Gives(lambda x: (torch.ones(3), torch.zeros_like(x))), torch.randn(2, 3)).not_counted
+    assert (one.op, one.reason, one.times) == ("output", "depends on nothing of the example", 2)
+    assert not al.census(Gives(lambda x: (torch.ones(3), x)), torch.randn(2, 3)).not_counted
+
+
+@dataclasses.dataclass
+class Given:
+    x: Tensor
+    y: Tensor
+
+
+def test_an_example_is_arguments_or_one_of_any_kind() -> None:
+    x, y = torch.randn(2, 3), torch.randn(2, 3)
+    of_two, of_one = Gives(lambda x, y: x * y), Gives(lambda one: one.x * one.y)
+    for model, given in (
+        (of_two, (x, y)), (of_two, [x, y]), (of_two, {"x": x, "y": y}), (of_two, UserDict(x=x, y=y)),
+        (of_one, (Given(x, y),)), (of_one, Given(x, y)),
+    ):  # fmt: skip
+        assert al.census(model, given).total["gating_ops"] == 6
+
+
+def test_lazy_layers_take_their_widths() -> None:
+    model = nn.LazyLinear(4)
+    assert al.census(model, torch.randn(2, 3)).total["parameters"] == model.weight.numel() + 4 == 3 * 4 + 4
 
 
 def _small(name: str, batch: int) -> Any:

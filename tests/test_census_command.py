@@ -40,6 +40,10 @@ def broken():
 def ends():
     raise SystemExit(3)
 
+class Constant(nn.Module):
+    def forward(self, x):
+        return torch.ones(3)
+
 class Ends(nn.Module):
     def forward(self, x):
         raise SystemExit(4)
@@ -86,6 +90,10 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
     assert "1 operation without a rule" in re.sub(r"<[^>]+>", "", page)
     assert 'data-figure="census"' in page
     assert page.count("<table>") == 2
+
+
+def test_an_output_that_nothing_reaches_is_said(command):
+    assert "the output depends on nothing of the example" in command("census", "mine.py:Constant").stdout
 
 
 @pytest.mark.parametrize(

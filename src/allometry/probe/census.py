@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from torch import Tensor, nn
+from torch import nn
 
 from allometry.flow import Refusal, in_words
 from allometry.probe._census.kernels import KERNELS
 from allometry.probe._census.marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
 from allometry.probe._census.rules import RULES
 from allometry.probe._census.running import as_written, located
-from allometry.probe._census.trace import UNKNOWN, Leaving, Trace, reached, tensors
+from allometry.probe._census.trace import FREE, UNKNOWN, Leaving, Trace, reached, tensors
 
 COUNTS = (
     "gate_signals", "gating_ops", "output_gatings", "gated_synapses", "additive", "shaping", "static_mults",
@@ -32,7 +32,7 @@ class NotCounted:
 
     op: str
     module: str
-    reason: str  # no rule | a choice among signals | read into Python
+    reason: str  # no rule | a choice among signals | read into Python | depends on nothing of the example
     times: int
 
 
@@ -107,12 +107,13 @@ def census(model: nn.Module, example: Any) -> Census:
     """Count the gates of any module on one example, which it runs once, without gradients, as in evaluation.
 
     Args:
-        model: any module, on any device. It is left as it was.
-        example: what it is called with: a tensor, a tuple of arguments or a mapping of keyword arguments. All tensors in it are
-            signals. One sequence gives the numbers of one sequence; on the meta device masks are not seen.
+        model: any module, on any device. It is left as it was, but that lazy layers take their widths.
+        example: what it is called with: a tuple or list of arguments, a mapping of keyword arguments, or anything else as the one
+            argument, such as a tensor or a dataclass. All tensors in it are signals. One sequence gives the numbers of one sequence;
+            on the meta device masks are not seen.
 
     Raises:
-        Refusal: the module does not run on the example, or the example has no tensor.
+        Refusal: the module does not run on the example, or no tensor is found in the example or in what the module gives.
     """
     if not tensors(example):
         raise Refusal(f"The example of {type(model).__name__} has no tensor, so nothing depends on it. Give its inputs.")
@@ -125,9 +126,17 @@ def census(model: nn.Module, example: Any) -> Census:
         raise
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{type(model).__name__} does not run on the example: {in_words(error)}.") from error
-    marks = [mark for tensor in tensors(out) if (mark := trace.marks.get(tensor)) is not None]
+    outs = tensors(out)
+    if not outs:
+        raise Refusal(
+            f"{type(model).__name__} gives {type(out).__name__}, with no tensor that is found in it, so nothing that it does would "
+            "count. Let it give a tensor, or a tuple, mapping or dataclass of tensors."
+        )
+    marks = [mark for tensor in outs if (mark := trace.marks.get(tensor)) is not None]
     calls = reached([mark.node for mark in marks])
     notes = Counter([note for call in calls for note in call.notes] + trace.read)
+    if not marks:
+        notes[FREE, "output", ""] = len(outs)
     not_counted = tuple(
         NotCounted(op=op, module=path, reason=reason, times=times) for (reason, op, path), times in notes.items()
     )
@@ -140,9 +149,9 @@ def _sums(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _called(model: nn.Module, example: Any) -> Any:
-    if isinstance(example, Tensor):
-        return model(example)
-    return model(**example) if isinstance(example, Mapping) else model(*example)
+    if isinstance(example, Mapping):
+        return model(**example)
+    return model(*example) if isinstance(example, tuple | list) else model(example)
 
 
 def _modules(model: nn.Module, entries: list[Entry]) -> pd.DataFrame:

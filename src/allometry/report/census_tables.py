@@ -7,6 +7,7 @@ from allometry.report.grid import Cell, Column, Grid, cell
 KINDS = {"output_gatings": "output gating", "gated_synapses": "synaptic gating"} | {
     "additive": "sums of two signals", "shaping": "shaping", "static_mults": "static",
 }  # fmt: skip
+FREE = "depends on nothing of the example"
 DENSE = "without what a constant mask makes zero"
 
 
@@ -64,7 +65,11 @@ def census_lines(content: dict[str, Any]) -> list[str]:
         "lower bounds"
         for one in unknown
     ]
-    others = dict.fromkeys(f"{one['reason']}: {one['op']}" for one in content["not_counted"] if one not in unknown)
+    free = [one for one in content["not_counted"] if one["reason"] == FREE]
+    if free:
+        lines.append(f"the output {FREE}, so nothing is counted")
+    known = [one for one in content["not_counted"] if one not in unknown and one not in free]
+    others = dict.fromkeys(f"{one['reason']}: {one['op']}" for one in known)
     if others:
         lines.append(f"no operation counted for {'; '.join(others)}")
     if "report" in content:

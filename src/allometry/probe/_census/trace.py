@@ -3,6 +3,7 @@
 What has no rule is decomposed, where torch knows how, or named as not counted. Only what reaches the output counts.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from allometry.probe._census.marks import OUTPUT, Entry, Mark, Marks, Node
 
 UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
+FREE = "depends on nothing of the example"  # of an output: whatever it is, no signal reaches it
 LEAVES = {"numpy": UNKNOWN, "__array__": UNKNOWN, "__dlpack__": UNKNOWN, "tolist": PYTHON}  # by no operation of torch
 
 
@@ -146,11 +148,13 @@ class Leaving(TorchFunctionMode):
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """The tensors in what a module takes or gives: containers of Python and dataclasses with fields."""
+    """The tensors in what a module takes or gives: containers of Python, other mappings, and dataclasses with fields."""
     found = []
     for leaf in tree_leaves(value):
         if isinstance(leaf, Tensor):
             found.append(leaf)
+        elif isinstance(leaf, Mapping):
+            found += tensors(list(leaf.values()))
         elif hasattr(leaf, "__dataclass_fields__"):
             found += tensors([getattr(leaf, name) for name in leaf.__dataclass_fields__])
     return found
