@@ -441,7 +441,9 @@ def test_an_example_is_arguments_or_one_of_any_kind() -> None:
         (of_two, (x, y)), (of_two, [x, y]), (of_two, {"x": x, "y": y}), (of_two, UserDict(x=x, y=y)),
         (of_one, (Given(x, y),)), (of_one, Given(x, y)),
     ):  # fmt: skip
-        assert al.census(model, given).total["gating_ops"] == 6
+        found = al.census(model, given)
+        assert (found.total["gating_ops"], found.example) == (6, ((2, 3), (2, 3)))
+        assert "on 2 x 3, 2 x 3" in repr(found)
 
 
 def test_lazy_layers_take_their_widths() -> None:

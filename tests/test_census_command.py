@@ -66,6 +66,8 @@ def test_a_family_is_counted_in_a_table_and_in_json(command):
     found = read(command("census", "transformer", *size, "--json"))
     shown = command("census", "transformer", *size, "--depth", "2")
     assert found["complete"]
+    assert (found["size"], found["io"]["vocab"], found["io"]["length"], found["example"]) == (1, 8, 6, [[1, 6]])
+    assert "on one sequence of 6 tokens of 8 symbols, size 1; torch " in shown.stdout
     assert found["total"]["gating_ops"] > found["total"]["unmasked_gating_ops"] > 0
     assert f"{found['total']['gating_ops']:,}" in shown.stdout
     assert sum(row["gating_ops"] for row in found["own"]) == found["total"]["gating_ops"]
@@ -74,11 +76,16 @@ def test_a_family_is_counted_in_a_table_and_in_json(command):
 
 
 @pytest.mark.parametrize(
-    ("words", "operations"),
-    [(["gated", "--input", "2,6"], 10), (["with_example"], 15), (["reads_tokens", "--vocab", "9", "--length", "4"], 20)],
+    ("words", "operations", "on"),
+    [
+        (["gated", "--input", "2,6"], 10, "random numbers, 2 x 6"),
+        (["with_example"], 15, "its own example, 3 x 6"),
+        (["reads_tokens", "--vocab", "9", "--length", "4"], 20, "one sequence of 4 tokens of 9 symbols"),
+    ],
 )
-def test_a_users_module_is_counted(command, words, operations):
+def test_a_users_module_is_counted(command, words, operations, on):
     found = read(command("census", f"mine.py:{words[0]}", *words[1:], "--json"))
+    assert found["on"] == on
     assert (found["total"]["gating_ops"], found["total"]["parameters"] >= 70) == (operations, True)
 
 
@@ -88,6 +95,7 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
     assert "not counted: tests_census_command::squared at 1 (1x)" in done.stdout
     page = (tmp_path / "census.html").read_text()
     assert "1 operation without a rule" in re.sub(r"<[^>]+>", "", page)
+    assert "Counted on random numbers, 2 x 6, by torch " in page
     assert 'data-figure="census"' in page
     assert page.count("<table>") == 2
 

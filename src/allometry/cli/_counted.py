@@ -1,7 +1,7 @@
 """What a census is asked to count: a family at a size or a user's module, and the example that it runs on."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def counted(model: str, size: int | None, length: int | None, vocab: int | None,
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{model} cannot be built: {in_words(error)}. Give {OUTSIDE}.") from error
     if isinstance(built, tuple) and len(built) == 2 and isinstance(built[0], nn.Module):
-        return Counted(module=built[0], example=built[1], on="its own example")
+        return Counted(module=built[0], example=built[1], on=f"its own example, {_shapes(built[1])}")
     if not isinstance(built, nn.Module):
         raise Refusal(f"{model} gives {type(built).__name__}, which is no module. Give {OUTSIDE}.")
     return _module(built, sizes, length, vocab)
@@ -110,7 +110,7 @@ def _family(found: Any, model: str, size: int, length: int | None, vocab: int | 
     family = family_at(model, size, io)
     module = _made(f"{model} on {io!r}", lambda: built(family, io))
     given = _made(f"An example of {io!r}", lambda: example(io, 1)[0])
-    return Counted(module=module, example=given, on=_in_words(io), size=size, io=io)
+    return Counted(module=module, example=given, on=f"{_in_words(io)}, size {size}", size=size, io=io)
 
 
 def _module(module: "nn.Module", sizes: list[int], length: int | None, vocab: int | None) -> Counted:
@@ -120,7 +120,7 @@ def _module(module: "nn.Module", sizes: list[int], length: int | None, vocab: in
     from allometry.train.example import example
 
     if sizes:
-        by = " x ".join(map(str, sizes))
+        by = _by(sizes)
         generator = torch.Generator().manual_seed(0)
         given = _made(f"--input {by}", lambda: torch.randn(sizes, generator=generator))
         return Counted(module=module, example=given, on=f"random numbers, {by}")
@@ -136,6 +136,16 @@ def _in_words(io: "IO") -> str:
     if isinstance(io, Pairs):
         return f"a source of {io.source} tokens and a target of {io.target}, of {io.vocab} symbols"
     return f"one example of {io!r}"
+
+
+def _shapes(example: Any) -> str:
+    from allometry.probe._census.trace import tensors
+
+    return " and ".join(_by(tensor.shape) for tensor in tensors(example)) or "without a tensor"
+
+
+def _by(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes)) or "one number"
 
 
 def _made(what: str, make: Callable[[], Any]) -> Any:

@@ -35,7 +35,8 @@ def census(
     with going_on(model):
         asked = counted(model, size, length, vocab, shape)
         found = count(asked.module, asked.example)
-    content = {"asked": model, **found.to_json()}
+    io = None if asked.io is None else asked.io.to_json()
+    content = {"asked": model, "on": asked.on, "size": asked.size, "io": io, **found.to_json()}
     if out is not None:
         from allometry.report.census_page import write_census
 

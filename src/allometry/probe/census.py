@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
 from allometry.flow import Refusal, in_words
@@ -53,6 +54,7 @@ class Census:
     """
 
     model: str  # the class
+    example: tuple[tuple[int, ...], ...]  # the shapes of all tensors in it, on which the counts depend
     modules: pd.DataFrame
     not_counted: tuple[NotCounted, ...]
 
@@ -87,9 +89,11 @@ class Census:
         return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: total, modules with what is inside them, the own operations of each, and what was not counted."""
+        """Plain JSON: what it was counted on, total, modules with what is inside them and their own operations, what was not."""
         return {
             "model": self.model,
+            "example": [list(shape) for shape in self.example],
+            "torch": str(torch.__version__),  # what is decomposed, and how, is its own
             "complete": self.complete,
             "total": self.total,
             "modules": self.table().to_dict("records")[1:],
@@ -98,7 +102,8 @@ class Census:
         }
 
     def __repr__(self) -> str:
-        lines = [f"Census of {self.model}", self.table(depth=3).to_string(index=False)]
+        shapes = ", ".join(" x ".join(map(str, shape)) or "one number" for shape in self.example)
+        lines = [f"Census of {self.model} on {shapes}", self.table(depth=3).to_string(index=False)]
         return "\n".join([*lines, *(f"not counted: {one.op} at {one.module or 'the top'}, {one.times}x ({one.reason})"
                                     for one in self.not_counted)])  # fmt: skip
 
@@ -109,14 +114,15 @@ def census(model: nn.Module, example: Any) -> Census:
     Args:
         model: any module, on any device. It is left as it was, but that lazy layers take their widths.
         example: what it is called with: a tuple or list of arguments, a mapping of keyword arguments, or anything else as the one
-            argument, such as a tensor or a dataclass. All tensors in it are signals. One sequence gives the numbers of one sequence;
-            on the meta device masks are not seen.
+            argument, such as a tensor or a dataclass. All tensors in it are signals. One sequence gives the numbers of one
+            sequence; on the meta device masks are not seen.
 
     Raises:
         Refusal: the module does not run on the example, or no tensor is found in the example or in what the module gives.
     """
     if not tensors(example):
         raise Refusal(f"The example of {type(model).__name__} has no tensor, so nothing depends on it. Give its inputs.")
+    shapes = tuple(tuple(tensor.shape) for tensor in tensors(example))
     trace = Trace(RULES | KERNELS)
     trace.depend(example)
     try:
@@ -141,7 +147,7 @@ def census(model: nn.Module, example: Any) -> Census:
         NotCounted(op=op, module=path, reason=reason, times=times) for (reason, op, path), times in notes.items()
     )
     entries = [entry for call in calls for entry in call.entries]
-    return Census(model=type(model).__name__, modules=_modules(model, entries), not_counted=not_counted)
+    return Census(model=type(model).__name__, example=shapes, modules=_modules(model, entries), not_counted=not_counted)
 
 
 def _sums(rows: pd.DataFrame) -> dict[str, int]:

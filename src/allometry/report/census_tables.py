@@ -60,7 +60,8 @@ def not_counted_table(content: dict[str, Any]) -> Grid:
 def census_lines(content: dict[str, Any]) -> list[str]:
     """What a reader of the table should know."""
     unknown = [one for one in content["not_counted"] if one["reason"] == "no rule"]
-    lines = [
+    lines = [f"on {content['on']}; torch {content['torch']}"]
+    lines += [
         f"not counted: {one['op']} at {one['module'] or content['model']} ({one['times']}x): it has no rule, so the counts are "
         "lower bounds"
         for one in unknown
