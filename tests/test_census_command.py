@@ -109,6 +109,15 @@ def test_an_output_that_nothing_reaches_is_said(command):
     [
         (["transfomer"], "Did you mean 'transformer'"),
         (["transformer", "--input", "2,6"], "says itself what it reads"),
+        (["graph_network", "--length", "9"], "--length 9 does not apply: graph_network reads no tokens, but Graphs"),
+        (
+            ["mine.py:with_example", "--input", "2,6"],
+            "--input 2,6 does not apply: mine.py:with_example gives a module and its",
+        ),
+        (["mine.py:with_example", "--length", "9"], "--length 9 does not apply"),
+        (["mine.py:gated", "--size", "7"], "--size 7 does not apply: mine.py:gated is a module"),
+        (["mine.py:gated", "--input", "2,6", "--length", "256"], "--length 256 does not apply: --input 2,6 are numbers"),
+        (["mine.py:gated", "--input", "2,6", "--vocab", "9"], "--vocab 9 does not apply"),
         (["transformer", "--length", "0"], "at least 1 token"),
         (["transformer", "--length", "2000000000"], "16,000,000,000 GB of scores"),
         (["transformer", "--vocab", "100000000000000"], "perhaps it is too large: RuntimeError"),
