@@ -101,7 +101,7 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
 
 
 def test_an_output_that_nothing_reaches_is_said(command):
-    assert "the output depends on nothing of the example" in command("census", "mine.py:Constant").stdout
+    assert "output: no signal is seen to reach it" in command("census", "mine.py:Constant").stdout
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,34 @@ def test_an_operation_counts_as_its_equation(name: str) -> None:
     assert counts(function, x, y) == tuple(N * one for one in each)
 
 
+# One number shaped by itself, however it is written, and nothing else: x or a bound, x or 0, x or a share of it.
+SHAPED: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "where": lambda x: torch.where(x > 0, x, 0.0),
+    "clamp(min)": lambda x: x.clamp(min=0),
+    "maximum": lambda x: torch.maximum(x, torch.tensor(0.0)),
+    "max": lambda x: torch.max(torch.zeros(WIDTH), x),
+    "fmax": lambda x: torch.fmax(x, TABLE),
+    "a constant, cut by a signal": lambda x: TABLE.clamp(min=x),
+    "relu6": F.relu6,
+    "relu6 by clamp": lambda x: x.clamp(0, 6),
+    "hardtanh": F.hardtanh,
+    "hardtanh by clamps": lambda x: x.clamp_max(1).clamp_min_(-1),
+    "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink,
+    "leaky relu": F.leaky_relu,
+    "leaky relu by maximum": lambda x: torch.maximum(x, x / 10),
+}
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_a_rectifier_is_shaping_however_it_is_written(name: str) -> None:
+    """And what it gives is a function of the same numbers, so that its product with them is shaping too."""
+    twice = 1 + ("by clamps" in name)
+    assert counts(SHAPED[name], x) == (0, 0, twice * N, 0)
+    assert counts(lambda x: SHAPED[name](x) * x, x) == (0, 0, (1 + twice) * N, 0)
+
+
 def test_powers_of_many_whole_exponents_are_products_with_themselves() -> None:
     """x^0, x^1 and x^4 in each row: three products for the last."""
     assert counts(lambda x: x**WHOLE, x) == (0, 0, 3 * ROWS, 0)
@@ -123,6 +151,8 @@ def test_what_an_equation_makes_is_followed() -> None:
 
 CHOICES: dict[str, Callable[..., Any]] = {
     "between two signals": lambda x, y: x.clamp(min=y),
+    "the larger of two": torch.maximum,
+    "a number and the sum that it is in": lambda x, y: torch.minimum(x, x.sum()),
     "rows of signals": lambda x, y: F.embedding((y > 1).long(), x),
     "places": lambda x, y: torch.zeros(ROWS, WIDTH).scatter(1, (y > 1).long(), x),
     "places of sums": lambda x, y: torch.zeros(ROWS, WIDTH).index_add(0, (y[:, 0] > 1).long(), x),
@@ -170,7 +200,8 @@ def _given(operation: Any, whole: bool) -> tuple[Callable[..., Any], list[Tensor
     rest = {one.name: flags[str(one.type)] for one in needed if one.name not in signals}
 
     def function(*given: Tensor) -> Any:
-        return operation(**dict(zip(signals, given, strict=True)), **rest)
+        made = operation(**dict(zip(signals, given, strict=True)), **rest)
+        return made if isinstance(made, Tensor | tuple) else (made, given[0])  # a truth in Python: no output of a module
 
     return function, list(signals.values())
 

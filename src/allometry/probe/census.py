@@ -33,7 +33,7 @@ class NotCounted:
 
     op: str
     module: str
-    reason: str  # no rule | a choice among signals | read into Python | depends on nothing of the example
+    reason: str  # no rule | a choice among signals | read into Python | no signal is seen to reach it
     times: int
 
 

@@ -7,7 +7,7 @@ from allometry.report.grid import Cell, Column, Grid, cell
 KINDS = {"output_gatings": "output gating", "gated_synapses": "synaptic gating"} | {
     "additive": "sums of two signals", "shaping": "shaping", "static_mults": "static",
 }  # fmt: skip
-FREE = "depends on nothing of the example"
+FREE = "no signal is seen to reach it"
 DENSE = "without what a constant mask makes zero"
 
 
@@ -68,7 +68,7 @@ def census_lines(content: dict[str, Any]) -> list[str]:
     ]
     free = [one for one in content["not_counted"] if one["reason"] == FREE]
     if free:
-        lines.append(f"the output {FREE}, so nothing is counted")
+        lines.append(f"output: {FREE}, so nothing is counted")
     known = [one for one in content["not_counted"] if one not in unknown and one not in free]
     others = dict.fromkeys(f"{one['reason']}: {one['op']}" for one in known)
     if others:

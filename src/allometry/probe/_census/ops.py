@@ -11,9 +11,9 @@ def _names(text: str) -> frozenset[str]:
 # Units of a fixed function f of their own activation. Those of two numbers are in `equations`.
 POINTWISE = _names(
     "abs acos acosh asin asinh atan atanh angle bitwise_not ceil conj _conj conj_physical cos cosh deg2rad digamma erf erfc "
-    "erfinv exp exp2 expm1 floor frac hardsigmoid hardshrink imag isfinite isinf isnan isneginf isposinf lgamma log log10 "
+    "erfinv exp exp2 expm1 floor frac hardsigmoid imag isfinite isinf isnan isneginf isposinf lgamma log log10 "
     "log1p log2 log_sigmoid_forward logical_not logit nan_to_num neg polygamma rad2deg real reciprocal round rsqrt sgn "
-    "sigmoid sign signbit sin sinc sinh softplus softshrink special_erf special_erfcx sqrt tan tanh trunc native_dropout "
+    "sigmoid sign signbit sin sinc sinh softplus special_erf special_erfcx sqrt tan tanh trunc native_dropout "
     "dropout"
 )
 # Functions of two numbers that count as their equation says (`equations`).
@@ -22,7 +22,8 @@ OF_TWO = _names(
     "bitwise_xor __and__ __or__ __xor__ logical_and logical_or logical_xor eq ne lt le gt ge bitwise_left_shift __lshift__ "
     "bitwise_right_shift __rshift__"
 )
-CLAMPS = _names("clamp clamp_max clamp_min")
+# Between constants ReLU and its kin; between signals a choice.
+CLAMPS = _names("clamp clamp_max clamp_min maximum minimum fmax fmin")
 FIXED = POINTWISE | OF_TWO | CLAMPS
 # Constants in the shape of a signal.
 CONSTANTS = _names(
@@ -32,7 +33,9 @@ CONSTANTS = _names(
 OF_ZERO = _names("abs angle asinh asin atan erf floor neg round sgn sign sin sinh sqrt tan tanh trunc ceil")  # f(0) = 0
 OF_NEVER = _names("exp exp2 sigmoid softplus")  # f(-inf) = 0
 # A linear unit that a function of its own activation gates: ReLU and its kin, squares. The reference has them in brackets.
-SELF_GATED = _names("relu relu6 leaky_relu gelu silu mish hardswish hardtanh elu celu selu rrelu threshold square")
+SELF_GATED = _names(
+    "relu relu6 leaky_relu gelu silu mish hardswish hardtanh elu celu selu rrelu threshold hardshrink softshrink square"
+)
 RANK = dict.fromkeys(_names("sigmoid hardsigmoid exp exp2 softplus"), 2) | {"tanh": 1, "erf": 1}
 
 # The same numbers: the mark stays as it is.
@@ -55,7 +58,7 @@ PIECES = _names(
 JOINS = _names("cat stack hstack vstack concat")
 # Which numbers go on is itself a signal; no operation is counted, and the census says that a choice was made.
 CHOICES = _names(
-    "index gather index_select take take_along_dim embedding topk sort argsort argmax argmin max min maximum minimum fmax fmin "
+    "index gather index_select take take_along_dim embedding topk sort argsort argmax argmin max min "
     "kthvalue msort nonzero masked_select bincount unique unique_dim _unique2 unique_consecutive one_hot searchsorted bucketize "
     "median mode max_pool2d_with_indices max_pool3d_with_indices max_pool1d adaptive_max_pool2d cummax cummin histc "
     "multinomial amax amin aminmax"

@@ -47,11 +47,15 @@ def self_gated(call: Call) -> Mark:
 
 
 def clamped(call: Call) -> Mark:
-    """Between constants a fixed function; between signals a choice, as the larger of two."""
-    if any(call.mark(bound) is not None for bound in tensors([call.args[1:], call.kwargs])):
+    """A signal or a bound, whichever is larger: ReLU and its kin. Between two signals that is a choice, which is said.
+
+    Functions of the same numbers, as in max(x, x / 10), are one signal.
+    """
+    operands = [t for t in tensors([call.args, call.kwargs]) if call.mark(t) is not None]
+    if len({mark.root for mark in call.marks()}) > 1 or len({t.shape for t in operands}) > 1:
         call.note(CHOICE)
         return call.new(call.first.numel())
-    return pointwise(call)
+    return self_gated(call)
 
 
 def sampled(call: Call) -> Mark | list[Mark | None]:

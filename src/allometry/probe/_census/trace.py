@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from allometry.probe._census.marks import OUTPUT, Entry, Mark, Marks, Node
 
 UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
-FREE = "depends on nothing of the example"  # of an output: whatever it is, no signal reaches it
+FREE = "no signal is seen to reach it"  # of an output
 LEAVES = {"numpy": UNKNOWN, "__array__": UNKNOWN, "__dlpack__": UNKNOWN, "tolist": PYTHON}  # by no operation of torch
 
 
