@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.record.store import write_text
-from allometry.report.census_tables import KINDS, census_lines, census_table, not_counted_table
+from allometry.report.census_tables import GATING, KINDS, census_lines, census_table, not_counted_table
 from allometry.report.figures.census import census_figure
 from allometry.report.numbers import plain
 from allometry.report.page import draw
@@ -22,7 +22,7 @@ def render_census(content: dict[str, Any]) -> str:
     return draw(
         "census.html",
         f"Gates of {content['asked']}",
-        {"census": census_figure(content, KINDS)},
+        {"census": census_figure(content, KINDS, GATING)},
         {},
         content=content,
         total=content["total"],

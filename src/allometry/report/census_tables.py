@@ -7,6 +7,7 @@ from allometry.report.grid import Cell, Column, Grid, cell
 KINDS = {"output_gatings": "output gating", "gated_synapses": "synaptic gating"} | {
     "additive": "sums of two signals", "shaping": "shaping", "static_mults": "static",
 }  # fmt: skip
+GATING = ("output_gatings", "gated_synapses")
 FREE = "no signal is seen to reach it"
 DENSE = "without what a constant mask makes zero"
 
