@@ -120,6 +120,7 @@ def test_an_output_that_nothing_reaches_is_said(command):
         (["mine.py:gated", "--input", "2,6", "--vocab", "9"], "--vocab 9 does not apply"),
         (["transformer", "--length", "0"], "at least 1 token"),
         (["transformer", "--length", "2000000000"], "16,000,000,000 GB of scores"),
+        (["transformer", "--length", str(2**14 + 1)], "1 GB of scores for each head. Give at most 16,384"),
         (["transformer", "--vocab", "100000000000000"], "perhaps it is too large: RuntimeError"),
         (["transformer", "--vocab", str(10**30)], "perhaps it is too large"),
         (["transformer", "--depth", "0"], "a depth of at least 1"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OUTSIDE = "package.module:Class or path/to/file.py:build, which gives a module, or a module and its example"
 SIZE, LENGTH, VOCAB = 7, 256, 256  # where they apply and nothing is said
-LONGEST = 2**16  # tokens
+LONGEST = 2**14  # tokens: a GB of scores for each head
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
