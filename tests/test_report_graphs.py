@@ -185,21 +185,21 @@ def test_rollouts_of_every_seed_are_drawn_and_those_that_flew_off_are_crosses_ab
             for value in drawn[one["line"]]
         ]
     (figure,) = rollout_figures(arms, known({"arms": arms}))
-    names = figure.layout["xaxis"]["ticktext"]
+    names = figure.layout["yaxis"]["ticktext"]
     assert names == ["as trained", "9 masses"]
-    low, high = figure.layout["yaxis"]["range"]
+    low, high = figure.layout["xaxis"]["range"]
     for one, mark in zip(arms, known({"arms": arms}).values(), strict=True):
         own = [t for t in figure.traces if t["meta"].get("group") == mark.index]
         seeds = next(t for t in own if "opacity" in t)
-        found = sorted((round(x), y) for x, y in zip(seeds["x"], seeds["y"], strict=True))
+        found = sorted((round(place), x) for x, place in zip(seeds["x"], seeds["y"], strict=True))
         numbers = [value for value in drawn[one["line"]] if value]
         wanted = sorted((i, factor * value) for i, factor in enumerate((1, 3)) for value in numbers)
         assert [x for x, _ in found] == [x for x, _ in wanted]
         assert [y for _, y in found] == pytest.approx([y for _, y in wanted])
         assert all(low < math.log10(y) < high for _, y in found)
         crosses = [t for t in own if t["marker"]["symbol"] == "x"]
-        assert [round(x) for t in crosses for x in t["x"]] == ([0, 1] if one["line"] == "loose" else [])
-        assert all(y > max(y for _, y in found) for t in crosses for y in t["y"])
+        assert [round(place) for t in crosses for place in t["y"]] == ([0, 1] if one["line"] == "loose" else [])
+        assert all(y > max(y for _, y in found) for t in crosses for y in t["x"])
     assert low < 0 < high  # persistence
     assert "flew off" in figure.caption
 
@@ -224,18 +224,18 @@ def test_tests_without_a_place_stand_side_by_side_with_every_seed_and_what_the_m
         for test in (test for outcome in one["outcomes"] for test in outcome["tests"]):
             test["along"] = None
     (figure,) = world_figures(bundle["arms"], known(bundle))
-    assert figure.layout["xaxis"]["ticktext"] == ["as trained", *(f"{size} nodes,<br>unseen" for size in SIZES)]
+    assert figure.layout["yaxis"]["ticktext"] == ["as trained", *(f"{size} nodes,<br>unseen" for size in SIZES)]
     for one, mark in zip(bundle["arms"], known(bundle).values(), strict=True):
         own = [t for t in figure.traces if t["meta"].get("group") == mark.index]
         seeds = next(t for t in own if "opacity" in t)
         records = [[o, *o["tests"]] for o in one["outcomes"]]
         wanted = sorted((place, READ["wrong"](record)) for each in records for place, record in enumerate(each))
-        found = sorted((round(x), y) for x, y in zip(seeds["x"], seeds["y"], strict=True))
+        found = sorted((round(place), x) for x, place in zip(seeds["x"], seeds["y"], strict=True))
         assert [x for x, _ in found] == [x for x, _ in wanted]
         assert [y for _, y in found] == pytest.approx([y for _, y in wanted])
-    dashes = [t["y"][0] for t in figure.traces if t.get("hovertemplate", "").startswith("majority")]
+    dashes = [t["x"][0] for t in figure.traces if t.get("hovertemplate", "").startswith("majority")]
     assert dashes == pytest.approx([0.2, 0.25, 0.25])
-    low, high = figure.layout["yaxis"]["range"]
+    low, high = figure.layout["xaxis"]["range"]
     assert low < math.log10(0.2) < math.log10(0.25) < high
 
 

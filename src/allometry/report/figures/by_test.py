@@ -11,6 +11,7 @@ from allometry.report.palette import Mark
 
 OWN = "as trained"
 ROOM = 0.7  # of the place of a test, over which its arms are spread
+MANY = 5  # tests that take a tall figure
 FLOWN = 2.0  # rollouts without a number stand so many times above the largest
 
 Values = dict[str, list[float | None]]  # of each test, over the seeds that are done; None: without a number
@@ -73,7 +74,7 @@ def _rollouts(index: int, panel: str, found: list[tuple[Arm, Values]], marks: di
         f"{panel}: rollouts" if panel else "rollouts",
         found,
         axis("Error / persistence") | log_range([min(low, top / 10), top]),
-        _arms.chance_line([-0.6, len(_tests(found)) - 0.4], [1.0, 1.0], "persistence"),
+        _arms.chance_line([len(_tests(found)) - 0.4, -0.6], [1.0, 1.0], "persistence"),
         (low, top),
         "of persistence in one step",
         "Crosses: flew off." if flown else "",
@@ -90,8 +91,8 @@ def _worlds(index: int, panel: str, found: list[tuple[Arm, Values]], tests: list
     dashes: list[Trace] = []
     for place, name in enumerate(names):
         if floor := floors.get(name):
-            line, label = _arms.chance_line([place - 0.42, place + 0.42], [floor] * 2, WRONG.player)
-            dashes += [line, label] if name == names[-1] else [line]
+            line, label = _arms.chance_line([place + 0.42, place - 0.42], [floor] * 2, WRONG.player)
+            dashes += [line, label] if place == 0 else [line]
     return _figure(
         f"worlds-{index}",
         f"{panel}: {WRONG.name}" if panel else WRONG.name,
@@ -113,17 +114,17 @@ def _figure(
     key: str,
     title: str,
     found: list[tuple[Arm, Values]],
-    y_axis: dict[str, Any],
+    x_axis: dict[str, Any],
     beneath: list[Trace],
     ends: tuple[float, float],
     unit: str,
     caption: str,
     marks: dict[str, Mark],
 ) -> Figure:
-    """Tests side by side, in each the arms beside one another."""
+    """Tests one under another, in each the arms."""
     tests = _tests(found)
     ticks = {"tickmode": "array", "tickvals": list(range(len(tests))), "ticktext": [_broken(name) for name in tests]}
-    x_axis = axis("Test", log=False) | {"range": [-0.6, len(tests) - 0.4], "tickangle": 0} | ticks
+    test_axis = axis("", log=False) | {"range": [len(tests) - 0.4, -0.6]} | ticks
     traces = list(beneath)
     for place, (arm, values) in enumerate(found):
         aside = ROOM * ((place + 0.5) / len(found) - 0.5)
@@ -132,12 +133,19 @@ def _figure(
         id=key,
         title=title,
         caption=caption,
-        layout=layout(x_axis, y_axis, margin={"l": 12, "r": 84, "t": 14, "b": 8})
-        | {"xaxis": x_axis, "meta": {"ticks": "xaxis"}},
-        traces=traces,
+        layout=layout(x_axis, test_axis, margin={"l": 12, "r": 14, "t": 26, "b": 8}) | {"meta": {"ticks": "yaxis"}},
+        traces=[_turned(trace) for trace in traces],
         legend=keys(marks, {str(arm["line"]) for arm, _ in found}),
-        height="short",
+        height="short" if len(tests) < MANY else "tall",
     )
+
+
+def _turned(trace: Trace) -> Trace:
+    """Values to the right, tests one under another: their names have room."""
+    turned = trace | {"x": trace["y"], "y": trace["x"]}
+    if "hovertemplate" in trace:
+        turned["hovertemplate"] = trace["hovertemplate"].replace("%{y", "%{x")
+    return turned | ({"textposition": "top center"} if trace["mode"] == "text" else {})
 
 
 def _broken(name: str) -> str:
