@@ -77,10 +77,13 @@ def rounds_to_bf16() -> bool:
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
-@torch.compiler.assume_constant_result
 def bf16_kernel_is_fast() -> bool:
     """Whether this machine's bf16 kernel is to be used; measured once per process, in some ten milliseconds."""
     return _fp32_seconds_per_bf16_second() > 1 / CLEARLY
+
+
+# What torch.compiler.assume_constant_result sets, which loads the compiler to do so: 1.6 seconds of every process.
+bf16_kernel_is_fast._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.cache
