@@ -1,4 +1,4 @@
-"""The command as a user runs it, in a process of its own or, for what trains nothing, in this one."""
+"""The command as a user runs it: in a process of its own, or in this one, which has loaded torch already."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from warm_workers import warm_workers
 
 from allometry.__main__ import main
 
@@ -41,7 +42,8 @@ def with_text(folder: Path) -> Path:
 
 
 def in_process(folder: Path, monkeypatch, capfd, *words: object) -> subprocess.CompletedProcess:
-    """Run `allometry WORDS` in this process, where torch is loaded already, in a folder; what it printed, and its exit status."""
+    """Run `allometry WORDS` in this process, in a folder, on one core; what it printed, and its exit status."""
+    warm_workers(monkeypatch)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ALLOMETRY_CACHE", str(folder / "cache"))
     monkeypatch.setenv("COLUMNS", "100")

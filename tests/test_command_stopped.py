@@ -1,5 +1,6 @@
 """A study that is killed, stopped, damaged or kept out ends as if it had not been, or says why it cannot."""
 
+import functools
 import json
 import os
 import random
@@ -7,15 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import BIGRAM, SMALL, SQUASHED, allometry, with_text
+from commands import BIGRAM, SMALL, SQUASHED, allometry, in_process, with_text
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory) -> Path:
     return with_text(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def command(home, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess]:
+    """The same in this process, where torch is loaded already."""
+    return functools.partial(in_process, home, monkeypatch, capfd)
 
 
 def losses(folder: Path) -> dict[str, float]:
@@ -61,40 +69,38 @@ def test_ctrl_c_is_one_line_and_130(home) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
-def test_a_read_only_folder_is_refused(home) -> None:
+def test_a_read_only_folder_is_refused(home, command) -> None:
     locked = home / "locked"
     locked.mkdir(mode=0o500)
-    done = allometry(
-        "compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study", cwd=home, cache=home / "cache"
-    )
+    done = command("compare", "text", "--families", BIGRAM, *SMALL, "--out", "locked/study")
     assert done.returncode == 2
     assert "--out" in done.stderr
 
 
-def test_a_damaged_plan_and_a_damaged_checkpoint(home) -> None:
+def test_a_damaged_plan_and_a_damaged_checkpoint(home, command) -> None:
     words = ["compare", "text", "--families", BIGRAM, "--length", "8", "--flops", "4e8", "--seeds", "1", "--out", "damaged"]
-    assert allometry(*words, "--quiet", cwd=home, cache=home / "cache").returncode == 0
+    assert command(*words, "--quiet").returncode == 0
     whole = losses(home / "damaged")
     run = next((home / "damaged" / "runs").iterdir())
     (run / "end.json").unlink()
     (run / "checkpoint.safetensors").write_bytes(b"no checkpoint")
     (run / "points.jsonl").write_bytes((run / "points.jsonl").read_bytes()[:-30])
-    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
+    done = command(*words, "--quiet")
     assert done.returncode == 0
     assert "starts again from its beginning" in done.stdout + done.stderr
     assert losses(home / "damaged") == whole
     (home / "damaged" / "plan.json").write_text("{")
-    done = allometry(*words, "--quiet", cwd=home, cache=home / "cache")
+    done = command(*words, "--quiet")
     assert done.returncode == 2
     assert "plan.json cannot be read" in done.stderr
 
 
-def test_a_second_process_in_the_same_folder_is_refused(home) -> None:
+def test_a_second_process_in_the_same_folder_is_refused(home, command) -> None:
     import fcntl
 
     (home / "busy").mkdir()
     with open(home / "busy" / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = allometry("compare", "text", "--families", BIGRAM, *SMALL, "--out", "busy", cwd=home, cache=home / "cache")
+        done = command("compare", "text", "--families", BIGRAM, *SMALL, "--out", "busy")
     assert done.returncode == 2
     assert "Another process works in busy" in done.stderr

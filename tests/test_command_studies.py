@@ -1,10 +1,13 @@
 """Studies run by the command: planned alone, from a file, and with families that fail."""
 
+import functools
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import BIGRAM, SMALL, TINY, allometry, with_text
+from commands import BIGRAM, SMALL, TINY, in_process, with_text
 
 
 @pytest.fixture(scope="session")
@@ -12,35 +15,40 @@ def home(tmp_path_factory) -> Path:
     return with_text(tmp_path_factory.mktemp("home"))
 
 
-def test_a_dry_run_prints_the_plan_and_leaves_nothing(home) -> None:
+@pytest.fixture
+def allometry(home, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess]:
+    """The command in this process."""
+    return functools.partial(in_process, home, monkeypatch, capfd)
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(home, allometry) -> None:
     words = ["compare", "text", "--families", BIGRAM, *SMALL, "--out", "dry", "--dry-run"]
-    content = json.loads(allometry(*words, "--json", cwd=home, cache=home / "cache").stdout)
+    content = json.loads(allometry(*words, "--json").stdout)
     assert content["cells"]
-    shown = allometry(*words, cwd=home, cache=home / "cache")
+    shown = allometry(*words)
     assert "Plan: " in shown.stdout
     assert not (home / "dry" / "plan.json").exists()
     assert not (home / "dry" / "runs").exists()
 
 
-def test_a_study_file_runs(home) -> None:
+def test_a_study_file_runs(home, allometry) -> None:
     (home / "my_study.py").write_text(
         "from allometry import Request\n\n"
         f'study = Request(sources=("text",), families=("{BIGRAM}",), flops=(4e8,), length=8, seeds=1)\n'
     )
-    done = allometry("run", "my_study.py", "--json", "--quiet", cwd=home, cache=home / "cache")
+    done = allometry("run", "my_study.py", "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["families"] == ["Bigram"]
     assert (home / "allometry-studies" / "my_study" / "report.html").exists()
 
 
-def test_a_family_that_fails_is_recorded_and_the_study_goes_on(home) -> None:
+def test_a_family_that_fails_is_recorded_and_the_study_goes_on(home, allometry) -> None:
     done = allometry(
         "compare", "text", "--families", f"{BIGRAM},{TINY}:Fails,{TINY}:FailsInScoring", "--length", "8",
         "--flops", "4e8,8e8", "--seeds", "1", "--batch", "1", "--out", "failing", "--json", "--quiet",
-        cwd=home, cache=home / "cache",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    rows = json.loads(allometry("status", "failing", "--json", cwd=home, cache=home / "cache").stdout)["families"]
+    rows = json.loads(allometry("status", "failing", "--json").stdout)["families"]
     failed = {row["family"]: row["failed"] for row in rows if row["stage"] == "tune"}
     assert failed["Fails"] > 0 == failed["Bigram"]
     assert failed["FailsInScoring"] > 0
@@ -67,13 +75,13 @@ study = Experiment(
 """
 
 
-def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home) -> None:
+def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home, allometry) -> None:
     """Its own network is known to the workers. What ended is not run again, but for a network whose file was edited."""
     words = ("run", "my_experiment.py", "--out", "arms", "--json", "--quiet")
     ended = []
     for seeds in (1, 3, 3):
         (home / "my_experiment.py").write_text(EXPERIMENT.replace("SEEDS", str(seeds)))
-        done = allometry(*words, cwd=home, cache=home / "cache")
+        done = allometry(*words)
         assert done.returncode == 0, done.stderr
         ended.append({end: end.stat().st_mtime_ns for end in (home / "arms" / "runs").glob("*/end.json")})
     content = json.loads(done.stdout)
@@ -83,16 +91,16 @@ def test_an_experiment_runs_resumes_and_goes_on_with_more_seeds(home) -> None:
     assert len(ended[1]) == 7  # the first run of the own network is another network's now
     assert ended[1].items() >= ended[0].items()
     assert ended[1] == ended[2]
-    status = json.loads(allometry("status", "arms", "--json", cwd=home, cache=home / "cache").stdout)
+    status = json.loads(allometry("status", "arms", "--json").stdout)
     assert (status["planned"], status["ended"]) == (6, 6)
-    again = allometry("report", "arms", "--out", "again.html", cwd=home, cache=home / "cache")
+    again = allometry("report", "arms", "--out", "again.html")
     assert "it remembers: refuted" in again.stdout
     assert (home / "again.html").exists()
 
 
-def test_what_an_experiment_is_not_asked_is_refused(home) -> None:
+def test_what_an_experiment_is_not_asked_is_refused(home, allometry) -> None:
     (home / "my_experiment.py").write_text(EXPERIMENT.replace("SEEDS", "1"))
-    done = allometry("run", "my_experiment.py", "--minutes", "5", cwd=home, cache=home / "cache")
+    done = allometry("run", "my_experiment.py", "--minutes", "5")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--dry-run says how long" in done.stderr

@@ -1,16 +1,17 @@
 """Examples and the code of the documents run: they are what a newcomer tries first, and what goes stale first."""
 
+import functools
 import json
-import os
 import re
 import runpy
 import shutil
 import subprocess
-import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import in_process
 
 from allometry import Experiment, Family, Request
 from allometry.data._task import Task
@@ -22,15 +23,10 @@ DOCUMENT = ROOT / "docs" / "own_family.md"
 GRU = f"{ROOT / 'examples' / 'own_family.py'}:Gru"
 
 
-def allometry(*words: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "allometry", *words],
-        cwd=cwd,
-        env=os.environ | {"ALLOMETRY_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+@pytest.fixture
+def allometry(tmp_path, monkeypatch, capfd) -> Callable[..., subprocess.CompletedProcess]:
+    """The command in this process and the test's folder."""
+    return functools.partial(in_process, tmp_path, monkeypatch, capfd)
 
 
 def blocks(language: str) -> list[str]:
@@ -64,8 +60,8 @@ def test_the_commands_of_the_document_name_what_there_is() -> None:
     assert all((ROOT / name.split(",")[-1]).is_file() for name in named)
 
 
-def test_a_family_of_ones_own_is_counted(tmp_path) -> None:
-    done = allometry("count", GRU, "--size", "5", "--length", "32", "--json", cwd=tmp_path)
+def test_a_family_of_ones_own_is_counted(allometry) -> None:
+    done = allometry("count", GRU, "--size", "5", "--length", "32", "--json")
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     width, depth = content["spec"]["width"], content["spec"]["depth"]
@@ -75,17 +71,17 @@ def test_a_family_of_ones_own_is_counted(tmp_path) -> None:
 
 
 @pytest.fixture
-def text(tmp_path) -> Path:
+def text(tmp_path) -> None:
     """Some real text: modules of the standard library."""
     (tmp_path / "text").mkdir()
     for module in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:60]:
         shutil.copy(module, tmp_path / "text" / module.name)
-    return tmp_path
 
 
-def test_a_family_of_ones_own_is_compared(text) -> None:
+@pytest.mark.usefixtures("text")
+def test_a_family_of_ones_own_is_compared(allometry) -> None:
     words = ["compare", "text", "--families", GRU, "--flops", "1.4e8", "--length", "8", "--seeds", "1", "--out", "study"]
-    done = allometry(*words, "--json", "--quiet", cwd=text)
+    done = allometry(*words, "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["families"] == ["Gru"]

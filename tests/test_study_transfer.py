@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from warm_workers import warm_workers
 
 from allometry.flow import Refusal
 from allometry.progress import Quiet
@@ -38,6 +39,7 @@ def carried_out(request: Request, folder: Path, cache: Path) -> None:
 
 def test_a_study_of_pairs_is_fine_tuned_and_goes_on(tmp_path, labelled, monkeypatch) -> None:
     monkeypatch.setattr(transfer, "STEPS", 12)
+    warm_workers(monkeypatch)
     request = Request(
         sources=MODULES, families=FAMILIES, objective="span", flops=(2e8,), length=16, seeds=1,
         sizes=3, precision="fp32", jobs=2, downstream=(str(labelled),),
@@ -76,7 +78,8 @@ def test_a_study_of_pairs_is_fine_tuned_and_goes_on(tmp_path, labelled, monkeypa
         carried_out(other_sets, folder, tmp_path / "cache")
 
 
-def test_what_cannot_be_asked_is_refused_in_a_line(tmp_path, labelled) -> None:
+def test_what_cannot_be_asked_is_refused_in_a_line(tmp_path, labelled, monkeypatch) -> None:
+    warm_workers(monkeypatch)
     causal = Request(sources=MODULES, families=("funnel_transformer", "lstm"), flops=(5e8,), length=16)
     with pytest.raises(Refusal, match="Use --objective span"):
         carried_out(causal, tmp_path / "a", tmp_path / "cache")
