@@ -14,7 +14,7 @@ from warm_workers import warm_workers
 from allometry.__main__ import main
 
 TINY = Path(__file__).parent / "tiny.py"
-BIGRAM, TRIGRAM, SQUASHED = f"{TINY}:Bigram", f"{TINY}:Trigram", f"{TINY}:Squashed"
+BIGRAM, TRIGRAM = f"{TINY}:Bigram", f"{TINY}:Trigram"
 SMALL = ["--length", "8", "--flops", "4e8,8e8,1.6e9", "--seeds", "1"]
 
 

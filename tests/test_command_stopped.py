@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import BIGRAM, SMALL, SQUASHED, allometry, in_process, with_text
+from commands import BIGRAM, SMALL, in_process, with_text
 
 
 @pytest.fixture(scope="session")
@@ -30,37 +30,50 @@ def losses(folder: Path) -> dict[str, float]:
     return {path.parent.name: json.loads(path.read_text())["loss"] for path in folder.glob("runs/*/end.json")}
 
 
-def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home) -> None:
+def begun(folder: Path, number: int, process: subprocess.Popen) -> None:
+    """Wait until so many runs of the study in a folder have begun to train."""
+    deadline = time.perf_counter() + 240
+    while len(list(folder.glob("runs/*/points.jsonl"))) < number:
+        assert process.poll() is None, "it ended before it was stopped"
+        assert time.perf_counter() < deadline
+        time.sleep(0.01)
+
+
+def test_a_study_that_is_killed_ends_as_if_it_had_not_been(home, command) -> None:
+    """Killed while the rates are tuned, while they are bracketed or soon after, and while the last runs are scored."""
     words = [
-        "compare", "text", "--families", f"{BIGRAM},{SQUASHED}", "--length", "8", "--flops", "4e8,1.2e9", "--seeds", "1",
+        "compare", "text", "--families", BIGRAM, "--length", "8", "--flops", "4e8,1.2e9", "--seeds", "1",
         "--precision", "fp32",  # auto is what is faster at the moment, and so may be another in another folder
     ]  # fmt: skip
-    assert allometry(*words, "--out", "whole", "--quiet", cwd=home, cache=home / "cache").returncode == 0
-    moments = random.Random(0)
+    assert command(*words, "--out", "whole", "--quiet").returncode == 0
+    whole, moments = losses(home / "whole"), random.Random(0)
     own = {"ALLOMETRY_CACHE": str(home / "cache"), "OMP_NUM_THREADS": "1", "ALLOMETRY_CHECKPOINT_SECONDS": "0.1"}
     environment = os.environ | own
-    for _ in range(3):
+    for runs in (2, len(whole) // 2, len(whole) - 4):
         process = subprocess.Popen(
-            [sys.executable, "-m", "allometry", *words, "--out", "killed", "--quiet"],
+            [sys.executable, "-m", "allometry", *words, "--out", "killed", "--quiet", "--jobs", "2"],
             cwd=home, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        time.sleep(moments.uniform(4, 9))
+        begun(home / "killed", runs, process)
+        time.sleep(moments.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
     ended = {path: path.stat().st_mtime_ns for path in (home / "killed").glob("runs/*/end.json")}
-    done = allometry(*words, "--out", "killed", "--quiet", cwd=home, cache=home / "cache")
+    assert 0 < len(ended) < len(whole)
+    done = command(*words, "--out", "killed", "--quiet")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in ended} == ended  # none run twice
-    assert losses(home / "killed") == losses(home / "whole")
+    assert losses(home / "killed") == whole
 
 
 def test_ctrl_c_is_one_line_and_130(home) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "allometry", "compare", "text", "--families", "lstm", "--flops", "1e10", "--out", "stopped"],
+        [sys.executable, "-m", "allometry", "compare", "text", "--families", BIGRAM, "--length", "8", "--flops", "4e8",
+         "--out", "stopped"],
         cwd=home, env=os.environ | {"ALLOMETRY_CACHE": str(home / "cache")},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(6)
+    begun(home / "stopped", 1, process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said

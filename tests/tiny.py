@@ -16,14 +16,6 @@ class Bigram(Family):
         )
 
 
-class Squashed(Family):
-    """The same behind a tanh."""
-
-    def build(self, io: Tokens) -> nn.Module:
-        hidden = nn.Linear(self.width, self.width)
-        return nn.Sequential(nn.Embedding(io.vocab, self.width), hidden, nn.Tanh(), nn.Linear(self.width, io.vocab))
-
-
 class Trigram(Family):
     """Looks at the last three tokens."""
 
