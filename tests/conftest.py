@@ -1,5 +1,6 @@
 """Shared by all tests: one thread each, so that a busy machine stays fast, and where outside data may lie."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from data_samples import folder_of
 
 
 def pytest_configure() -> None:
+    gc.disable()  # until all is loaded, of which nothing is garbage: looking for it takes a fifth of the time
     try:
         import torch
     except ImportError:
@@ -33,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first; all else stays in its order."""
     rank = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """What the tests leave is looked for again, and not among what was loaded for them."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
