@@ -23,11 +23,10 @@ def pytest_configure() -> None:
 # and one worker would stand idle behind them. `make test` asks for the order given here.
 LONG = (
     "test_families",
-    "test_command_stopped",
     "test_command",
+    "test_command_stopped",
     "test_command_studies",
     "test_study_transfer",
-    "test_examples",
 )
 
 
