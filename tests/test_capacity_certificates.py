@@ -16,7 +16,8 @@ from commands import in_process
 
 import allometry as al
 from allometry.capacity import construct
-from allometry.capacity.certificate import Impossible, Realised, member, verified
+from allometry.capacity.bounds import log2
+from allometry.capacity.certificate import Impossible, Realised, certify, verified
 from allometry.capacity.count import circuit
 from allometry.capacity.estimate import estimate
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
@@ -43,7 +44,7 @@ def test_certificates_agree_with_the_sets(name: str, options: dict) -> None:
         built = circuit(name, n, **options)
         inside = built.functions().contains(np.array(some).astype(np.uint8))
         for function, realised in zip(some, inside, strict=True):
-            found = member(built, function)
+            found = certify(built, function)
             assert isinstance(found, Realised if realised else Impossible)
             assert verified(built, function, found)
             assert not verified(built, function ^ 1, found)
@@ -54,7 +55,7 @@ def test_linear_programs_find_the_quadratic_threshold_functions_that_duality_fin
     built = circuit("polynomial_threshold", 4)
     sizes = 0
     for representative, size in zip(kinds.representatives[::9].tolist(), kinds.sizes[::9], strict=True):
-        realised = isinstance(member(built, representative), Realised)
+        realised = isinstance(certify(built, representative), Realised)
         assert realised == (representative in quadratic)
         sizes += int(size) * realised
     assert sizes > 4_000
@@ -62,12 +63,12 @@ def test_linear_programs_find_the_quadratic_threshold_functions_that_duality_fin
 
 def test_a_damaged_proof_is_found() -> None:
     built = circuit("output_gating", 2, convention="01")
-    proof = member(circuit("threshold", 2), 0b0110)
+    proof = certify(circuit("threshold", 2), 0b0110)
     assert isinstance(proof, Impossible)
     assert not verified(circuit("threshold", 2), 0b0110, Impossible(proof.signals, ((1, 1, 1, 2),)))
     assert not verified(circuit("threshold", 2), 0b0110, Impossible(proof.signals, ((0, 0, 0, 0),)))
     assert not verified(circuit("threshold", 2), 0b0110, Impossible((), ()))
-    found = member(built, 0b0110)
+    found = certify(built, 0b0110)
     assert isinstance(found, Realised)
     assert not verified(built, 0b0110, Realised(tuple(-w for w in found.attended), found.gates))
 
@@ -83,7 +84,7 @@ def test_a_damaged_proof_is_found() -> None:
 )
 def test_what_has_no_certificate_is_refused(name: str, options: dict) -> None:
     with pytest.raises(al.Refusal, match=r"certificate|takes too long"):
-        member(circuit(name, 5, **options), 0)
+        certify(circuit(name, 5, **options), 0)
 
 
 # The weights behind the lower bounds, for every pair of threshold functions of fewer inputs
@@ -95,7 +96,7 @@ def units(inputs: int, low: int = -1) -> list[np.ndarray]:
     if inputs == 0:
         return [np.array([-1]), np.array([1])]
     built = circuit("threshold", inputs, convention="01" if low == 0 else "pm")
-    return [np.array(member(built, int(table)).attended) for table in threshold_functions(inputs)]
+    return [np.array(certify(built, int(table)).attended) for table in threshold_functions(inputs)]
 
 
 def run(built, pairs: list) -> np.ndarray:
@@ -225,6 +226,11 @@ def test_the_list_of_circuits_is_the_folder(command) -> None:
         (["polynomial_threshold", "--inputs", "3", "--degree", "99"], "at most 13"),
         (["private_gates", "--inputs", "13", "--units", "100"], "4300 digits"),
         (["output_gating", "--inputs", "6", "--seed", "-1"], "seed=-1"),
+        (["output_gating", "--inputs", "6", "--samples", "1000000000000"], "samples=1000000000000"),
+        (["json:JSONDecoder", "--inputs", "3"], "is no circuit"),
+        (["allometry.quark:Quark", "--inputs", "3"], "is no circuit"),
+        (["allometry.quark:ALL", "--inputs", "3"], "is no circuit"),
+        (["allometry.capacity.circuits._circuit:Circuit", "--inputs", "3"], "is no circuit"),
     ],
 )
 def test_what_is_asked_wrongly_is_answered_in_one_line(words: list, said: str, command) -> None:
@@ -235,9 +241,84 @@ def test_what_is_asked_wrongly_is_answered_in_one_line(words: list, said: str, c
 
 
 def test_the_largest_bounds_can_be_printed(command) -> None:
-    for words in (["polynomial_threshold", "--degree", 13], ["private_gates", "--convention", "mixed", "--units", 1]):
+    for words in (
+        ["polynomial_threshold", "--degree", 13],
+        ["private_gates", "--convention", "mixed", "--units", 1],
+        ["disjoint_gating", "--convention", "mixed"],
+    ):
         found = json.loads(command("capacity", *words, "--inputs", 13, "--json").stdout)
         assert 0 < found["lower"] <= found["upper"]
+
+
+WRONG = (
+    ("al.capacity(circuit('output_gating', 3), 4)", "Leave out inputs"),
+    ("al.capacity(circuit('output_gating', 3), gates=2)", "Leave out gates"),
+    ("al.capacity('output_gating')", "of how many inputs"),
+    ("al.capacity(7, 3)", "circuit=7 is int"),
+    ("al.capacity('output_gating', '4')", "inputs='4' is str"),
+    ("al.capacity('output_gating', True)", "inputs=True is bool"),
+    ("al.capacity('output_gating', 3, bias='no')", "bias='no' is str"),
+    ("al.capacity('output_gating', 3, gates=1.5)", "gates=1.5 is float"),
+    ("al.capacity('output_gating', 3, convention=1)", "convention=1 is int"),
+    ("al.capacity('output_gating', 6, samples='many')", "samples='many' is str"),
+    ("certify(circuit('threshold', 2), 16)", "16 is no function of 2 inputs"),
+    ("certify(circuit('threshold', 2), -1)", "-1 is no function of 2 inputs"),
+    ("certify(circuit('threshold', 2), 0.5)", "0.5 is no function of 2 inputs"),
+)
+
+
+def test_what_python_asks_wrongly_is_refused() -> None:
+    """In an interpreter without the checker of types that the tests have."""
+    program = (
+        "import allometry as al\n"
+        "from allometry.capacity.certificate import certify\n"
+        "from allometry.capacity.count import circuit\n"
+        f"for asked, said in {WRONG!r}:\n"
+        "    try: eval(asked)\n"
+        "    except al.Refusal as refusal: assert said in str(refusal), (asked, refusal)\n"
+        "    else: raise AssertionError(asked)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_ceiling_is_that_of_all_inputs() -> None:
+    """Bits of all functions: of a small circuit as the number says, of two times thirteen inputs without making it."""
+    for name, options in (("disjoint_gating", {"convention": "mixed"}), ("shared_gate", {}), ("threshold", {})):
+        small = circuit(name, 3, **options)
+        assert small.ceiling_bits == pytest.approx(log2(small.ceiling))
+    found = al.capacity("disjoint_gating", 13, convention="mixed").to_json()
+    assert found["ceiling_bits"] == pytest.approx(2**26 * np.log2(3))
+    assert circuit("disjoint_gating", 7).exact_inputs == 7  # its numbers are short, if not those of all functions
+
+
+OWN = """
+from allometry.capacity.circuits._circuit import Circuit, plain
+from allometry.capacity.threshold_functions import threshold_functions
+
+class Mine(Circuit):
+    wires: int = 1
+    limits = (("wires", 1, 9),)
+    parameters = 3
+    def functions(self, listen=None):
+        return plain(self.inputs, threshold_functions(self.inputs))
+
+x = 3
+"""
+
+
+def test_a_circuit_of_ones_own_is_counted_and_says_its_own_options(command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    found = json.loads(command("capacity", "mine.py:Mine", "--inputs", 3, "--json").stdout)
+    assert (found["count"], found["wires"], found["lower"], found["upper"]) == (104, 1, 1, 256)
+    said = command("capacity", "mine.py:Mine", "--inputs", 3).stdout
+    assert "wires 1" in said
+    assert "large n" not in said  # nothing is proved of it
+    assert "is no circuit" in command("capacity", "mine.py:x", "--inputs", 3).stderr
+    with pytest.raises(al.Refusal, match="at most 9"):
+        al.capacity(f"{tmp_path}/mine.py:Mine", 3, wires=10)
+    with pytest.raises(al.Refusal, match="certificate"):
+        certify(circuit(f"{tmp_path}/mine.py:Mine", 3), 0)
 
 
 def test_a_long_count_shows_a_bar_and_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products
 from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Rows, pieces
@@ -18,6 +18,7 @@ class ActivationGating(Circuit):
 
     gates: int = 1
 
+    limits = (("gates", 1, MOST_GATES),)
     equation = "H(b' + g1(x) ... gK(x) (w·x + b))"
 
     @property
@@ -60,6 +61,10 @@ class ActivationGating(Circuit):
     @property
     def parameters(self) -> int:
         return (self.gates + 1) * (self.inputs + 1) + 1
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == 1 else None
 
     @property
     def weights(self) -> int:

@@ -85,6 +85,10 @@ class AdditiveSynaptic(Circuit):
         return 2 * (self.inputs + 1) + 1
 
     @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.synapse == "fixed" else None
+
+    @property
     def weights(self) -> int:
         return self.inputs + 2
 

@@ -57,6 +57,10 @@ class HardAttention(Circuit):
         return 4 * (self.inputs + 1)
 
     @property
+    def certified_gates(self) -> int | None:
+        return 1
+
+    @property
     def weights(self) -> int:
         return 2 * (self.inputs + 1)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, plain, silent, small_enough
 from allometry.capacity.neurons import with_one
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
 from allometry.capacity.symmetry import Functions
@@ -29,7 +29,7 @@ class LinearPlusProducts(Circuit):
     gates: int = 1
 
     conventions = ("pm", "01")
-    fewest_gates = 0
+    limits = (("gates", 0, MOST_GATES),)
     equation = "H(l0(x) + l1(x) l1'(x) + ... + lk(x) lk'(x))"
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, silent, small_enough
 from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
@@ -21,6 +21,7 @@ class Multiplexing(Circuit):
 
     gates: int = 1
 
+    limits = (("gates", 1, MOST_GATES),)
     equation = "H(w·x + b + c1 g1(x) + ... + cK gK(x))"
 
     @property
@@ -66,6 +67,10 @@ class Multiplexing(Circuit):
     @property
     def parameters(self) -> int:
         return (self.gates + 1) * (self.inputs + 1) + self.gates
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == 1 else None
 
     @property
     def weights(self) -> int:

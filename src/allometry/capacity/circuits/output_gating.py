@@ -6,8 +6,8 @@ In {0, 1} the product is AND, in {-1, +1} it is XNOR; an attended unit in {-1, +
 import numpy as np
 from jaxtyping import Int, Real
 
-from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
+from allometry.capacity import bounds, draws
+from allometry.capacity.circuits._circuit import MOST_GATES, MOST_INPUTS, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import (
     factor,
     factor_representatives,
@@ -32,6 +32,10 @@ class OutputGating(Circuit):
     bias: bool = True
     domain: str = ""
 
+    limits = (
+        ("gates", 1, MOST_GATES),
+        ("degree", 1, MOST_INPUTS),
+    )
     equation = "H(w·x + b) g1(x) ... gK(x)"
 
     def __post_init__(self) -> None:
@@ -74,6 +78,16 @@ class OutputGating(Circuit):
             return sum(int(s) * d for s, d in zip(representatives(self.inputs)[1], shown(self.inputs), strict=True))
         return shown_by(products(self.inputs, self.gates, 0, self.degree), self.inputs, self.degree, 1)
 
+    @property
+    def estimated(self) -> bool:
+        one = self.gates == self.degree == 1 and self.bias
+        return one and self.convention in ("pm", "mixed") and self.inputs <= draws.MOST_INPUTS
+
+    def draws(self) -> draws.Draw:
+        if not self.estimated:
+            return super().draws()
+        return (draws.ternary if self.values == 3 else draws.pairs)(self.inputs)
+
     def lower(self) -> int:
         if not self.bias:
             # f f = f in {0, 1}. Products in {-1, +1}: of odd functions, those of one input less; with inputs in {0, 1}, f times 1.
@@ -102,6 +116,10 @@ class OutputGating(Circuit):
     @property
     def parameters(self) -> int:
         return (self.gates + 1) * (bounds.features(self.inputs, self.degree) - (not self.bias))
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == self.degree == 1 and self.bias and self.values == 2 else None
 
     @property
     def weights(self) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_INPUTS, Circuit, Listen, plain, silent, small_enough
 from allometry.capacity.neurons import monomials
 from allometry.capacity.polynomial_functions import (
     known,
@@ -22,6 +22,7 @@ class PolynomialThreshold(Circuit):
     degree: int = 2
 
     conventions = ("pm", "01")
+    limits = (("degree", 1, MOST_INPUTS),)
     equation = "H(p(x)), deg p <= d"
 
     @property
@@ -51,6 +52,10 @@ class PolynomialThreshold(Circuit):
     @property
     def parameters(self) -> int:
         return bounds.features(self.inputs, self.degree)
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 0
 
     @property
     def weights(self) -> int:

@@ -18,6 +18,7 @@ class SharedGate(Circuit):
 
     units: int = 2
 
+    limits = (("units", 1, None),)
     equation = "(f1(x) g(x), ..., fm(x) g(x))"
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_GATES, RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products, shown
 from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Listed, Plain, Rows, pieces
@@ -40,6 +40,7 @@ class SynapticGating(Circuit):
     synapse: str = "fixed"
 
     conventions = tuple(RANGES)
+    limits = (("gates", 1, MOST_GATES),)
     equation = "H(w·x + b), wi -> wi g1(x) ... gK(x)"
 
     def __post_init__(self) -> None:
@@ -158,6 +159,10 @@ class SynapticGating(Circuit):
     def parameters(self) -> int:
         gates = self.inputs if self.synapse == "each" else self.gates
         return (gates + 1) * (self.inputs + 1)
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == 1 and self.synapse == "fixed" else None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
