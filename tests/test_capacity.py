@@ -2,12 +2,15 @@
 
 import functools
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from allometry.capacity import bounds
-from allometry.capacity.count import circuit
+from allometry.capacity.circuits import _circuit
+from allometry.capacity.circuits._circuit import Circuit
+from allometry.capacity.count import capacity, circuit
 from allometry.capacity.neurons import distinct, whole_weights
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
 from allometry.capacity.symmetry import Plain, Rows, classes
@@ -334,6 +337,78 @@ def test_counts_are_between_their_bounds(name: str, options: dict) -> None:
             )
             assert built.lower() <= count <= built.upper() <= built.ceiling
     assert circuit(name, 12, **options).lower() <= circuit(name, 12, **options).upper()
+
+
+def difference(values: list[float], times: int) -> float:
+    """Of a n^p the p-th difference is p! a, whatever is below n^p."""
+    return float(np.diff(values, times)[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *CIRCUITS,
+        *[(n, {"gates": 3}) for n in ("multiplexing", "activation_gating", "synaptic_gating", "linear_plus_products")],
+    ],
+    ids=title,
+)
+def test_the_leading_term_is_what_both_bounds_give(name: str, options: dict, monkeypatch) -> None:
+    """Were T(n, d) = 2^(n^(d+1)): log2 of the bounds are then polynomials in n, and their leading terms are read off."""
+
+    def ideal(inputs: int, degree: int = 1) -> int:
+        return 1 << max(inputs, 0) ** (degree + 1)
+
+    degree, sizes = options.get("degree", 1), range(9, 14)
+    monkeypatch.setattr(bounds, "fewest", ideal)
+    monkeypatch.setattr(bounds, "most", ideal)
+    monkeypatch.setattr(Circuit, "ceiling", 1 << 20_000)  # all functions are too few yet at these n
+    monkeypatch.setattr(_circuit, "MOST_DIGITS", 10**6)
+    monkeypatch.setattr(bounds, "schlaefli", lambda features, points: points**features)
+    built = [circuit(name, n, **options) for n in sizes]
+    factor, power = built[0].leading_at_most
+    expected = factor * math.factorial(power) * math.factorial(degree)
+    assert difference([bounds.log2(one.upper()) for one in built], power) == pytest.approx(expected, rel=0.06)
+    lower = difference([bounds.log2(one.lower()) for one in built], power)
+    if built[0].leading is None:
+        assert lower < 0.9 * expected  # else it would be a theorem
+    else:
+        assert built[0].leading == (factor, power)
+        assert lower == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "options"), CIRCUITS, ids=title)
+def test_parameters_are_the_weights_of_all_units(name: str, options: dict) -> None:
+    for n in (2, 4):
+        built, unit = circuit(name, n, **options), n + 1
+        bias, degree = getattr(built, "bias", True), getattr(built, "degree", 1)
+        known = {
+            "disjoint_gating": 2 * unit,
+            "private_gates": 2 * unit * built.outputs,
+            "shared_gate": unit * (1 + built.outputs),
+            "linear_plus_products": built.weights,
+            "hard_attention": built.weights + 2 * unit,  # two scores, of which the difference is seen
+        }
+        gates = 0 if "threshold" in name else n if options.get("synapse") == "each" else getattr(built, "gates", 1)
+        weights = built.weights - (not bias) + gates * (bounds.features(n, degree) - (not bias)) if name not in known else 0
+        assert built.parameters == known.get(name, weights)
+
+
+def test_capacity_is_measured_against_one_unit() -> None:
+    assert capacity("threshold", 4).normalised == 1
+    found = capacity("output_gating", 4)
+    assert found.log2 == math.log2(54310)
+    assert found.normalised == pytest.approx(math.log2(54310) / math.log2(1882))
+    assert found.asymptote == 2 * 4**2
+    assert capacity("linear_plus_products", 4).asymptote is None
+
+
+def test_published_counts_are_said_where_nothing_is_counted() -> None:
+    for n, bias in ((8, True), (9, True), (10, False)):
+        found = capacity("threshold", n, bias=bias)
+        assert (found.count, found.exact, found.circuit.published) == (PUBLISHED[n - (not bias)], True, found.lower)
+    assert capacity("threshold", 10).count is None
+    below = [circuit("threshold", n, convention="01", bias=False) for n in range(1, 6)]
+    assert all(one.lower() <= one.count() <= one.upper() for one in below)
 
 
 def test_bounds_of_the_reference() -> None:

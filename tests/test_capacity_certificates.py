@@ -133,6 +133,26 @@ def test_two_functions_are_shown_by_one_gated_unit(inputs: int, name: str, conve
     assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2
 
 
+@pytest.mark.parametrize("inputs", [2, 3, 4])
+def test_two_functions_are_shown_by_a_unit_whose_synapses_are_all_gated(inputs: int) -> None:
+    """In {-1, +1} at the selectors (1, 1) and (1, -1), in {0, 1} at 0 and 1."""
+    for convention, make, low, lost in (
+        ("pm", construct.synaptic_all_pm, -1, 2),
+        ("01", construct.synaptic_all_01, 0, 1),
+    ):
+        rest = inputs - lost
+        if rest > 2:
+            continue  # 104^2 pairs
+        built, one = circuit("synaptic_gating", inputs, convention=convention, synapse="all"), units(rest, low)
+        pairs = list(itertools.product(range(len(one)), repeat=2))
+        values = run(built, [make(one[a], one[b]) for a, b in pairs]) > 0
+        truth, size = unpack(threshold_functions(rest), rest), 1 << rest
+        places = (3 * size, size) if lost == 2 else (0, size)  # of (1, 1) and (1, -1), or of 0 and 1
+        for begin, which in zip(places, (0, 1), strict=True):
+            assert (values[:, begin : begin + size] == truth[[pair[which] for pair in pairs]]).all()
+        assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2 <= built.lower()
+
+
 @pytest.mark.parametrize(("inputs", "factors"), [(3, 2), (3, 3), (3, 4), (4, 4)])
 def test_k_factors_show_k_functions(inputs: int, factors: int) -> None:
     rest = inputs - (factors - 1).bit_length()
@@ -319,6 +339,16 @@ def test_a_circuit_of_ones_own_is_counted_and_says_its_own_options(command, tmp_
         al.capacity(f"{tmp_path}/mine.py:Mine", 3, wires=10)
     with pytest.raises(al.Refusal, match="certificate"):
         certify(circuit(f"{tmp_path}/mine.py:Mine", 3), 0)
+
+
+def test_many_units_with_one_gate_are_counted_or_bounded() -> None:
+    """Whatever their number: 256 pairs and 4,096 triples of two inputs are all there are."""
+    found = al.capacity("shared_gate", 2, units=8)
+    assert not found.exact
+    assert found.lower < 16**8 == found.upper
+    one = al.capacity("shared_gate", 1, units=20)
+    assert one.exact
+    assert one.count == 4**20
 
 
 def test_a_long_count_shows_a_bar_and_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:

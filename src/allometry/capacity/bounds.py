@@ -5,6 +5,7 @@ n = 9, beyond it the bounds of L0 and L1.
 """
 
 import math
+from fractions import Fraction
 
 from allometry.capacity.threshold_functions import PUBLISHED
 
@@ -20,6 +21,18 @@ def schlaefli(features: int, points: int) -> int:
         cells += chosen
         chosen = chosen * (points - 1 - k) // (k + 1)
     return 2 * cells
+
+
+def warren(polynomials: int, degree: int, parameters: int) -> int:
+    """At most so many patterns of signs without 0 of m polynomials of p parameters: (4 e d m / p)^p, m >= p (Warren 1968).
+
+    >>> warren(4, 1, 3) >= schlaefli(3, 4)
+    True
+    """
+    if polynomials < parameters:
+        return 1 << polynomials
+    e = Fraction(2_718_281_829, 10**9)  # rounded up
+    return math.ceil((4 * e * degree * polynomials / parameters) ** parameters)
 
 
 def features(inputs: int, degree: int) -> int:

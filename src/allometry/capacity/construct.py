@@ -66,6 +66,28 @@ def synaptic_01(first: Whole, second: Whole) -> tuple[Whole, Whole]:
     return np.concatenate([first[:-1], [-2 * a, -4 * a, first[-1] + 2 * a]]), _blind(gate)
 
 
+def synaptic_all_pm(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """All synapses gated, h = H(g (w·x' + M (s - t)) + b), inputs (x', s, t): the first unit at (1, 1), the second at (1, -1).
+
+    At (1, 1) the gate is 1 and s - t is 0. At (1, -1) the sum is far above 0 for g = 1 and far below for g = -1, so h is the gate.
+    """
+    m = reach(first)
+    attended = np.concatenate([first[:-1], [m, -m], first[-1:]])
+    return attended, chosen_by(second, [1, -1], 1)
+
+
+def synaptic_all_01(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """All synapses gated, all in {0, 1}, units for such inputs too: the first unit at s = 0, the second at s = 1.
+
+    Where g = 0, h = H(b) is the first unit's value at x' = 0, c. At s = 0 the gate is 1. At s = 1 the attended unit is 1 - c, and
+    the gate is the second unit where c = 0, its negative where c = 1.
+    """
+    m, sign = reach(first), 1 if first[-1] <= 0 else -1
+    attended = np.concatenate([first[:-1], [sign * m], first[-1:]])
+    gate, much = sign * second, reach(second)
+    return attended, np.concatenate([gate[:-1], [-much], [gate[-1] + much]])
+
+
 def hard_attention(first: Whole, second: Whole, third: Whole) -> tuple[Whole, Whole]:
     """Selectors s, t: the first value at (1, -1), the second at (-1, 1), the gate H(u·x + d + M (s - t)) itself at (1, 1).
 
@@ -76,11 +98,6 @@ def hard_attention(first: Whole, second: Whole, third: Whole) -> tuple[Whole, Wh
     one = np.concatenate([first[:-1], [0, k], [first[-1] + k]])
     two = np.concatenate([second[:-1], [-j, 0], [second[-1] - j]])
     return np.concatenate([one, two]), gate
-
-
-def linear(unit: Whole) -> Whole:
-    """The same unit for inputs in {0, 1}: w·(2x - 1) + b."""
-    return np.concatenate([2 * unit[:-1], [unit[-1] - unit[:-1].sum()]])
 
 
 def _blind(gate: Whole) -> Whole:

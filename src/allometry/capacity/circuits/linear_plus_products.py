@@ -56,11 +56,17 @@ class LinearPlusProducts(Circuit):
         return min(self.ceiling, max(least, bounds.by_selection(self.inputs, 2) if self.gates else least))
 
     def upper(self) -> int:
-        return bounds.most(self.inputs, 2 if self.gates else 1)
+        if self.gates == 0:
+            return bounds.most(self.inputs)
+        return min(bounds.most(self.inputs, 2), bounds.warren(1 << self.inputs, 2, self.parameters))
 
     @property
-    def leading(self) -> tuple[float, int]:
-        """k products, k fixed, have 2 (k + 1/2) n parameters, of about n bits each."""
+    def leading(self) -> tuple[float, int] | None:
+        return None if self.gates else (1.0, 2)
+
+    @property
+    def leading_at_most(self) -> tuple[float, int]:
+        """k products, k held still, have (2 k + 1) (n + 1) parameters, of at most about n bits each."""
         return 2.0 * self.gates + 1, 2
 
     @property

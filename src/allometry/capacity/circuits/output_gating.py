@@ -89,11 +89,9 @@ class OutputGating(Circuit):
         return (draws.ternary if self.values == 3 else draws.pairs)(self.inputs)
 
     def lower(self) -> int:
-        if not self.bias:
-            # f f = f in {0, 1}. Products in {-1, +1}: of odd functions, those of one input less; with inputs in {0, 1}, f times 1.
-            if self.gate_low == -1 and self.input_low == -1:
-                return OutputGating(inputs=self.inputs - 1, gates=self.gates).lower() if self.inputs > 1 else 2
-            return bounds.fewest(self.inputs - 1)
+        if not self.bias:  # where one input is 1 its weight is a bias, and the others are free
+            less = self.inputs - 1
+            return self.edit(inputs=less, bias=True).lower() if less else bounds.fewest(0)
         one = 1 if self.values == 3 else bounds.fewest(self.inputs, self.degree)
         return min(self.ceiling, max(one, bounds.by_selection(self.inputs, self.gates + 1, self.degree)))
 

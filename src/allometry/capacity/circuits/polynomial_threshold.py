@@ -43,7 +43,7 @@ class PolynomialThreshold(Circuit):
         return bounds.fewest(self.inputs, self.degree)
 
     def upper(self) -> int:
-        return min(self.ceiling, bounds.schlaefli(self.parameters, 1 << self.inputs))
+        return bounds.most(self.inputs, self.degree)
 
     @property
     def leading(self) -> tuple[float, int]:

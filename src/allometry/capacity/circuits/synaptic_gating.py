@@ -126,15 +126,18 @@ class SynapticGating(Circuit):
 
     def lower(self) -> int:
         n = self.inputs
-        least = bounds.fewest(n)  # gates that are 1 everywhere
+        least = [bounds.fewest(n)]  # gates that are 1 everywhere
         if self.synapse in ("fixed", "any"):
-            if self.convention == "01":
-                at = representatives(n - 1)[1] if n <= 6 else None
-                ternary = sum(int(s) * d for s, d in zip(at, shown(n - 1), strict=True)) if at is not None else 0
-                least = max(least, 2 * ternary - bounds.fewest(n - 1), bounds.fewest(n - 2) ** 2 if n >= 2 else 0)
-            elif self.convention == "pm" and n >= 2:
-                least = max(least, bounds.fewest(n - 2) ** 2)
-        return min(self.ceiling, least)
+            # At x_i = 1 it is multiplexing of the other inputs by a product of gates, which shows K + 1 of their functions.
+            least.append(bounds.by_selection(n - 1, self.gates + 1))
+            if self.convention == "01" and n <= 6:
+                ternary = sum(int(s) * d for s, d in zip(representatives(n - 1)[1], shown(n - 1), strict=True))
+                least.append(2 * ternary - bounds.fewest(n - 1))
+        elif self.synapse == "all":
+            # In {0, 1} one selector shows two functions, by an attended unit that is 0 at x = 0, or by one that is 1 there; in
+            # {-1, +1} it takes two selectors, (1, 1) and (1, -1).
+            least.append(bounds.by_selection(n - (self.convention == "pm"), 2))
+        return min(self.ceiling, max(least))
 
     def upper(self) -> int:
         n, gates = self.inputs, bounds.most(self.inputs)
@@ -150,10 +153,12 @@ class SynapticGating(Circuit):
         return min(self.ceiling, places * units * gates)
 
     @property
-    def leading(self) -> tuple[float, int]:
-        if self.synapse == "each":
-            return 1.0, 3
-        return 1.0 + self.gates, 2
+    def leading(self) -> tuple[float, int] | None:
+        return None if self.synapse == "each" else (1.0 + self.gates, 2)
+
+    @property
+    def leading_at_most(self) -> tuple[float, int]:
+        return self.leading or (1.0, 3)
 
     @property
     def parameters(self) -> int:
