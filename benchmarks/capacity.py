@@ -27,8 +27,8 @@ from allometry.capacity.estimate import estimate
 from allometry.capacity.polynomial_functions import parity, weakly_linear
 from allometry.capacity.symmetry import Rows
 from allometry.capacity.three_valued import ThreeValued
-from allometry.capacity.threshold_functions import is_in, threshold_functions
-from allometry.capacity.truth import complement, pack
+from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.truth import complement, is_in, pack
 
 SINGLE: list[tuple[str, dict[str, Any]]] = [
     ("threshold", {}),

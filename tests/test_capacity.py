@@ -13,7 +13,7 @@ from allometry.capacity.circuits._circuit import Circuit
 from allometry.capacity.count import capacity, circuit
 from allometry.capacity.neurons import distinct, whole_weights
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
-from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.symmetry import Listed, Orbits, Plain, Rows, classes
 from allometry.capacity.three_valued import ThreeValued, motions
 from allometry.capacity.threshold_functions import (
     PUBLISHED,
@@ -21,6 +21,7 @@ from allometry.capacity.threshold_functions import (
     representatives_with,
     threshold_functions,
     threshold_functions_count,
+    without_bias,
 )
 from allometry.capacity.truth import choose, complement, exchange, high_half, low_half, negate, pack, points, unpack
 
@@ -282,6 +283,36 @@ def test_representatives_give_everything() -> None:
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 3, 4])
+def test_orbits_are_sets(inputs: int) -> None:
+    """Any functions: orbits hold their images under all permutations of the inputs, and nothing else."""
+    some = np.random.default_rng(inputs).integers(0, 1 << (1 << inputs), 3).astype(threshold_functions(inputs).dtype)
+    orbits, bits = Orbits(inputs), points(inputs, 0)
+    assert not orbits.contains(some).any()
+    assert Listed(inputs).contains(some).tolist() == [False] * 3
+    orbits.add(some)
+    moved = [bits[:, list(order)] @ (1 << np.arange(inputs)) for order in itertools.permutations(range(inputs))]
+    images = np.unique(np.concatenate([pack(unpack(some, inputs)[:, move]) for move in moved]))
+    assert np.array_equal(orbits.tables(), images)
+    assert orbits.count() == len(images)
+    every = np.arange(1 << (1 << inputs)).astype(some.dtype)
+    assert np.array_equal(every[orbits.contains(every)], images)
+
+
+def test_products_without_biases_are_all_pairs() -> None:
+    """Four inputs, one pair at a time; and the count of five is heard of while it is made."""
+    for low, name in ((0, "01"), (-1, "pm")):
+        for input_low, domain in ((0, "01"), (-1, "pm")):
+            own, heard = without_bias(4, input_low), []
+            built = circuit("output_gating", 4, convention=name, domain=domain, bias=False)
+            pairs = everything_of(own & f if low == 0 else ~(own ^ f) for f in own)
+            assert np.array_equal(
+                built.functions(lambda done, total, heard=heard: heard.append(done / total)).tables(), pairs
+            )
+            assert heard == sorted(heard)
+            assert heard[-1] == 1
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4])
 def test_rows_are_sets(inputs: int) -> None:
     """Any functions: rows hold their orbit under B_(n-1), and after closing under B_n."""
     some = np.random.default_rng(inputs).integers(0, 1 << (1 << inputs), 3).astype(threshold_functions(inputs).dtype)
@@ -473,11 +504,21 @@ def test_a_linear_form_and_one_product_give_the_last_quadratic_function() -> Non
     assert built.functions().contains(pack(built.sums(some, np.zeros((5000, 0, 16), dtype=int)) > 0)).all()
 
 
-RANDOM = [(name, options) for name, options in CIRCUITS if name not in ("disjoint_gating", "private_gates", "shared_gate")]
+RANDOM = [
+    *[(name, options) for name, options in CIRCUITS if name not in ("disjoint_gating", "private_gates", "shared_gate")],
+    ("activation_gating", {"gates": 2}),
+    ("activation_gating", {"gates": 2, "convention": "01"}),
+    ("multiplexing", {"gates": 2}),
+    ("multiplexing", {"gates": 3, "convention": "01"}),
+    ("additive_synaptic", {"convention": "mixed"}),
+    ("additive_synaptic", {"convention": "reversed"}),
+    ("hard_attention", {"convention": "01"}),
+    ("linear_plus_products", {"gates": 2}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), RANDOM, ids=title)
-def test_random_real_weights_fall_inside(name: str, options: dict) -> None:
+def test_random_real_weights_fall_inside_and_reach_all_of_two_inputs(name: str, options: dict) -> None:
     generator = np.random.default_rng(0)
     for n in (2, 3, 4):
         built = circuit(name, n, **options)
@@ -494,6 +535,25 @@ def test_random_real_weights_fall_inside(name: str, options: dict) -> None:
         )
         values = built.respond(generator.normal(size=(4000, built.weights)), signals)
         assert functions_of(built).contains(pack(values > 0)).all()
+        if n == 2:
+            assert len(np.unique(pack(values > 0))) == functions_of(built).count()
+
+
+def test_two_multiplexing_gates_give_all_functions_of_four_inputs() -> None:
+    """A function of each class, found by drawing thresholds F of six inputs and two threshold functions g: F(x, g_1(x), g_2(x))."""
+    n, kinds, generator = 4, classes(4), np.random.default_rng(0)
+    tables, gates = representatives_with(n, 2), threshold_functions(n)
+    missing = np.ones(len(kinds.representatives), dtype=bool)
+    for _ in range(5_000):
+        table, gate = int(generator.choice(tables)), generator.choice(gates, (32, 1))
+        off, one, other, both = (np.uint16(table >> 16 * k & 0xFFFF) for k in range(4))  # neither gate, g_1, g_2, both
+        found = choose(gates, choose(gate, both, other), choose(gate, one, off))
+        missing[kinds.row[found]] = False
+        if not missing.any():
+            break
+    assert not missing.any()
+    assert circuit("multiplexing", n, gates=2).count() == 1 << 16
+    assert circuit("multiplexing", 3).count() == 1 << 8
 
 
 def test_classes_of_all_functions() -> None:

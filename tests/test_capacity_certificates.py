@@ -71,20 +71,41 @@ def test_a_damaged_proof_is_found() -> None:
     found = certify(built, 0b0110)
     assert isinstance(found, Realised)
     assert not verified(built, 0b0110, Realised(tuple(-w for w in found.attended), found.gates))
+    assert not verified(built, 0b0110, Realised(found.attended, ()))
+    gated = circuit("synaptic_gating", 2, convention="01")
+    proof = certify(gated, 0b0110)
+    assert isinstance(proof, Impossible)
+    assert verified(gated, 0b0110, proof)
+    assert not verified(gated, 0b0110, Impossible(proof.signals[1:], proof.multipliers[1:]))  # an output is left out
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("disjoint_gating", {}),
+        ("threshold", {"bias": False}),
+        ("output_gating", {"bias": False}),
         ("output_gating", {"convention": "mixed"}),
         ("output_gating", {"gates": 2}),
-        ("multiplexing", {"gates": 1}),
+        ("output_gating", {"degree": 2}),
+        ("multiplexing", {"gates": 2}),
+        ("activation_gating", {"gates": 2}),
+        ("synaptic_gating", {"gates": 2}),
+        *[("synaptic_gating", {"synapse": synapse}) for synapse in ("any", "all", "each")],
+        ("additive_synaptic", {"synapse": "any"}),
+        *[(name, {}) for name in ("disjoint_gating", "private_gates", "shared_gate", "linear_plus_products")],
     ],
 )
 def test_what_has_no_certificate_is_refused(name: str, options: dict) -> None:
-    with pytest.raises(al.Refusal, match=r"certificate|takes too long"):
-        certify(circuit(name, 5, **options), 0)
+    built = circuit(name, 2, **options)
+    for asked in (lambda: certify(built, 0), lambda: verified(built, 0, Impossible((), ()))):
+        with pytest.raises(al.Refusal, match="has no certificates"):
+            asked()
+
+
+def test_a_proof_with_a_gate_is_for_at_most_four_inputs() -> None:
+    with pytest.raises(al.Refusal, match="takes too long"):
+        certify(circuit("multiplexing", 5), 0)
+    assert isinstance(certify(circuit("threshold", 5), 0), Realised)  # it has no gate
 
 
 # The weights behind the lower bounds, for every pair of threshold functions of fewer inputs

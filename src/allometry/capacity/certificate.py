@@ -58,7 +58,7 @@ def certify(circuit: Circuit, function: int, listen: Listen = silent) -> Realise
     for done, table in enumerate(tables):
         output = _output(circuit, table)
         asked = circuit.demands(labels, output)
-        answer = None if asked is None else _separate(features(circuit, output), asked)
+        answer = None if asked is None else _separate(activations(circuit, output), asked)
         if answer is not None and answer[0]:
             found = Realised(answer[1], () if table is None else (_unit(circuit, table),))
             return _checked(circuit, function, found)
@@ -89,14 +89,14 @@ def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> b
         weights = np.array(multipliers)
         if asked is None or (weights < 0).any() or not weights.any() or (weights[asked == 0] > 0).any():
             return False
-        if ((weights * asked) @ features(circuit, output)).any():
+        if ((weights * asked) @ activations(circuit, output)).any():
             return False
     tables = threshold_functions(circuit.inputs) if gated else [None]
     named = set(found.signals)
     return all(tuple(tuple(gate) for gate in _output(circuit, table).tolist()) in named for table in tables)
 
 
-def features(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
+def activations(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
     """φ(x): the activation for each weight alone."""
     alone = np.eye(circuit.weights, dtype=int)
     return circuit.sums(alone, np.broadcast_to(signals, (len(alone), *signals.shape))).T

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, UInt
 
-from allometry.capacity.threshold_functions import is_in, threshold_functions
+from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.truth import is_in
 
 Draw = Callable[[np.random.Generator], float]
 MOST_INPUTS = 6

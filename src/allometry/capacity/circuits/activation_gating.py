@@ -1,4 +1,4 @@
-"""Activation gating (quark Q4) with an outer bias: the gates multiply the whole activation, H(b' + g_1 ... g_K (w·x + b))."""
+"""Activation gating with an outer bias: the gates multiply the whole activation, H(b' + g_1 ... g_K (w·x + b))."""
 
 import numpy as np
 from jaxtyping import Int, Real

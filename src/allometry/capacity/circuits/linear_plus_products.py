@@ -17,7 +17,6 @@ from allometry.capacity.polynomial_functions import polynomial_threshold_functio
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import threshold_functions, threshold_functions_count
 from allometry.capacity.truth import points
-from allometry.flow import Refusal
 
 # The table of that function, and weights of l_1, l_1', l_0 (biases last), found by linear programs.
 LAST = 0x779, (-3, -1, -2, -2, 2, -1, 0, 1, 1, 1, 3, -1, -3, -3, -3)
@@ -33,19 +32,13 @@ class LinearPlusProducts(Circuit):
     equation = "H(l0(x) + l1(x) l1'(x) + ... + lk(x) lk'(x))"
 
     @property
-    def _all_quadratic(self) -> bool:
-        return self.gates > 0 and (self.gates >= self.inputs // 2 or self.inputs == 4)
-
-    @property
     def exact_inputs(self) -> int:
-        return 7 if self.gates == 0 else 4
+        return 7 if self.gates == 0 else 4  # to n = 4 one product gives all quadratic functions
 
     def functions(self, listen: Listen = silent) -> Functions:
         small_enough(self.inputs, min(5, self.exact_inputs))
         if self.gates == 0:
             return plain(self.inputs, threshold_functions(self.inputs))
-        if not self._all_quadratic and self.inputs > 1:
-            raise Refusal(f"{self.gates} products of {self.inputs} inputs are not counted here.")
         return plain(self.inputs, polynomial_threshold_functions(self.inputs, 2))
 
     def count(self, listen: Listen = silent) -> int:

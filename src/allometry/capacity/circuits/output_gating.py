@@ -1,4 +1,4 @@
-"""Output gating (quark Q2): the output of a unit is multiplied by the outputs of K gates, f(x) g_1(x) ... g_K(x).
+"""Output gating: the output of a unit is multiplied by the outputs of K gates, f(x) g_1(x) ... g_K(x).
 
 In {0, 1} the product is AND, in {-1, +1} it is XNOR; an attended unit in {-1, +1} with a gate in {0, 1} gives values -1, 0, 1.
 """
@@ -9,7 +9,6 @@ from jaxtyping import Int, Real
 from allometry.capacity import bounds, draws
 from allometry.capacity.circuits._circuit import MOST_GATES, MOST_INPUTS, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import (
-    factor,
     factor_representatives,
     product,
     products,
@@ -62,7 +61,7 @@ class OutputGating(Circuit):
             return super().functions(listen)
         small_enough(self.inputs, self.exact_inputs)
         if not self.bias:
-            return products_without_bias(self.inputs, self.gates + 1, self.gate_low, self.input_low)
+            return products_without_bias(self.inputs, self.gates + 1, self.gate_low, self.input_low, listen)
         others = products(self.inputs, self.gates, self.gate_low, self.degree)
         found = Rows(self.inputs)
         tables = factor_representatives(self.inputs, self.degree)
@@ -140,7 +139,3 @@ class OutputGating(Circuit):
         if self.gate_low == 0 and (labels[gate == 0] > 0).any():
             return None
         return labels * gate
-
-    def gate_tables(self) -> np.ndarray:
-        """What one gate can be."""
-        return factor(self.inputs, self.degree)

@@ -1,4 +1,4 @@
-"""Synaptic gating (quark Q3): the gates multiply the weight of a synapse, H(w·x + b) with w_i replaced by w_i g_1(x) ... g_K(x).
+"""Synaptic gating: the gates multiply the weight of a synapse, H(w·x + b) with w_i replaced by w_i g_1(x) ... g_K(x).
 
 Which synapse: `fixed` is one given synapse (the last one: the number is the same for each), `any` is the union over all synapses,
 `all` gates every synapse but not the bias by the same gates, `each` gives every synapse a gate of its own. The ranges of x and g

@@ -9,7 +9,7 @@ from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import (
     PUBLISHED,
-    classes,
+    self_dual_classes,
     threshold_functions,
     threshold_functions_count,
     without_bias,
@@ -39,7 +39,7 @@ class Threshold(Circuit):
         if not self.bias and self.convention == "01":
             return len(without_bias(self.inputs, 0))
         if self.inputs == 7 + (not self.bias):
-            classes(7, lambda found: listen(found, 2470))
+            self_dual_classes(7, lambda found: listen(found, 2470))
         return threshold_functions_count(self.inputs - (not self.bias))  # odd functions are those of one input less
 
     @property
