@@ -11,7 +11,6 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits import _circuit
 from allometry.capacity.circuits._circuit import Circuit
 from allometry.capacity.count import capacity, circuit
-from allometry.capacity.neurons import distinct, whole_weights
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
 from allometry.capacity.symmetry import Listed, Orbits, Plain, Rows, classes
 from allometry.capacity.three_valued import ThreeValued, motions
@@ -24,6 +23,7 @@ from allometry.capacity.threshold_functions import (
     without_bias,
 )
 from allometry.capacity.truth import choose, complement, exchange, high_half, low_half, negate, pack, points, unpack
+from allometry.capacity.units import distinct, whole_weights
 
 # Section 6.1 of the reference: circuit, options, counts at n = 1, 2, 3.
 SINGLE = [
@@ -170,7 +170,7 @@ def each_gate(built, attended: np.ndarray, signals: np.ndarray) -> list[np.ndarr
 def unit_weights(n: int, degree: int, bias: bool, low: int) -> np.ndarray:
     """All weights to 3, biases of half numbers. Without a bias: weights of different sizes, and H(0) = 1 by a bias that is tiny."""
     if degree == 2:
-        from allometry.capacity.neurons import monomials
+        from allometry.capacity.units import monomials
 
         terms = monomials(n, 2).shape[1] - 1
         own = np.array(list(itertools.product(range(-1, 2) if n < 3 else range(-2, 3), repeat=terms)), dtype=float)

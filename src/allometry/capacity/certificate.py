@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Int
 
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent
-from allometry.capacity.neurons import monomials
 from allometry.capacity.threshold_functions import threshold_functions
 from allometry.capacity.truth import unpack
+from allometry.capacity.units import monomials
 from allometry.flow import Refusal
 
 MOST_INPUTS = 4  # with gates; a proof at n = 5 needs 94,572 programs

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.neurons import attending, step
 from allometry.capacity.symmetry import Functions, Plain
 from allometry.capacity.truth import LARGEST
+from allometry.capacity.units import attending, step
 from allometry.flow import Refusal
 from allometry.spec import Spec
 

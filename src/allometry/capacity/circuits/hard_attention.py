@@ -10,10 +10,10 @@ from jaxtyping import Int, Real
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Rows
 from allometry.capacity.threshold_functions import threshold_functions
 from allometry.capacity.truth import complement, points
+from allometry.capacity.units import with_one
 
 
 class HardAttention(Circuit):

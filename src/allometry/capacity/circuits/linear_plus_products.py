@@ -12,11 +12,11 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import with_one
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import threshold_functions, threshold_functions_count
 from allometry.capacity.truth import points
+from allometry.capacity.units import with_one
 
 # The table of that function, and weights of l_1, l_1', l_0 (biases last), found by linear programs.
 LAST = 0x779, (-3, -1, -2, -2, 2, -1, 0, 1, 1, 1, 3, -1, -3, -3, -3)

@@ -8,10 +8,10 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
 from allometry.capacity.truth import choose, high_half, kind, low_half, points
+from allometry.capacity.units import with_one
 
 
 class Multiplexing(Circuit):

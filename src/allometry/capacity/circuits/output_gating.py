@@ -16,9 +16,9 @@ from allometry.capacity.circuits._factors import (
     shown,
     shown_by,
 )
-from allometry.capacity.neurons import monomials, step
 from allometry.capacity.symmetry import Functions, Rows
 from allometry.capacity.threshold_functions import representatives
+from allometry.capacity.units import monomials, step
 from allometry.flow import Refusal
 
 

@@ -7,13 +7,13 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_INPUTS, Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import monomials
 from allometry.capacity.polynomial_functions import (
     known,
     polynomial_threshold_functions,
     polynomial_threshold_functions_count,
 )
 from allometry.capacity.symmetry import Functions
+from allometry.capacity.units import monomials
 
 
 class PolynomialThreshold(Circuit):

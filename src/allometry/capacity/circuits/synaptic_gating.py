@@ -13,7 +13,6 @@ from jaxtyping import Int, Real, UInt
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products, shown
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Listed, Plain, Rows, pieces
 from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
 from allometry.capacity.truth import (
@@ -28,6 +27,7 @@ from allometry.capacity.truth import (
     points,
     unpack,
 )
+from allometry.capacity.units import with_one
 from allometry.flow import Refusal
 
 SYNAPSES = ("fixed", "any", "all", "each")

@@ -5,7 +5,6 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import (
     PUBLISHED,
@@ -15,6 +14,7 @@ from allometry.capacity.threshold_functions import (
     without_bias,
 )
 from allometry.capacity.truth import points
+from allometry.capacity.units import with_one
 
 
 class Threshold(Circuit):
