@@ -96,6 +96,11 @@ def products_pm(factors: int, functions: int) -> int:
     return 2 * sum(math.comb(functions // 2, left) for left in range(factors % 2, factors + 1, 2))
 
 
+def error_in_bits(count: float, standard_error: float) -> float:
+    """The standard error of log2 of a count, to first order."""
+    return standard_error / (count * math.log(2))
+
+
 def log2(count: int) -> float:
     """Bits; exact for whole numbers of any size.
 

@@ -1,7 +1,6 @@
 """`al.capacity(circuit, inputs)`: how many functions a circuit realises, exactly or between bounds, and what that means."""
 
 import dataclasses
-import math
 import time
 from typing import Any
 
@@ -33,10 +32,10 @@ class Capacity:
 
     @property
     def standard_error_bits(self) -> float | None:
-        """The standard error of log2, to first order: intervals by it miss less than those of the count."""
+        """The standard error of log2."""
         if self.standard_error is None or self.count is None:
             return None
-        return self.standard_error / (self.count * math.log(2))
+        return bounds.error_in_bits(self.count, self.standard_error)
 
     @property
     def normalised(self) -> float | None:

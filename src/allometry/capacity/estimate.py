@@ -7,7 +7,9 @@ docs/capacity.md says how often intervals hold the count.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
+from allometry.capacity.bounds import error_in_bits
 from allometry.capacity.circuits._circuit import Circuit, Listen, refuse_other_types, silent
 from allometry.flow import Refusal
 
@@ -20,6 +22,11 @@ class Estimate(NamedTuple):
     count: float
     standard_error: float
     samples: int
+
+    def interval(self) -> tuple[float, float]:
+        """Where the count is, at 95 % by the normal distribution of its logarithm: 1.96 standard errors in bits to either side."""
+        wide = 2 ** (1.96 * error_in_bits(self.count, self.standard_error))
+        return self.count / wide, self.count * wide
 
 
 def refuse_draws(samples: int, seed: int) -> None:
@@ -42,4 +49,9 @@ def estimate(circuit: Circuit, *, samples: int, seed: int = 0, listen: Listen = 
     for k in range(samples):
         values[k] = draw(generator)
         listen(k + 1, samples)
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(samples)), samples)
+    return summed_up(values)
+
+
+def summed_up(values: Float[np.ndarray, " samples"]) -> Estimate:
+    """The mean of draws, and how far it may be off."""
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values))
