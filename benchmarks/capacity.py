@@ -225,6 +225,16 @@ def stored(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())["results"] if path.exists() else {}
 
 
+def keep(path: Path, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Store one more result beside those that are in the file now: another run may have written since this one began."""
+    done = stored(path) | {name: found}
+    content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".part").write_text(json.dumps(content, indent=1) + "\n")
+    path.with_suffix(".part").replace(path)
+    return done
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -241,7 +251,7 @@ def main() -> None:
             continue
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             found = pool.apply(function, arguments)
-        done = stored(path) | {name: found}  # another run may have written meanwhile
+        done = keep(path, name, found)
         print(
             name,
             {
@@ -251,10 +261,6 @@ def main() -> None:
             },
             flush=True,
         )
-        content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
-        RESULTS.mkdir(exist_ok=True)
-        path.with_suffix(".part").write_text(json.dumps(content, indent=1) + "\n")
-        path.with_suffix(".part").replace(path)
     if wrong := [name for name, found in done.items() if found.get("outside") or found.get("differ")]:
         sys.exit(f"Not as the sets say: {', '.join(wrong)}.")
 

@@ -126,35 +126,6 @@ def run(built, pairs: list) -> np.ndarray:
     return built.respond(attended, built.signals(gates[:, None] if gates.ndim == 2 else gates))
 
 
-@pytest.mark.parametrize("inputs", [2, 3])
-@pytest.mark.parametrize(
-    ("name", "convention", "make"),
-    [
-        ("output_gating", "01", construct.output_gating),
-        ("output_gating", "pm", construct.output_gating),
-        ("output_gating", "mixed", construct.output_gating),
-        ("multiplexing", "mixed", construct.multiplexing),
-        ("synaptic_gating", "pm", construct.synaptic_pm),
-        ("synaptic_gating", "01", construct.synaptic_01),
-    ],
-)
-def test_two_functions_are_shown_by_one_gated_unit(inputs: int, name: str, convention: str, make: Callable) -> None:
-    rest = inputs - (2 if name == "synaptic_gating" else 1)
-    options = {"domain": "pm"} if convention == "01" and name == "output_gating" else {}
-    built = circuit(name, inputs, convention=convention, **options)
-    one = units(rest, built.input_low)
-    pairs = list(itertools.product(range(len(one)), repeat=2))
-    values = run(built, [make(one[a], one[b]) for a, b in pairs]) > 0
-    truth = unpack(threshold_functions(rest), rest)
-    if name == "synaptic_gating":  # seen at z = 1
-        values = values[:, 1 << inputs - 1 :]
-    half = 1 << rest
-    first, second = truth[[a for a, _ in pairs]], truth[[b for _, b in pairs]]
-    assert (values[:, half:] == first).all()  # s = 1
-    assert (values[:, :half] == second).all()
-    assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2
-
-
 @pytest.mark.parametrize("inputs", [2, 3, 4])
 def test_two_functions_are_shown_by_a_unit_whose_synapses_are_all_gated(inputs: int) -> None:
     """In {-1, +1} at the selectors (1, 1) and (1, -1), in {0, 1} at 0 and 1."""
@@ -175,18 +146,40 @@ def test_two_functions_are_shown_by_a_unit_whose_synapses_are_all_gated(inputs: 
         assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2 <= built.lower()
 
 
-@pytest.mark.parametrize(("inputs", "factors"), [(3, 2), (3, 3), (3, 4), (4, 4)])
-def test_k_factors_show_k_functions(inputs: int, factors: int) -> None:
-    rest = inputs - (factors - 1).bit_length()
-    one, generator = units(rest), np.random.default_rng(0)
-    truth = unpack(threshold_functions(rest), rest)
-    for convention in ("01", "pm"):
-        built = circuit("output_gating", inputs, gates=factors - 1, convention=convention, domain="pm")
-        drawn = generator.integers(0, len(one), (200, factors))
-        made = [construct.product([one[k] for k in row]) for row in drawn]
-        values = run(built, [(each[0], np.array(each[1:])) for each in made]) > 0
-        for j in range(factors):
-            assert (values[:, j << rest : (j + 1) << rest] == truth[drawn[:, j]]).all()
+@pytest.mark.parametrize(("rest", "factors"), [(1, 2), (2, 2), (1, 3), (2, 3), (1, 4)])
+@pytest.mark.parametrize(
+    ("name", "convention"),
+    [
+        *[("output_gating", convention) for convention in ("01", "pm", "mixed")],
+        *[(name, convention) for name in ("multiplexing", "activation_gating") for convention in ("pm", "mixed")],
+        *[("synaptic_gating", convention) for convention in ("01", "pm", "mixed", "reversed")],
+    ],
+)
+def test_k_factors_show_k_functions(name: str, convention: str, rest: int, factors: int) -> None:
+    """Any k threshold functions of the inputs that are no selectors, each at its own code: all pairs, or 200 of the triples."""
+    inputs = rest + (factors - 1).bit_length() + (name == "synaptic_gating")
+    options = {"domain": "pm"} if name == "output_gating" else {}
+    built, one, truth = circuit(name, inputs, convention=convention, gates=factors - 1, **options), units(rest), truths(rest)
+    chosen = np.array(list(itertools.product(range(len(one)), repeat=factors)))
+    chosen = chosen if factors == 2 else np.random.default_rng(0).choice(chosen, 200)
+    make = {
+        "output_gating": lambda parts: (construct.product(parts)[0], construct.product(parts)[1:]),
+        "multiplexing": construct.multiplexing,
+        "activation_gating": construct.activation_gating,
+        "synaptic_gating": functools.partial(construct.synaptic, low=built.attended_low),
+    }[name]
+    made = [make([one[k] for k in row]) for row in chosen]
+    values = run(built, [(attended, np.array(gates)) for attended, gates in made]) > 0
+    if name == "synaptic_gating":  # seen at z = 1
+        values = values[:, 1 << inputs - 1 :]
+    for j in range(factors):
+        assert (values[:, j << rest : (j + 1) << rest] == truth[chosen[:, j]]).all()
+    if factors == 2:
+        assert len(np.unique(values, axis=0)) == PUBLISHED[rest] ** 2 <= built.lower()
+
+
+def truths(inputs: int) -> np.ndarray:
+    return unpack(threshold_functions(inputs), inputs)
 
 
 def test_hard_attention_shows_three_functions() -> None:
@@ -240,8 +233,8 @@ def test_intervals_of_the_estimate_hold_the_count() -> None:
 
 def test_an_estimate_is_printed_to_what_is_known_of_it(command, monkeypatch) -> None:
     monkeypatch.setattr(OutputGating, "exact_inputs", 3)
-    said = command("capacity", "output_gating", "--inputs", 4, "--samples", 50).stdout
-    found = al.capacity("output_gating", 4, samples=50)
+    said = command("capacity", "output_gating", "--inputs", 4).stdout
+    found = al.capacity("output_gating", 4)
     assert found.count is not None
     assert f"{found.count:.3g}" in said
     assert f"{found.log2:.2f} ± {found.standard_error_bits:.2g} (standard error)" in said

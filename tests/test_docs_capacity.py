@@ -1,5 +1,6 @@
 """The tables of docs/capacity.md are what benchmarks/results/capacity.json keeps, and no row stands there without a record."""
 
+import importlib
 import json
 import math
 import re
@@ -82,6 +83,42 @@ def test_soundness() -> None:
     assert {re.split(r" \(|, ", row[0])[0]: row[1:] for row in rows} == expected
     searched = {f"`output_gating` {c}": RESULTS[f"searched {c}"] for c in ("01", "pm")}
     assert table("| membership of 2,000") == [f"| {k} | {v['inside']} | {v['differ']} |" for k, v in searched.items()]
+
+
+def test_two_runs_of_the_benchmark_keep_each_others_results(tmp_path: Path, monkeypatch) -> None:
+    """One begins, another one stores a result, and the first stores its own."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    benchmark = importlib.import_module("capacity")
+    path, jobs = tmp_path / "capacity.json", {"first": (_one, ()), "second": (_one, ())}
+    monkeypatch.setattr(benchmark, "RESULTS", tmp_path)
+    monkeypatch.setattr(benchmark, "jobs", lambda: jobs)
+    monkeypatch.setattr(benchmark.multiprocessing, "get_context", lambda kind: _Elsewhere(benchmark, path))
+    monkeypatch.setattr("sys.argv", ["capacity.py", "--only", "first"])
+    benchmark.main()
+    assert set(benchmark.stored(path)) == {"first", "of another run"}
+
+
+def _one() -> dict[str, int]:
+    return {"count": 1}
+
+
+class _Elsewhere:
+    """A pool in this process, while whose job runs another run stores something."""
+
+    def __init__(self, benchmark: Any, path: Path) -> None:
+        self.benchmark, self.path = benchmark, path
+
+    def Pool(self, processes: int) -> "_Elsewhere":  # noqa: N802
+        return self
+
+    def __enter__(self) -> "_Elsewhere":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def apply(self, function: Any, arguments: tuple) -> Any:
+        self.benchmark.keep(self.path, "of another run", {})
+        return function(*arguments)
 
 
 def test_how_far_the_leading_term_is_off() -> None:

@@ -42,7 +42,7 @@ def refuse_draws(samples: int, seed: int) -> None:
 def estimate(circuit: Circuit, *, samples: int, seed: int = 0, listen: Listen = silent) -> Estimate:
     """The mean over `samples` draws and its standard error."""
     if not circuit.estimated:
-        raise Refusal(f"{circuit!r} has no estimate. output_gating in the conventions pm and mixed has, to 6 inputs.")
+        raise Refusal(f"{circuit!r} has no estimate: it offers no draws at this size. Ask for its bounds.")
     refuse_draws(samples, seed)
     generator, draw = np.random.default_rng(seed), circuit.draws()
     values = np.empty(samples)

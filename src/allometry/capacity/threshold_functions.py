@@ -53,7 +53,8 @@ def threshold_functions(inputs: int) -> UInt[np.ndarray, " functions"]:
     assert inputs <= LARGEST, "tables of more than six inputs do not fit in 64 bits"
     found = [_orbit(each, inputs) for each in self_dual_classes(inputs)]
     tables = np.sort(np.concatenate(found))
-    assert (tables[1:] != tables[:-1]).all(), "two classes share a function"
+    if (tables[1:] == tables[:-1]).any():
+        raise ArithmeticError("Two classes of threshold functions share a function.")
     return tables
 
 
@@ -176,13 +177,14 @@ class _Cone:
             done = linprog(self.costs, A_ub=-self.partial[lowest], b_ub=-np.ones(len(lowest)), method="highs")
             if done.status == 2:
                 return None
-            assert done.status == 0, done.message
+            if done.status != 0:
+                raise ArithmeticError(f"Whether a cell of threshold functions is there is not known: {done.message}")
             steps = done.x
         for times in range(1, MULTIPLES):
             whole = np.rint(steps * times).astype(int)
             if whole.any() and (self.partial[true] @ whole > 0).all():
                 return tuple(int(w) for w in whole[::-1].cumsum()[::-1])
-        raise AssertionError("no whole weights were found")
+        raise ArithmeticError("No whole weights were found: none of the multiples fits.")
 
 
 def _class(weights: tuple[int, ...]) -> Class:
