@@ -374,6 +374,7 @@ def test_a_circuit_of_ones_own_is_counted_and_says_its_own_options(command, tmp_
     (tmp_path / "mine.py").write_text(OWN)
     found = json.loads(command("capacity", "mine.py:Mine", "--inputs", 3, "--json").stdout)
     assert (found["count"], found["wires"], found["lower"], found["upper"]) == (104, 1, 1, 256)
+    assert found["circuit"] == "mine.py:Mine"
     said = command("capacity", "mine.py:Mine", "--inputs", 3).stdout
     assert "wires 1" in said
     assert "large n" not in said  # nothing is proved of it

@@ -61,7 +61,9 @@ class Circuit(Spec):
 
     @property
     def name(self) -> str:
-        return type(self).__module__.rsplit(".", 1)[-1]
+        """The name of its file, or what a user's own was loaded as: mine.py:Mine."""
+        named = type(self).__dict__.get("_named", "")
+        return named.split("@")[0] or type(self).__module__.rsplit(".", 1)[-1]
 
     @property
     def values(self) -> int:
