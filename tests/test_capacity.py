@@ -10,6 +10,7 @@ import pytest
 from allometry.capacity import bounds
 from allometry.capacity.circuits import _circuit
 from allometry.capacity.circuits._circuit import Circuit
+from allometry.capacity.circuits.shared_gate import SINGLES
 from allometry.capacity.count import capacity, circuit
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
 from allometry.capacity.symmetry import Listed, Orbits, Plain, Rows, classes
@@ -201,6 +202,14 @@ def test_layers_with_a_shared_gate_by_sets_and_by_definition(convention: str, un
             found.append(tuples)
         every = np.sort(np.concatenate(found))
         assert 1 + np.count_nonzero(every[1:] != every[:-1]) == counts[n - 1]
+
+
+def test_a_layer_knows_how_many_functions_one_of_its_units_has() -> None:
+    """By which it says whether its tuples are too many to count."""
+    for convention, singles in SINGLES.items():
+        assert singles[1:] == tuple(circuit("output_gating", n, convention=convention).count() for n in (1, 2, 3))
+        for units, most in ((2, 3), (3, 3), (4, 2), (7, 2), (8, 1), (14, 1), (15, 0)):
+            assert circuit("shared_gate", 3, convention=convention, units=units).exact_inputs == most
 
 
 def test_private_gates_are_a_product() -> None:

@@ -259,6 +259,10 @@ def test_the_verb_counts(command) -> None:
     said = command("capacity", "synaptic_gating", "--inputs", 3, "--synapse", "any").stdout
     assert "254" in said
     assert "parameters" in said
+    assert "for large n: 2 n^2" in said
+    assert "for large n: at most n^3" in command("capacity", "synaptic_gating", "--inputs", 7, "--synapse", "each").stdout
+    said = command("capacity", "threshold", "--inputs", 9).stdout
+    assert said.count(f"{PUBLISHED[9]:,}") == 4  # count, published and both bounds, to the last digit
     bounds_only = json.loads(command("capacity", "multiplexing", "--inputs", 12, "--json").stdout)
     assert bounds_only["count"] is None
     assert bounds_only["exact"] is False

@@ -20,8 +20,8 @@ def capacity_table(found: "Capacity") -> Grid:
         rows.append(_row(f"{name} bound", _number(bound), f"{log2(bound):.3f}"))
     if (leading := circuit.leading or circuit.leading_at_most) is not None:
         factor, power = leading
-        words = "" if circuit.leading else "at most "
-        rows.append(_row(f"for large n: {words}{factor:.3g} n^{power}", "", f"{factor * circuit.inputs**power:.3f}"))
+        words = ("" if circuit.leading else "at most ") + (f"{factor:.3g} " if factor != 1 else "")
+        rows.append(_row(f"for large n: {words}n^{power}", "", f"{factor * circuit.inputs**power:.3f}"))
     rows.append(_row("all functions", "", f"{circuit.ceiling_bits:.3f}"))
     columns = (Column(name="", text=True), Column(name="functions"), Column(name="log2"))
     return Grid(title=f"{circuit.name} of {circuit.inputs} inputs", columns=columns, rows=tuple(rows))
