@@ -232,9 +232,9 @@ def test_intervals_of_the_estimate_hold_the_count() -> None:
 
 
 def test_an_estimate_is_printed_to_what_is_known_of_it(command, monkeypatch) -> None:
-    monkeypatch.setattr(OutputGating, "exact_inputs", 3)
-    said = command("capacity", "output_gating", "--inputs", 4).stdout
-    found = al.capacity("output_gating", 4)
+    monkeypatch.setattr(OutputGating, "exact_inputs", 2)
+    said = command("capacity", "output_gating", "--inputs", 3).stdout
+    found = al.capacity("output_gating", 3)
     assert found.count is not None
     assert f"{found.count:.3g}" in said
     assert f"{found.log2:.2f} ± {found.standard_error_bits:.2g} (standard error)" in said
