@@ -5,7 +5,7 @@
 
 Each count runs in a process of its own, so that its memory is its own. Soundness: random real weights, a million circuits of a
 class, whose truth tables all have to be in the set; of the same tables with one value changed many are outside, or the check could
-not fail. Estimates at smaller n stand beside the exact counts that they should meet.
+not fail. Estimates at smaller n stand beside the exact counts that they should meet, with how often their intervals hold the truth.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ from _result import RESULTS, command, machine, versions
 
 from allometry.capacity.bounds import log2
 from allometry.capacity.circuits._circuit import Circuit
-from allometry.capacity.count import capacity, circuit
-from allometry.capacity.estimate import estimate
+from allometry.capacity.count import SAMPLES, capacity, circuit
+from allometry.capacity.estimate import estimate, summed_up
 from allometry.capacity.polynomial_functions import parity, weakly_linear
 from allometry.capacity.symmetry import Rows
 from allometry.capacity.three_valued import ThreeValued
-from allometry.capacity.threshold_functions import is_in, threshold_functions
-from allometry.capacity.truth import complement, pack
+from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.truth import complement, is_in, pack
 
 SINGLE: list[tuple[str, dict[str, Any]]] = [
     ("threshold", {}),
@@ -62,6 +63,7 @@ SAMPLED = [
     *[(name, convention) for name in ("activation_gating", "synaptic_gating") for convention in ("01", "pm")],
 ]
 DRAWN = 1_000_000
+POOL = 20_000  # draws that intervals are made of
 
 
 def counted(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +170,26 @@ def estimated(convention: str, inputs: int, samples: int) -> dict[str, Any]:
     return content
 
 
+def covered(convention: str, inputs: int) -> dict[str, Any]:
+    """How many of 100 intervals of an estimate hold the mean of many draws: by the standard error of the count, and in bits."""
+    built, generator = circuit("output_gating", inputs, convention=convention), np.random.default_rng(0)
+    draw = built.draws()
+    pool = np.array([draw(generator) for _ in range(POOL)])
+    truth = float(pool.mean())
+    content: dict[str, Any] = {"circuit": "output_gating", "inputs": inputs, "convention": convention, "pool": POOL}
+    content |= {"mean": truth, "exact": built.count()}
+    for samples in (60, SAMPLES):
+        found = [summed_up(generator.choice(pool, samples)) for _ in range(4000)]
+        bits = [each.interval() for each in found]
+        content[f"{samples} draws"] = {
+            "plain": float(np.mean([abs(e.count - truth) < 1.96 * e.standard_error for e in found])),
+            "bits": float(np.mean([low < truth < high for low, high in bits])),
+            "below": float(np.mean([high < truth for _, high in bits])),
+            "above": float(np.mean([low > truth for low, _ in bits])),
+        }
+    return content
+
+
 def products(inputs: int) -> dict[str, Any]:
     """A linear form and one product: how many functions random weights find, of the quadratic ones."""
     built, generator, found = circuit("linear_plus_products", inputs), np.random.default_rng(0), Rows(inputs)
@@ -194,21 +216,42 @@ def jobs() -> dict[str, tuple[Any, tuple]]:
     for convention in ("pm", "mixed"):
         for inputs, samples in ((3, 4000), (4, 2000), (5, 1000), (6, 60)):
             work[f"estimate n{inputs} {convention}"] = (estimated, (convention, inputs, samples))
+        work |= {f"coverage n{inputs} {convention}": (covered, (convention, inputs)) for inputs in (4, 5)}
     return work
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """Results in the file."""
+    return json.loads(path.read_text())["results"] if path.exists() else {}
+
+
+def keep(path: Path, name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Store one more result beside those that are in the file now: another run may have written since this one began."""
+    done = stored(path) | {name: found}
+    content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".part").write_text(json.dumps(content, indent=1) + "\n")
+    path.with_suffix(".part").replace(path)
+    return done
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="beginnings of names, commas between: n4, n5, sound, estimate, products")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="beginnings of names, commas between: n4, n5, sound, estimate, coverage, searched, products",
+    )
     parser.add_argument("--again", action="store_true", help="count again what is in the file")
     asked = parser.parse_args()
     path = RESULTS / "capacity.json"
-    done = json.loads(path.read_text())["results"] if path.exists() else {}
+    done = stored(path)
     for name, (function, arguments) in jobs().items():
         if (name in done and not asked.again) or not name.startswith(tuple(asked.only.split(","))):
             continue
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            done[name] = pool.apply(function, arguments)
+            found = pool.apply(function, arguments)
+        done = keep(path, name, found)
         print(
             name,
             {
@@ -218,9 +261,6 @@ def main() -> None:
             },
             flush=True,
         )
-        content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
-        RESULTS.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
     if wrong := [name for name, found in done.items() if found.get("outside") or found.get("differ")]:
         sys.exit(f"Not as the sets say: {', '.join(wrong)}.")
 

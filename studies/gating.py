@@ -59,6 +59,8 @@ def train(
 
     Both [restarts functions].
     """
+    if steps % CHECK:
+        raise ValueError(f"steps={steps}: the end is looked at if it is a multiple of {CHECK}.")
     torch.manual_seed(seed)
     bits = np.arange(2**n)
     x = 2.0 * (torch.arange(2**n)[:, None] >> torch.arange(n) & 1) - 1

@@ -2,15 +2,18 @@
 
 import functools
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from allometry.capacity import bounds
-from allometry.capacity.count import circuit
-from allometry.capacity.neurons import distinct, whole_weights
+from allometry.capacity.circuits import _circuit
+from allometry.capacity.circuits._circuit import Circuit
+from allometry.capacity.circuits.shared_gate import SINGLES
+from allometry.capacity.count import capacity, circuit
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions, spanned, weakly_linear
-from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.symmetry import Listed, Orbits, Plain, Rows, classes
 from allometry.capacity.three_valued import ThreeValued, motions
 from allometry.capacity.threshold_functions import (
     PUBLISHED,
@@ -18,8 +21,10 @@ from allometry.capacity.threshold_functions import (
     representatives_with,
     threshold_functions,
     threshold_functions_count,
+    without_bias,
 )
 from allometry.capacity.truth import choose, complement, exchange, high_half, low_half, negate, pack, points, unpack
+from allometry.capacity.units import distinct, whole_weights
 
 # Section 6.1 of the reference: circuit, options, counts at n = 1, 2, 3.
 SINGLE = [
@@ -166,7 +171,7 @@ def each_gate(built, attended: np.ndarray, signals: np.ndarray) -> list[np.ndarr
 def unit_weights(n: int, degree: int, bias: bool, low: int) -> np.ndarray:
     """All weights to 3, biases of half numbers. Without a bias: weights of different sizes, and H(0) = 1 by a bias that is tiny."""
     if degree == 2:
-        from allometry.capacity.neurons import monomials
+        from allometry.capacity.units import monomials
 
         terms = monomials(n, 2).shape[1] - 1
         own = np.array(list(itertools.product(range(-1, 2) if n < 3 else range(-2, 3), repeat=terms)), dtype=float)
@@ -197,6 +202,14 @@ def test_layers_with_a_shared_gate_by_sets_and_by_definition(convention: str, un
             found.append(tuples)
         every = np.sort(np.concatenate(found))
         assert 1 + np.count_nonzero(every[1:] != every[:-1]) == counts[n - 1]
+
+
+def test_a_layer_knows_how_many_functions_one_of_its_units_has() -> None:
+    """By which it says whether its tuples are too many to count."""
+    for convention, singles in SINGLES.items():
+        assert singles[1:] == tuple(circuit("output_gating", n, convention=convention).count() for n in (1, 2, 3))
+        for units, most in ((2, 3), (3, 3), (4, 2), (7, 2), (8, 1), (14, 1), (15, 0)):
+            assert circuit("shared_gate", 3, convention=convention, units=units).exact_inputs == most
 
 
 def test_private_gates_are_a_product() -> None:
@@ -279,6 +292,36 @@ def test_representatives_give_everything() -> None:
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 3, 4])
+def test_orbits_are_sets(inputs: int) -> None:
+    """Any functions: orbits hold their images under all permutations of the inputs, and nothing else."""
+    some = np.random.default_rng(inputs).integers(0, 1 << (1 << inputs), 3).astype(threshold_functions(inputs).dtype)
+    orbits, bits = Orbits(inputs), points(inputs, 0)
+    assert not orbits.contains(some).any()
+    assert Listed(inputs).contains(some).tolist() == [False] * 3
+    orbits.add(some)
+    moved = [bits[:, list(order)] @ (1 << np.arange(inputs)) for order in itertools.permutations(range(inputs))]
+    images = np.unique(np.concatenate([pack(unpack(some, inputs)[:, move]) for move in moved]))
+    assert np.array_equal(orbits.tables(), images)
+    assert orbits.count() == len(images)
+    every = np.arange(1 << (1 << inputs)).astype(some.dtype)
+    assert np.array_equal(every[orbits.contains(every)], images)
+
+
+def test_products_without_biases_are_all_pairs() -> None:
+    """Four inputs, one pair at a time; and the count of five is heard of while it is made."""
+    for low, name in ((0, "01"), (-1, "pm")):
+        for input_low, domain in ((0, "01"), (-1, "pm")):
+            own, heard = without_bias(4, input_low), []
+            built = circuit("output_gating", 4, convention=name, domain=domain, bias=False)
+            pairs = everything_of(own & f if low == 0 else ~(own ^ f) for f in own)
+            assert np.array_equal(
+                built.functions(lambda done, total, heard=heard: heard.append(done / total)).tables(), pairs
+            )
+            assert heard == sorted(heard)
+            assert heard[-1] == 1
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4])
 def test_rows_are_sets(inputs: int) -> None:
     """Any functions: rows hold their orbit under B_(n-1), and after closing under B_n."""
     some = np.random.default_rng(inputs).integers(0, 1 << (1 << inputs), 3).astype(threshold_functions(inputs).dtype)
@@ -334,6 +377,78 @@ def test_counts_are_between_their_bounds(name: str, options: dict) -> None:
             )
             assert built.lower() <= count <= built.upper() <= built.ceiling
     assert circuit(name, 12, **options).lower() <= circuit(name, 12, **options).upper()
+
+
+def difference(values: list[float], times: int) -> float:
+    """Of a n^p the p-th difference is p! a, whatever is below n^p."""
+    return float(np.diff(values, times)[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *CIRCUITS,
+        *[(n, {"gates": 3}) for n in ("multiplexing", "activation_gating", "synaptic_gating", "linear_plus_products")],
+    ],
+    ids=title,
+)
+def test_the_leading_term_is_what_both_bounds_give(name: str, options: dict, monkeypatch) -> None:
+    """Were T(n, d) = 2^(n^(d+1)): log2 of the bounds are then polynomials in n, and their leading terms are read off."""
+
+    def ideal(inputs: int, degree: int = 1) -> int:
+        return 1 << max(inputs, 0) ** (degree + 1)
+
+    degree, sizes = options.get("degree", 1), range(9, 14)
+    monkeypatch.setattr(bounds, "fewest", ideal)
+    monkeypatch.setattr(bounds, "most", ideal)
+    monkeypatch.setattr(Circuit, "ceiling", 1 << 20_000)  # all functions are too few yet at these n
+    monkeypatch.setattr(_circuit, "MOST_DIGITS", 10**6)
+    monkeypatch.setattr(bounds, "schlaefli", lambda features, points: points**features)
+    built = [circuit(name, n, **options) for n in sizes]
+    factor, power = built[0].leading_at_most
+    expected = factor * math.factorial(power) * math.factorial(degree)
+    assert difference([bounds.log2(one.upper()) for one in built], power) == pytest.approx(expected, rel=0.06)
+    lower = difference([bounds.log2(one.lower()) for one in built], power)
+    if built[0].leading is None:
+        assert lower < 0.9 * expected  # else it would be a theorem
+    else:
+        assert built[0].leading == (factor, power)
+        assert lower == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "options"), CIRCUITS, ids=title)
+def test_parameters_are_the_weights_of_all_units(name: str, options: dict) -> None:
+    for n in (2, 4):
+        built, unit = circuit(name, n, **options), n + 1
+        bias, degree = getattr(built, "bias", True), getattr(built, "degree", 1)
+        known = {
+            "disjoint_gating": 2 * unit,
+            "private_gates": 2 * unit * built.outputs,
+            "shared_gate": unit * (1 + built.outputs),
+            "linear_plus_products": built.weights,
+            "hard_attention": built.weights + 2 * unit,  # two scores, of which the difference is seen
+        }
+        gates = 0 if "threshold" in name else n if options.get("synapse") == "each" else getattr(built, "gates", 1)
+        weights = built.weights - (not bias) + gates * (bounds.features(n, degree) - (not bias)) if name not in known else 0
+        assert built.parameters == known.get(name, weights)
+
+
+def test_capacity_is_measured_against_one_unit() -> None:
+    assert capacity("threshold", 4).normalised == 1
+    found = capacity("output_gating", 4)
+    assert found.log2 == math.log2(54310)
+    assert found.normalised == pytest.approx(math.log2(54310) / math.log2(1882))
+    assert found.asymptote == 2 * 4**2
+    assert capacity("linear_plus_products", 4).asymptote is None
+
+
+def test_published_counts_are_said_where_nothing_is_counted() -> None:
+    for n, bias in ((8, True), (9, True), (10, False)):
+        found = capacity("threshold", n, bias=bias)
+        assert (found.count, found.exact, found.circuit.published) == (PUBLISHED[n - (not bias)], True, found.lower)
+    assert capacity("threshold", 10).count is None
+    below = [circuit("threshold", n, convention="01", bias=False) for n in range(1, 6)]
+    assert all(one.lower() <= one.count() <= one.upper() for one in below)
 
 
 def test_bounds_of_the_reference() -> None:
@@ -398,11 +513,21 @@ def test_a_linear_form_and_one_product_give_the_last_quadratic_function() -> Non
     assert built.functions().contains(pack(built.sums(some, np.zeros((5000, 0, 16), dtype=int)) > 0)).all()
 
 
-RANDOM = [(name, options) for name, options in CIRCUITS if name not in ("disjoint_gating", "private_gates", "shared_gate")]
+RANDOM = [
+    *[(name, options) for name, options in CIRCUITS if name not in ("disjoint_gating", "private_gates", "shared_gate")],
+    ("activation_gating", {"gates": 2}),
+    ("activation_gating", {"gates": 2, "convention": "01"}),
+    ("multiplexing", {"gates": 2}),
+    ("multiplexing", {"gates": 3, "convention": "01"}),
+    ("additive_synaptic", {"convention": "mixed"}),
+    ("additive_synaptic", {"convention": "reversed"}),
+    ("hard_attention", {"convention": "01"}),
+    ("linear_plus_products", {"gates": 2}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), RANDOM, ids=title)
-def test_random_real_weights_fall_inside(name: str, options: dict) -> None:
+def test_random_real_weights_fall_inside_and_reach_all_of_two_inputs(name: str, options: dict) -> None:
     generator = np.random.default_rng(0)
     for n in (2, 3, 4):
         built = circuit(name, n, **options)
@@ -419,6 +544,25 @@ def test_random_real_weights_fall_inside(name: str, options: dict) -> None:
         )
         values = built.respond(generator.normal(size=(4000, built.weights)), signals)
         assert functions_of(built).contains(pack(values > 0)).all()
+        if n == 2:
+            assert len(np.unique(pack(values > 0))) == functions_of(built).count()
+
+
+def test_two_multiplexing_gates_give_all_functions_of_four_inputs() -> None:
+    """A function of each class, found by drawing thresholds F of six inputs and two threshold functions g: F(x, g_1(x), g_2(x))."""
+    n, kinds, generator = 4, classes(4), np.random.default_rng(0)
+    tables, gates = representatives_with(n, 2), threshold_functions(n)
+    missing = np.ones(len(kinds.representatives), dtype=bool)
+    for _ in range(5_000):
+        table, gate = int(generator.choice(tables)), generator.choice(gates, (32, 1))
+        off, one, other, both = (np.uint16(table >> 16 * k & 0xFFFF) for k in range(4))  # neither gate, g_1, g_2, both
+        found = choose(gates, choose(gate, both, other), choose(gate, one, off))
+        missing[kinds.row[found]] = False
+        if not missing.any():
+            break
+    assert not missing.any()
+    assert circuit("multiplexing", n, gates=2).count() == 1 << 16
+    assert circuit("multiplexing", 3).count() == 1 << 8
 
 
 def test_classes_of_all_functions() -> None:

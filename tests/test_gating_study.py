@@ -67,6 +67,11 @@ def test_training_finds_what_can_be_realised_and_nothing_else(study) -> None:
     assert (first == again).all()
 
 
+def test_the_end_of_training_is_looked_at(study) -> None:
+    with pytest.raises(ValueError, match="multiple of 10"):
+        study.train(study.KINDS[0], 2, np.arange(16), 0.3, 2, 65, 0, lambda steps: None)
+
+
 def test_intervals(study) -> None:
     report = importlib.import_module("_gating_report")
     for found, trials in ((0, 20), (7, 20), (20, 20), (250, 256)):

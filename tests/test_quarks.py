@@ -268,7 +268,8 @@ def test_a_soft_threshold_becomes_the_hard_one() -> None:
 
 def test_a_hardened_copy_has_the_same_weights_and_leaves_the_soft_one_soft() -> None:
     soft = OutputGating(
-        units(fire=Threshold("pm", 2.0)), Multiplexing(gate(fire=Threshold("01", 2.0)), gate(2), UNITS, 2).double()
+        units(fire=Threshold("pm", 2.0)),
+        Multiplexing(gate(fire=Threshold("01", 2.0)), gate(2, Threshold("pm", 2.0)), UNITS, 2).double(),
     )
     x = rows()
     hard = hardened(soft)
@@ -277,6 +278,44 @@ def test_a_hardened_copy_has_the_same_weights_and_leaves_the_soft_one_soft() -> 
         torch.cat([p.flatten() for p in hard.parameters()]), torch.cat([p.flatten() for p in soft.parameters()])
     )
     assert len(soft(x).unique()) == ROWS * UNITS
+
+
+@pytest.mark.parametrize("soft", [torch.sigmoid, torch.tanh, torch.nn.Sigmoid(), torch.nn.functional.tanh])
+def test_what_would_stay_soft_is_not_hardened(soft) -> None:
+    with pytest.raises(ValueError, match="stays soft"):
+        hardened(OutputGating(units(fire=Threshold("pm", 2.0)), gate(fire=soft)))
+    hardened(units(fire=torch.relu))  # no soft threshold
+
+
+@pytest.mark.parametrize(("per", "right"), [("all", 1), ("unit", UNITS), ("synapse", 2), ("each", 2 * UNITS)])
+def test_a_gate_has_as_many_signals_as_it_says(per: str, right: int) -> None:
+    x = rows().float()
+    for kind in (SynapticGating, AdditiveSynaptic):
+        assert kind(Units(INPUTS, UNITS, torch.tanh), Units(INPUTS, right, torch.tanh), (0, 1), per)(x).shape[-1] == UNITS
+        wrong = kind(Units(INPUTS, UNITS, torch.tanh), Units(INPUTS, 5 * right, torch.tanh), (0, 1), per)
+        with pytest.raises(ValueError, match=f"{right} here"):
+            wrong(x)
+
+
+@pytest.mark.parametrize("copies", [(), (3,)])
+def test_a_vector_is_one_row(copies: tuple[int, ...]) -> None:
+    def layer(units: int = UNITS) -> Units:
+        return Units(INPUTS, units, torch.tanh, copies=copies)
+
+    for module in (
+        layer(),
+        OutputGating(layer(), layer()),
+        AdditiveOutput(layer(), layer(2), UNITS, 2, copies),
+        Multiplexing(layer(), layer(2), UNITS, 2, copies),
+        SynapticGating(layer(), layer(), (1,)),
+        AdditiveSynaptic(layer(), layer(), (1,)),
+        ActivationGating(layer(), layer(), UNITS, copies),
+    ):
+        x = torch.randn(4, INPUTS)
+        assert module(x[2]).shape == (*copies, UNITS)
+        torch.testing.assert_close(module(x[2]), module(x)[..., 2, :])
+    one = layer()
+    torch.testing.assert_close(one.sums(x[2]), one.sums(x)[..., 2, :])
 
 
 def test_modules_nest_and_train() -> None:

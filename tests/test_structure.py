@@ -12,11 +12,12 @@ from allometry.find import names
 
 ROOT = Path(allometry.__file__).parent
 LEVELS = {
-    "__init__": 0, "spec": 0, "stage": 0, "flow": 1, "find": 1, "graph": 1, "graph_conversions": 1, "quark": 1, "circuit": 1,
+    "__init__": 0, "spec": 0, "stage": 0, "stop": 0,
+    "flow": 1, "find": 1, "graph": 1, "graph_conversions": 1, "quark": 1, "wiring": 1,
     "data": 2, "model": 2, "train": 3, "record": 4,
     "fit": 5, "capacity": 5, "probe": 5, "study": 6, "report": 7, "progress": 8, "api": 8, "cli": 8, "__main__": 9,
 }  # fmt: skip
-LIGHT = ("quark", "circuit", "record", "fit", "capacity", "report")
+LIGHT = ("quark", "wiring", "record", "fit", "capacity", "report")
 FOLDERS = (
     "allometry.data",
     "allometry.model.families",

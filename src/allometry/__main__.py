@@ -1,11 +1,12 @@
 """The command `allometry`: runs a verb, and turns what a user got wrong into one line and exit status 2."""
 
-import os
 import signal
 import sys
 from typing import Any
 
-STOPPED = 130  # what a shell expects of a command that Ctrl-C ended
+from allometry.stop import STOPPED, leave, say
+
+ENDED = "allometry: stopped. What is finished is kept; the same command goes on from here."
 
 
 def main() -> None:
@@ -38,15 +39,15 @@ def _run() -> int:
 
 
 def _leave(*_: Any) -> None:
-    os._exit(_stopped())
+    leave(ENDED)
 
 
 def _stopped() -> int:
-    return _said("allometry: stopped. What is finished is kept; the same command goes on from here.", STOPPED)
+    return _said(ENDED, STOPPED)
 
 
 def _said(text: str, status: int) -> int:
-    print(" ".join(text.split()), file=sys.stderr, flush=True)
+    say(text)
     return status
 
 

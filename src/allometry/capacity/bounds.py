@@ -5,6 +5,7 @@ n = 9, beyond it the bounds of L0 and L1.
 """
 
 import math
+from fractions import Fraction
 
 from allometry.capacity.threshold_functions import PUBLISHED
 
@@ -20,6 +21,18 @@ def schlaefli(features: int, points: int) -> int:
         cells += chosen
         chosen = chosen * (points - 1 - k) // (k + 1)
     return 2 * cells
+
+
+def warren(polynomials: int, degree: int, parameters: int) -> int:
+    """At most so many patterns of signs without 0 of m polynomials of p parameters: (4 e d m / p)^p, m >= p (Warren 1968).
+
+    >>> warren(4, 1, 3) >= schlaefli(3, 4)
+    True
+    """
+    if polynomials < parameters:
+        return 1 << polynomials
+    e = Fraction(2_718_281_829, 10**9)  # rounded up
+    return math.ceil((4 * e * degree * polynomials / parameters) ** parameters)
 
 
 def features(inputs: int, degree: int) -> int:
@@ -81,6 +94,11 @@ def products_pm(factors: int, functions: int) -> int:
     2654
     """
     return 2 * sum(math.comb(functions // 2, left) for left in range(factors % 2, factors + 1, 2))
+
+
+def error_in_bits(count: float, standard_error: float) -> float:
+    """The standard error of log2 of a count, to first order."""
+    return standard_error / (count * math.log(2))
 
 
 def log2(count: int) -> float:

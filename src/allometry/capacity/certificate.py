@@ -8,7 +8,6 @@ each of them.
 """
 
 import dataclasses
-import itertools
 from fractions import Fraction
 from math import lcm
 
@@ -16,9 +15,9 @@ import numpy as np
 from jaxtyping import Int
 
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent
-from allometry.capacity.neurons import monomials
 from allometry.capacity.threshold_functions import threshold_functions
 from allometry.capacity.truth import unpack
+from allometry.capacity.units import monomials
 from allometry.flow import Refusal
 
 MOST_INPUTS = 4  # with gates; a proof at n = 5 needs 94,572 programs
@@ -41,45 +40,41 @@ class Impossible:
     multipliers: tuple[tuple[int, ...] | None, ...]
 
 
-def member(circuit: Circuit, function: int, listen: Listen = silent) -> Realised | Impossible:
+def certify(circuit: Circuit, function: int, listen: Listen = silent) -> Realised | Impossible:
     """A certificate that the circuit realises a function (a truth table as an integer), or that it does not.
 
     >>> from allometry.capacity.count import circuit
-    >>> member(circuit("threshold", 2), 0b1000)
+    >>> certify(circuit("threshold", 2), 0b1000)
     Realised(attended=(1, 1, -1), gates=())
-    >>> member(circuit("threshold", 2), 0b0110).multipliers
+    >>> certify(circuit("threshold", 2), 0b0110).multipliers
     ((1, 1, 1, 1),)
     """
-    units = _units(circuit)
-    if units and circuit.inputs > MOST_INPUTS:
+    gated, labels = _gated(circuit), _labels(circuit, function)
+    if gated and circuit.inputs > MOST_INPUTS:
         raise Refusal(
             f"A proof for {circuit.inputs} inputs and a gate takes too long. Ask for at most {MOST_INPUTS} inputs."
         )
-    labels = np.where([function >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
-    gates, tables = _gates(circuit)
-    signals, multipliers = [], []
-    for done, chosen in enumerate(itertools.combinations_with_replacement(range(len(gates)), units)):
-        output = gates[list(chosen)]
+    signals, multipliers, tables = [], [], threshold_functions(circuit.inputs) if gated else [None]
+    for done, table in enumerate(tables):
+        output = _output(circuit, table)
         asked = circuit.demands(labels, output)
-        answer = None if asked is None else _separate(features(circuit, output), asked)
+        answer = None if asked is None else _separate(activations(circuit, output), asked)
         if answer is not None and answer[0]:
-            found = Realised(answer[1], tuple(_unit(circuit, tables[k]) for k in chosen))
-            assert verified(circuit, function, found)
-            return found
+            found = Realised(answer[1], () if table is None else (_unit(circuit, table),))
+            return _checked(circuit, function, found)
         signals.append(tuple(tuple(int(v) for v in gate) for gate in output))
         multipliers.append(None if answer is None else answer[1])
-        listen(done + 1, len(gates) ** units)
-    proof = Impossible(tuple(signals), tuple(multipliers))
-    assert verified(circuit, function, proof)
-    return proof
+        listen(done + 1, len(tables))
+    return _checked(circuit, function, Impossible(tuple(signals), tuple(multipliers)))
 
 
 def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> bool:
-    """Check a certificate in whole numbers, without any program. A proof has to name every output that the gates can have."""
-    labels = np.where([function >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
+    """Check a certificate in whole numbers, without any program. A proof has to name every output that the gate can have."""
+    gated, labels = _gated(circuit), _labels(circuit, function)
     if isinstance(found, Realised):
-        units, points = len(found.gates), 1 << circuit.inputs
-        signals = circuit.signals(np.array(found.gates)) if units else np.ones((0, points), dtype=int)
+        if len(found.gates) != gated:
+            return False
+        signals = circuit.signals(np.array(found.gates)) if gated else _output(circuit, None)
         values = circuit.respond(np.array([found.attended]), signals[None])[0]
         own = circuit.sums(np.array([found.attended]), signals[None])[0]
         asked = circuit.demands(labels, signals)
@@ -94,51 +89,57 @@ def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> b
         weights = np.array(multipliers)
         if asked is None or (weights < 0).any() or not weights.any() or (weights[asked == 0] > 0).any():
             return False
-        if ((weights * asked) @ features(circuit, output)).any():
+        if ((weights * asked) @ activations(circuit, output)).any():
             return False
-    units = _units(circuit)
-    outputs = itertools.combinations_with_replacement(_gates(circuit)[0].tolist(), units)
-    named = {tuple(sorted(signals)) for signals in found.signals}
-    return all(tuple(sorted(tuple(g) for g in each)) in named for each in outputs)
+    tables = threshold_functions(circuit.inputs) if gated else [None]
+    named = set(found.signals)
+    return all(tuple(tuple(gate) for gate in _output(circuit, table).tolist()) in named for table in tables)
 
 
-def features(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
+def activations(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
     """φ(x): the activation for each weight alone."""
     alone = np.eye(circuit.weights, dtype=int)
     return circuit.sums(alone, np.broadcast_to(signals, (len(alone), *signals.shape))).T
 
 
-def _units(circuit: Circuit) -> int:
-    if circuit.name in ("threshold", "polynomial_threshold"):
-        if not getattr(circuit, "bias", True):
-            raise Refusal(f"{circuit!r} has no certificates: units have biases there.")
-        return 0
-    option = {name: getattr(circuit, name, value) for name, value in (("bias", True), ("synapse", "fixed"), ("gates", 1))}
-    if circuit.outputs > 1 or circuit.values > 2 or option != {"bias": True, "synapse": "fixed", "gates": option["gates"]}:
+def _gated(circuit: Circuit) -> int:
+    """Gates, 0 or 1."""
+    if circuit.certified_gates not in (0, 1):
         raise Refusal(
-            f"{circuit!r} has no certificates: one output, of two values, with biases and a fixed synapse, has them."
+            f"{circuit!r} has no certificates. One output of two values, with biases and at most one threshold unit as gate, on "
+            "the output, the activation or a fixed synapse, has them."
         )
-    if (
-        circuit.name in ("linear_plus_products", "disjoint_gating")
-        or option["gates"] > 1
-        or getattr(circuit, "degree", 1) > 1
-    ):
-        raise Refusal(f"{circuit!r} has no certificates: circuits with one threshold unit as gate have them.")
-    return 1
+    return circuit.certified_gates
 
 
-def _gates(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs that a gate can have, and their tables."""
-    if not _units(circuit):
-        return np.zeros((0, 1 << circuit.inputs), dtype=int), np.zeros(0)
-    tables = threshold_functions(circuit.inputs)
-    return np.where(unpack(tables, circuit.inputs), 1, circuit.gate_low), tables
+def _labels(circuit: Circuit, function: int) -> Int[np.ndarray, " points"]:
+    """The function in {-1, +1}."""
+    points = 1 << circuit.inputs
+    if not (isinstance(function, int) and 0 <= function < 1 << points):
+        raise Refusal(
+            f"{function!r} is no function of {circuit.inputs} inputs. Give a whole number from 0 to 2^{points} - 1."
+        )
+    return np.where([function >> x & 1 for x in range(points)], 1, -1)
+
+
+def _output(circuit: Circuit, table: np.unsignedinteger | None) -> Int[np.ndarray, "gates points"]:
+    """What a gate of this table gives; no row where there is none."""
+    if table is None:
+        return np.zeros((0, 1 << circuit.inputs), dtype=int)
+    return np.where(unpack(np.array([table]), circuit.inputs), 1, circuit.gate_low)
+
+
+def _checked(circuit: Circuit, function: int, found: Realised | Impossible) -> Realised | Impossible:
+    if not verified(circuit, function, found):
+        raise ArithmeticError(
+            f"The certificate that was found for {function} and {circuit!r} does not hold in whole numbers."
+        )
+    return found
 
 
 def _unit(circuit: Circuit, table: np.unsignedinteger) -> tuple[int, ...]:
     """Whole weights of a threshold unit."""
-    labels = np.where([int(table) >> x & 1 for x in range(1 << circuit.inputs)], 1, -1)
-    return _separate(monomials(circuit.inputs, 1, circuit.input_low), labels)[1]
+    return _separate(monomials(circuit.inputs, 1, circuit.input_low), _labels(circuit, int(table)))[1]
 
 
 def _separate(rows: Int[np.ndarray, "points weights"], signs: Int[np.ndarray, " points"]) -> tuple[bool, tuple[int, ...]]:
@@ -158,11 +159,12 @@ def _separate(rows: Int[np.ndarray, "points weights"], signs: Int[np.ndarray, " 
             whole = np.rint(theta * parts).astype(int)
             if (signed @ whole > 0).all():
                 return True, tuple(int(w) for w in whole)
-        raise AssertionError("no whole weights were found")
+        raise ArithmeticError("No whole weights were found: none of the denominators fits.")
     # multipliers with Σ y = 1: a corner of the polytope, whose nonzero part solves a square system of small whole numbers
     equal = np.vstack([signed.T, np.ones(len(asked))])
     corner = linprog(np.zeros(len(asked)), A_eq=equal, b_eq=np.eye(width + 1)[-1], method="highs-ds")
-    assert corner.status == 0, corner.message
+    if corner.status != 0:
+        raise ArithmeticError(f"Neither weights nor multipliers were found: {corner.message}")
     values = [Fraction(float(v)).limit_denominator(10_000) if v > 1e-9 else Fraction(0) for v in corner.x]
     common = lcm(*(value.denominator for value in values))
     multipliers = np.zeros(len(signs), dtype=int)

@@ -36,34 +36,47 @@ def product(units: Sequence[Whole]) -> list[Whole]:
     return [chosen_by(unit, [2 * (j >> r & 1) - 1 for r in range(count)], 1) for j, unit in enumerate(units)]
 
 
-def output_gating(first: Whole, second: Whole) -> tuple[Whole, Whole]:
-    """L3 for two: the first at s = +1, where the gate is 1; the second at s = -1, where the attended unit is 1."""
-    return chosen_by(first, [1], 1), chosen_by(second, [-1], 1)
+def multiplexing(units: Sequence[Whole]) -> tuple[Whole, list[Whole]]:
+    """L7: H(w·x + b - C (1 - g_1) - ... - C (1 - g_K)) is f ∧ g_1 ∧ ..., with gates in either range. Weights are (w, c, b)."""
+    first, *gates = product(units)
+    much = reach(first)
+    return np.concatenate([first[:-1], [much] * len(gates), [first[-1] - much * len(gates)]]), gates
 
 
-def multiplexing(first: Whole, second: Whole) -> tuple[Whole, Whole]:
-    """L7: H(w·x + b + M (1 - s) - C (1 - g)), g in {0, 1}, is f ∧ g. Weights are (w, s, c, b), for gates in {0, 1}."""
-    attended, gate = output_gating(first, second)
-    much = reach(attended)
-    return np.concatenate([attended[:-1], [much, attended[-1] - much]]), gate
+def activation_gating(units: Sequence[Whole]) -> tuple[Whole, list[Whole]]:
+    """H(2 g_1 ... g_K (w·x + b) - 1): the product of f and the gates, AND or XNOR, as w·x + b is whole and not 0."""
+    first, *gates = product(units)
+    return np.concatenate([2 * first, [-1]]), gates
 
 
-def synaptic_pm(first: Whole, second: Whole) -> tuple[Whole, Whole]:
-    """L8, x and g in {-1, +1}, inputs (x', s, z), the synapse of z gated: w_z = 4A, h = H(w·x' + b - (w_z/2) s + w_z z g - w_z/2).
+def synaptic(units: Sequence[Whole], low: int) -> tuple[Whole, list[Whole]]:
+    """L8, inputs (x', z) with the synapse of z gated: at z = 1 it is H(w·x' + b - C (1 - g_1 ... g_K)), f ∧ (g_1 ... g_K = 1), with
+    gates in either range that do not see z. `low` is what the inputs are in, {low, 1}."""
+    first, *gates = [unit if low else linear(unit) for unit in product(units)]
+    much = reach(first)
+    return np.concatenate([first[:-1], [much, first[-1] - much]]), [_blind(gate) for gate in gates]
 
-    At z = 1 the value is the first unit where s = 1, as g = 1 there, and the second where s = -1.
+
+def synaptic_all_pm(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """All synapses gated, h = H(g (w·x' + M (s - t)) + b), inputs (x', s, t): the first unit at (1, 1), the second at (1, -1).
+
+    At (1, 1) the gate is 1 and s - t is 0. At (1, -1) the sum is far above 0 for g = 1 and far below for g = -1, so h is the gate.
     """
-    w = 4 * reach(first)
-    gate = chosen_by(second, [-1], 1)
-    return np.concatenate([first[:-1], [-w // 2, w, first[-1] - w // 2]]), _blind(gate)
+    m = reach(first)
+    attended = np.concatenate([first[:-1], [m, -m], first[-1:]])
+    return attended, chosen_by(second, [1, -1], 1)
 
 
-def synaptic_01(first: Whole, second: Whole) -> tuple[Whole, Whole]:
-    """L8, all in {0, 1}, units for such inputs too: h = H(w·x' + b + 2A (1 - s) - 4A z g), g = 0 at s = 1, 1 - second at s = 0."""
-    a = reach(first)
-    m = 2 * reach(second)
-    gate = np.concatenate([-second[:-1], [-m], [-second[-1]]])
-    return np.concatenate([first[:-1], [-2 * a, -4 * a, first[-1] + 2 * a]]), _blind(gate)
+def synaptic_all_01(first: Whole, second: Whole) -> tuple[Whole, Whole]:
+    """All synapses gated, all in {0, 1}, units for such inputs too: the first unit at s = 0, the second at s = 1.
+
+    Where g = 0, h = H(b) is the first unit's value at x' = 0, c. At s = 0 the gate is 1. At s = 1 the attended unit is 1 - c, and
+    the gate is the second unit where c = 0, its negative where c = 1.
+    """
+    m, sign = reach(first), 1 if first[-1] <= 0 else -1
+    attended = np.concatenate([first[:-1], [sign * m], first[-1:]])
+    gate, much = sign * second, reach(second)
+    return attended, np.concatenate([gate[:-1], [-much], [gate[-1] + much]])
 
 
 def hard_attention(first: Whole, second: Whole, third: Whole) -> tuple[Whole, Whole]:

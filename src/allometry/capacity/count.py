@@ -5,12 +5,12 @@ import time
 from typing import Any
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent
-from allometry.find import member
+from allometry.capacity.circuits._circuit import Circuit, Listen, refuse_other_types, silent
+from allometry.find import member, names
 from allometry.flow import Refusal
 
 FOLDER = "allometry.capacity.circuits"
-SAMPLES = 60
+SAMPLES = 400  # fewer give intervals that are too short, as the draws are skewed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Capacity:
 
     circuit: Circuit
     count: int | float | None  # functions; an estimate where there is a standard error; None where only bounds are known
-    standard_error: float | None
+    standard_error: float | None  # functions
     exact: bool
     lower: int  # functions
     upper: int
@@ -31,37 +31,54 @@ class Capacity:
         return None if self.count is None else bounds.log2(int(self.count))
 
     @property
+    def standard_error_bits(self) -> float | None:
+        """The standard error of log2."""
+        if self.standard_error is None or self.count is None:
+            return None
+        return bounds.error_in_bits(self.count, self.standard_error)
+
+    @property
     def normalised(self) -> float | None:
         """The capacity over that of one threshold unit of these inputs: what tells something at small n, where n^2 does not."""
         return None if self.log2 is None else self.log2 / bounds.log2(bounds.fewest(self.circuit.inputs))
 
     @property
-    def asymptote(self) -> float:
-        """Bits of the leading term, a n^p: a third too much at n <= 9."""
-        factor, power = self.circuit.leading
-        return factor * self.circuit.inputs**power
+    def asymptote(self) -> float | None:
+        """Bits of the leading term, a n^p, where it is proved. With p = 2: half too many for n = 4 to 9."""
+        return (
+            None
+            if self.circuit.leading is None
+            else self.circuit.leading[0] * self.circuit.inputs ** self.circuit.leading[1]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Counts are whole numbers of any size."""
         circuit = self.circuit
-        options = {f.name: getattr(circuit, f.name) for f in dataclasses.fields(circuit)}
         return {
             "circuit": circuit.name,
-            **options,
+            **options(circuit),
             "count": self.count,
             "log2": self.log2,
             "lower": self.lower,
             "upper": self.upper,
             "exact": self.exact,
+            "published": circuit.published,
             "seconds": self.seconds,
             "standard_error": self.standard_error,
+            "standard_error_bits": self.standard_error_bits,
             "log2_over_log2_threshold": self.normalised,
             "asymptote": self.asymptote,
-            "leading": list(circuit.leading),
-            "ceiling_bits": bounds.log2(circuit.ceiling),
+            "leading": _listed(circuit.leading),
+            "leading_at_most": _listed(circuit.leading_at_most),
+            "ceiling_bits": circuit.ceiling_bits,
             "parameters": circuit.parameters,
             "equation": circuit.equation,
         }
+
+
+def options(circuit: Circuit) -> dict[str, Any]:
+    """Its inputs and options by name, those at their defaults too."""
+    return {field.name: getattr(circuit, field.name) for field in dataclasses.fields(circuit)}
 
 
 def circuit(name: str, inputs: int, **options: Any) -> Circuit:
@@ -71,6 +88,8 @@ def circuit(name: str, inputs: int, **options: Any) -> Circuit:
     OutputGating(inputs=3, convention='01')
     """
     kind = member(FOLDER, name)
+    if not (isinstance(kind, type) and issubclass(kind, Circuit)) or kind is Circuit:
+        raise Refusal(f"{name} is no circuit. Give your own subclass of Circuit, or one of: {', '.join(names(FOLDER))}.")
     known = [field.name for field in dataclasses.fields(kind)]
     if wrong := [option for option in options if option not in known]:
         raise Refusal(f"{name} has no option {wrong[0]}. It has: {', '.join(known)}.")
@@ -78,34 +97,59 @@ def circuit(name: str, inputs: int, **options: Any) -> Circuit:
 
 
 def capacity(
-    name: str | Circuit, inputs: int = 0, *, samples: int = SAMPLES, seed: int = 0, listen: Listen = silent, **options: Any
+    circuit: str | Circuit,
+    inputs: int | None = None,
+    *,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    listen: Listen = silent,
+    **options: Any,
 ) -> Capacity:
-    """Count the functions of a circuit: exactly where that takes at most minutes, else by an unbiased estimate where there is
-    one (`samples` draws), else between bounds.
+    """Count the functions of a circuit: exactly where that takes at most minutes or bounds meet, else by an unbiased estimate
+    where there is one (`samples` draws), else between bounds. The circuit is a name with its inputs and options, or a `Circuit`,
+    which has them.
 
     >>> capacity("output_gating", 3).count
     254
-    >>> capacity("threshold", 9).exact
+    >>> capacity("multiplexing", 9).exact
     False
     """
-    from allometry.capacity.estimate import estimate, estimated
+    from allometry.capacity.estimate import estimate, refuse_draws
 
-    asked = name if isinstance(name, Circuit) else circuit(name, inputs, **options)
+    asked = _asked(circuit, inputs, options)
+    refuse_draws(samples, seed)
     began = time.perf_counter()
-    exact = asked.inputs <= asked.exact_inputs
+    lower, upper = asked.lower(), asked.upper()
     count: int | float | None = None
     error = None
-    if exact:
+    if asked.inputs <= asked.exact_inputs:
         count = asked.count(listen)
-    elif estimated(asked):
+    elif lower == upper:
+        count = lower
+    elif asked.estimated:
         found = estimate(asked, samples=samples, seed=seed, listen=listen)
         count, error = found.count, found.standard_error
     return Capacity(
         circuit=asked,
         count=count,
         standard_error=error,
-        exact=exact,
-        lower=asked.lower(),
-        upper=asked.upper(),
+        exact=count is not None and error is None,
+        lower=lower,
+        upper=upper,
         seconds=time.perf_counter() - began,
     )
+
+
+def _listed(pair: tuple[float, int] | None) -> list[float] | None:
+    return None if pair is None else list(pair)
+
+
+def _asked(given: str | Circuit, inputs: int | None, options: dict[str, Any]) -> Circuit:
+    if isinstance(given, Circuit):
+        if beside := [*(["inputs"] if inputs is not None else []), *options]:
+            raise Refusal(f"{given!r} says itself what it is. Leave out {', '.join(beside)}, or give its name.")
+        return given
+    refuse_other_types("circuit", given, str)
+    if inputs is None:
+        raise Refusal(f"{given}: of how many inputs? Say inputs=4.")
+    return circuit(given, inputs, **options)

@@ -1,23 +1,19 @@
-"""Unbiased estimates of counts, where counting stops: n = 6.
+"""Unbiased estimates of counts, where counting stops: the mean of draws that a circuit offers (`draws`).
 
-XNOR: a pair (f, g) of threshold functions gives h = ¬(f ⊕ g), and h has mult(h) such pairs. So |XNOR| = E[T^2 / mult], the mean
-over pairs drawn evenly; mult(h) is the number of a with a and a ⊕ ¬h both threshold functions: one look-up for every threshold
-function. Values -1, 0, 1 (ternary): |TERN| = T E[D(g)], the mean over gates drawn evenly of D(g), how many different f ∧ g
-there are. The like estimate for AND is no use: its distribution has too heavy a tail already at n = 5.
+The draws are skewed, so that a mean of few of them is more often too low than too high, with a standard error that is too small.
+docs/capacity.md says how often intervals hold the count.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt
+from jaxtyping import Float
 
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent
-from allometry.capacity.threshold_functions import is_in, threshold_functions
+from allometry.capacity.bounds import error_in_bits
+from allometry.capacity.circuits._circuit import Circuit, Listen, refuse_other_types, silent
 from allometry.flow import Refusal
 
-MOST_INPUTS = 6
-SIEVE_BITS = 28  # 256 MiB; of 15 million functions 6 % meet a mark by chance
-MULTIPLIER = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, which spreads the high bits of a product
+MOST_SAMPLES = 1_000_000
 
 
 class Estimate(NamedTuple):
@@ -27,67 +23,35 @@ class Estimate(NamedTuple):
     standard_error: float
     samples: int
 
+    def interval(self) -> tuple[float, float]:
+        """Where the count is, at 95 % by the normal distribution of its logarithm: 1.96 standard errors in bits to either side."""
+        wide = 2 ** (1.96 * error_in_bits(self.count, self.standard_error))
+        return self.count / wide, self.count * wide
 
-def estimated(circuit: Circuit) -> bool:
-    """Whether there is an estimate: one output gate, one degree, values in {-1, +1} or {-1, 0, 1}, at most six inputs."""
-    plain = circuit.name == "output_gating" and circuit == type(circuit)(
-        inputs=circuit.inputs, convention=circuit.convention
-    )
-    return plain and circuit.convention in ("pm", "mixed") and circuit.inputs <= MOST_INPUTS
+
+def refuse_draws(samples: int, seed: int) -> None:
+    """Refuse numbers that no estimate takes."""
+    refuse_other_types("samples", samples, int)
+    refuse_other_types("seed", seed, int)
+    if not 2 <= samples <= MOST_SAMPLES:
+        raise Refusal(f"samples={samples} cannot be drawn. Draw 2, for a standard error, to {MOST_SAMPLES:,}.")
+    if seed < 0:
+        raise Refusal(f"seed={seed} cannot be asked. A seed is 0 or more.")
 
 
 def estimate(circuit: Circuit, *, samples: int, seed: int = 0, listen: Listen = silent) -> Estimate:
     """The mean over `samples` draws and its standard error."""
-    if not estimated(circuit):
-        raise Refusal(
-            f"{circuit!r} has no estimate. output_gating in the conventions pm and mixed has, to {MOST_INPUTS} inputs."
-        )
-    if samples < 2:
-        raise Refusal(f"samples={samples} has no standard error. Draw at least 2.")
-    if seed < 0:
-        raise Refusal(f"seed={seed} cannot be asked. A seed is 0 or more.")
-    generator = np.random.default_rng(seed)
-    every = threshold_functions(circuit.inputs)
-    one = _ternary if circuit.convention == "mixed" else _pairs(every)
+    if not circuit.estimated:
+        raise Refusal(f"{circuit!r} has no estimate: it offers no draws at this size. Ask for its bounds.")
+    refuse_draws(samples, seed)
+    generator, draw = np.random.default_rng(seed), circuit.draws()
     values = np.empty(samples)
     for k in range(samples):
-        values[k] = one(every, generator)
+        values[k] = draw(generator)
         listen(k + 1, samples)
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(samples)), samples)
+    return summed_up(values)
 
 
-def _ternary(every: UInt[np.ndarray, " functions"], generator: np.random.Generator) -> float:
-    shown = np.sort(every & generator.choice(every))
-    return len(every) * float(1 + np.count_nonzero(shown[1:] != shown[:-1]))
-
-
-def _pairs(every: UInt[np.ndarray, " functions"]):
-    look = _Sieve(every)
-    # a and its complement are both in or both out, and so are a ⊕ h and its complement: half of all a is enough
-    half = every[every & 1 == 0]
-
-    def one(every: UInt[np.ndarray, " functions"], generator: np.random.Generator) -> float:
-        difference = generator.choice(every) ^ generator.choice(every)
-        pairs = 2 * look(half ^ difference).sum()
-        return float(len(every)) ** 2 / float(pairs)
-
-    return one
-
-
-class _Sieve:
-    """Which tables are threshold functions: a mark at a place that is made of the table, then, where there is one, the list."""
-
-    def __init__(self, every: UInt[np.ndarray, " functions"]) -> None:
-        self.every = every
-        self.bits = min(SIEVE_BITS, len(every).bit_length() + 4)
-        self.marks = np.zeros(1 << self.bits, dtype=bool)
-        self.marks[self._place(every)] = True
-
-    def __call__(self, tables: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, " functions"]:
-        found = self.marks[self._place(tables)]
-        met = np.flatnonzero(found)
-        found[met] = is_in(tables[met], self.every)
-        return found
-
-    def _place(self, tables: UInt[np.ndarray, " functions"]) -> UInt[np.ndarray, " functions"]:
-        return tables.astype(np.uint64) * np.uint64(MULTIPLIER) >> np.uint64(64 - self.bits)
+def summed_up(values: Float[np.ndarray, " samples"]) -> Estimate:
+    """The mean of draws, and how far it may be off."""
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values))

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int, UInt
 
-from allometry.capacity.truth import exchange, high_half, join, kind, low_half, negate, ones
+from allometry.capacity.truth import exchange, high_half, is_in, join, kind, low_half, negate, ones
 
 BLOCK = 1 << 20  # functions handled at a time, so that what is between stays in the cache
 
@@ -95,11 +95,53 @@ class Listed:
         return len(self._tables)
 
     def contains(self, tables: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, " functions"]:
-        place = np.minimum(np.searchsorted(self._tables, tables), len(self._tables) - 1)
-        return self._tables[place] == tables
+        return is_in(tables, self._tables)
 
     def tables(self) -> UInt[np.ndarray, " functions"]:
         return self._tables
+
+
+class Orbits:
+    """A set that is closed under permutations of its inputs, as the smallest table of each orbit; `add` adds whole orbits."""
+
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
+        self._smallest = Listed(inputs)
+
+    def add(self, tables: UInt[np.ndarray, " functions"]) -> None:
+        self._smallest.add(self._least(tables))
+
+    def count(self) -> int:
+        """An orbit has n! functions over those elements that leave one as it is."""
+        order, found = math.factorial(self.inputs), 0
+        for part in self._parts(self._smallest.tables()):
+            kept = (permuted(part, self.inputs) == part).sum(axis=0)
+            found += int((order // kept).sum())
+        return found
+
+    def contains(self, tables: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, " functions"]:
+        return self._smallest.contains(self._least(tables))
+
+    def tables(self) -> UInt[np.ndarray, " functions"]:
+        found = Listed(self.inputs)
+        for part in self._parts(self._smallest.tables()):
+            found.add(permuted(part, self.inputs).reshape(-1))
+        return found.tables()
+
+    def _least(self, tables: UInt[np.ndarray, " functions"]) -> UInt[np.ndarray, " functions"]:
+        parts = [permuted(part, self.inputs).min(axis=0) for part in self._parts(tables)]
+        return np.concatenate([tables[:0], *parts])
+
+    def _parts(self, tables: UInt[np.ndarray, " functions"]) -> list[np.ndarray]:
+        return [tables[part] for part in pieces(len(tables), math.factorial(self.inputs))]
+
+
+def permuted(tables: UInt[np.ndarray, " functions"], inputs: int) -> UInt[np.ndarray, "order functions"]:
+    """Their images under all n! permutations of the inputs."""
+    images = [tables]
+    for j in range(1, inputs):
+        images = [exchange(e, inputs, i, j) for i in range(j + 1) for e in images]
+    return np.stack(images)
 
 
 class Rows:
@@ -181,8 +223,3 @@ def pieces(blocks: int, width: int) -> list[slice]:
     """
     together = max(1, BLOCK // width)
     return [slice(begin, begin + together) for begin in range(0, blocks, together)]
-
-
-def order(inputs: int) -> int:
-    """Elements of B_n."""
-    return (1 << inputs) * math.factorial(inputs)

@@ -10,8 +10,8 @@ import itertools
 import numpy as np
 from jaxtyping import Bool, Int
 
-from allometry.capacity.threshold_functions import is_in, representatives, threshold_functions
-from allometry.capacity.truth import pack, points, unpack
+from allometry.capacity.threshold_functions import representatives, threshold_functions
+from allometry.capacity.truth import is_in, pack, points, unpack
 
 
 class ThreeValued:

@@ -3,8 +3,9 @@
 A threshold function of n inputs is a self-dual one of n + 1 inputs whose last input is held at 1: sgn(w·x + b x_n). Up to the order
 and the signs of the n + 1 inputs it has weights w_0 >= w_1 >= ... >= w_n >= 0. The functions with such weights are the cells that
 the hyperplanes w·p = 0, p a point of the cube, cut out of this cone; two neighbouring cells differ in one pair of opposite points.
-`classes` walks from cell to cell and asks a linear program whether there is a cell across each wall: the walk is complete, as any
-two points of the cone are joined by a segment that crosses one hyperplane at a time. There are 135 classes at n = 6, 2470 at n = 7.
+`self_dual_classes` walks from cell to cell and asks a linear program whether there is a cell across each wall: the walk is
+complete, as any two points of the cone are joined by a segment that crosses one hyperplane at a time. There are 135 classes at
+n = 6, 2470 at n = 7.
 """
 
 import functools
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, UInt
 
-from allometry.capacity.truth import LARGEST, complement, kind, negate, opposite, pack, points
+from allometry.capacity.truth import LARGEST, complement, is_in, kind, negate, opposite, pack, points
 
 # T(n) for n = 0, 1, ..., 9: OEIS A000609. Bounds read it; counts never do.
 PUBLISHED = (2, 4, 14, 104, 1882, 94572, 15028134, 8378070864, 17561539552946, 144130531453121108)
@@ -43,16 +44,17 @@ def threshold_functions_count(inputs: int) -> int:
     >>> [threshold_functions_count(n) for n in range(5)]
     [2, 4, 14, 104, 1882]
     """
-    return sum(each.size for each in classes(inputs))
+    return sum(each.size for each in self_dual_classes(inputs))
 
 
 @functools.cache
 def threshold_functions(inputs: int) -> UInt[np.ndarray, " functions"]:
     """All of them, n <= 6, in increasing order."""
     assert inputs <= LARGEST, "tables of more than six inputs do not fit in 64 bits"
-    found = [_orbit(each, inputs) for each in classes(inputs)]
+    found = [_orbit(each, inputs) for each in self_dual_classes(inputs)]
     tables = np.sort(np.concatenate(found))
-    assert (tables[1:] != tables[:-1]).all(), "two classes share a function"
+    if (tables[1:] == tables[:-1]).any():
+        raise ArithmeticError("Two classes of threshold functions share a function.")
     return tables
 
 
@@ -60,7 +62,7 @@ def threshold_functions(inputs: int) -> UInt[np.ndarray, " functions"]:
 def representatives(inputs: int) -> tuple[UInt[np.ndarray, " classes"], Int[np.ndarray, " classes"]]:
     """One threshold function of each class under B_n, and how many functions the class has. 119 at n = 5."""
     tables, sizes = [], []
-    for each in classes(inputs):
+    for each in self_dual_classes(inputs):
         for bias in _firsts(each):
             rest = [i for i in range(inputs + 1) if i != bias]
             kinds = [each.kinds[i] for i in rest]
@@ -80,7 +82,7 @@ def representatives_with(inputs: int, special: int, signs: bool = False) -> UInt
     The last k inputs, the special ones, keep their places; with `signs` they keep their signs too, else they are positive.
     """
     total, found = inputs + special, []
-    for each in classes(total):
+    for each in self_dual_classes(total):
         for chosen in itertools.permutations(range(total + 1), special + 1):
             if not _is_first(each, chosen):
                 continue
@@ -104,20 +106,10 @@ def without_bias(inputs: int, low: int) -> UInt[np.ndarray, " functions"]:
     return tables[(tables & 1 == 1) & is_in(tables ^ tables.dtype.type(1), tables)]
 
 
-def is_in(tables: UInt[np.ndarray, "*batch"], ordered: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, "*batch"]:
-    """Which tables are in a list that is in increasing order."""
-    return ordered[np.minimum(np.searchsorted(ordered, tables), len(ordered) - 1)] == tables
-
-
-def published(inputs: int) -> int:
-    """T(n) as published, n <= 9; for fewer than 0 inputs 1, so that a bound may name T(n - 2)."""
-    return PUBLISHED[inputs] if inputs >= 0 else 1
-
-
 _walked: dict[int, tuple[Class, ...]] = {}
 
 
-def classes(inputs: int, listen: Callable[[int], None] | None = None) -> tuple[Class, ...]:
+def self_dual_classes(inputs: int, listen: Callable[[int], None] | None = None) -> tuple[Class, ...]:
     """The classes of self-dual threshold functions of n + 1 inputs, walked once. `listen` hears how many are found."""
     if inputs in _walked:
         return _walked[inputs]
@@ -185,13 +177,14 @@ class _Cone:
             done = linprog(self.costs, A_ub=-self.partial[lowest], b_ub=-np.ones(len(lowest)), method="highs")
             if done.status == 2:
                 return None
-            assert done.status == 0, done.message
+            if done.status != 0:
+                raise ArithmeticError(f"Whether a cell of threshold functions is there is not known: {done.message}")
             steps = done.x
         for times in range(1, MULTIPLES):
             whole = np.rint(steps * times).astype(int)
             if whole.any() and (self.partial[true] @ whole > 0).all():
                 return tuple(int(w) for w in whole[::-1].cumsum()[::-1])
-        raise AssertionError("no whole weights were found")
+        raise ArithmeticError("No whole weights were found: none of the multiples fits.")
 
 
 def _class(weights: tuple[int, ...]) -> Class:

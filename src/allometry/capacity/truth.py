@@ -100,3 +100,10 @@ def join(low: UInt[np.ndarray, "*batch"], high: UInt[np.ndarray, "*batch"], inpu
 def choose(chooser: Table, one: Table, zero: Table) -> UInt[np.ndarray, "..."]:
     """`one` where the chooser is 1, `zero` where it is 0; shapes broadcast."""
     return zero ^ (one ^ zero) & chooser
+
+
+def is_in(tables: UInt[np.ndarray, "*batch"], ordered: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, "*batch"]:
+    """Which tables are in a list that is in increasing order."""
+    if not len(ordered):
+        return np.zeros(tables.shape, dtype=bool)
+    return ordered[np.minimum(np.searchsorted(ordered, tables), len(ordered) - 1)] == tables

@@ -1,17 +1,15 @@
 """The verb that counts what gates buy: capacity."""
 
-import os
 import signal
-import sys
 import threading
 from typing import Annotated, Any
 
 import typer
 
 from allometry.cli._app import Json, app, console, print_json, show
+from allometry.stop import leave
 
 PATIENCE = 2.0  # seconds before a bar is shown
-STOPPED = 130  # what a shell expects of a command that Ctrl-C ended
 
 
 @app.command()
@@ -19,17 +17,23 @@ def capacity(
     inputs: Annotated[int, typer.Option(help="Inputs of every unit.")],
     circuit: Annotated[str, typer.Argument(help="A name of `allometry list circuits`.", show_default=False)] = "",
     convention: Annotated[
-        str | None, typer.Option(help="Ranges of signals: 01, pm (-1 and +1), or mixed: attended pm, gate 01. Default: pm.")
+        str | None,
+        typer.Option(
+            help="Ranges of signals: 01, pm (-1 and +1), mixed (attended pm, gate 01) or reversed (attended 01, gate pm). "
+            "Default: pm."
+        ),
     ] = None,
     gates: Annotated[int | None, typer.Option(help="Attending gates on the one attended unit. Default: 1.")] = None,
     synapse: Annotated[
         str | None, typer.Option(help="Which synapse is gated: fixed (one given), any, all or each. Default: fixed.")
     ] = None,
-    degree: Annotated[int | None, typer.Option(help="Of the polynomials.")] = None,
+    degree: Annotated[
+        int | None, typer.Option(help="Of the polynomials. Default: 2 of polynomial_threshold, 1 of output_gating.")
+    ] = None,
     units: Annotated[int | None, typer.Option(help="Attended units of a layer. Default: 2.")] = None,
     domain: Annotated[str | None, typer.Option(help="Range of the inputs, which counts without biases: 01 or pm.")] = None,
     no_bias: Annotated[bool, typer.Option("--no-bias", help="No unit has a bias.")] = False,
-    samples: Annotated[int, typer.Option(help="Draws, where a count is estimated.")] = 60,
+    samples: Annotated[int, typer.Option(help="Draws, where a count is estimated.")] = 400,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -53,11 +57,13 @@ def capacity(
     if no_bias:
         options["bias"] = False
     with _Bar() as bar:
-        found = count(circuit, inputs, samples=samples, seed=seed, listen=bar.tell, **options).to_json()
+        found = count(circuit, inputs, samples=samples, seed=seed, listen=bar.tell, **options)
     if as_json:
-        print_json(found)
+        print_json(found.to_json())
         return
-    show([_table(found)], _lines(found))
+    from allometry.report.capacity_table import capacity_lines, capacity_table
+
+    show([capacity_table(found)], capacity_lines(found))
 
 
 class _Bar:
@@ -106,43 +112,4 @@ class _Bar:
 
     def _stop(self, *_: object) -> None:
         self._hide()
-        print(
-            "allometry: stopped. Nothing of a count is kept; the same command begins it again.", file=sys.stderr, flush=True
-        )
-        os._exit(STOPPED)
-
-
-def _table(found: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table("", "functions", "log2", title=f"{found['circuit']} of {found['inputs']} inputs")
-    from allometry.capacity.bounds import log2
-
-    kind = "count, exact" if found["exact"] else "estimate" if found["count"] is not None else "count"
-    if found["count"] is None:
-        table.add_row(kind, "not counted at this size", "")
-    else:
-        doubt = f" ± {found['standard_error']:.2g} (standard error)" if found["standard_error"] is not None else ""
-        table.add_row(kind, _number(found["count"]) + doubt, f"{found['log2']:.3f}")
-    for name in ("lower", "upper"):
-        table.add_row(f"{name} bound", _number(found[name]), f"{log2(found[name]):.3f}")
-    factor, power = found["leading"]
-    table.add_row(f"for large n: {factor:.3g} n^{power}", "", f"{found['asymptote']:.3f}")
-    table.add_row("all functions", "", f"{found['ceiling_bits']:.3f}")
-    return table
-
-
-def _lines(found: dict[str, Any]) -> list[str]:
-    options = ("convention", "gates", "synapse", "degree", "units", "domain", "bias")
-    said = ", ".join(f"{name} {found[name]}" for name in options if name in found and found[name] != "")
-    lines = [f"{found['equation']}; {said}; {found['parameters']} parameters."]
-    if found["log2_over_log2_threshold"] is not None:
-        lines.append(
-            f"{found['log2_over_log2_threshold']:.3f} times the bits of one threshold unit, "
-            f"{found['log2'] / found['parameters']:.2f} bits per parameter, in {found['seconds']:.2g} s."
-        )
-    return lines
-
-
-def _number(count: int | float) -> str:
-    return f"{count:,.0f}" if count < 1e18 else f"{count:.4g}" if count < 1e300 else "beyond 1e300"
+        leave("allometry: stopped. Nothing of a count is kept; the same command begins it again.")

@@ -5,23 +5,25 @@ a set of functions; its capacity is log2 of how many. The convention says in whi
 {0, 1}, `pm` both in {-1, +1}, `mixed` attended in {-1, +1} and gate in {0, 1}, `reversed` the other way round.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.neurons import attending, step
 from allometry.capacity.symmetry import Functions, Plain
 from allometry.capacity.truth import LARGEST
+from allometry.capacity.units import attending, step
 from allometry.flow import Refusal
 from allometry.spec import Spec
 
 Listen = Callable[[int, int], None]  # hears how much is done, and of how much
+Limits = tuple[tuple[str, int, int | None], ...]  # of options: name, least, most
 MOST_INPUTS = 13
-MOST = {"gates": 100, "degree": MOST_INPUTS}  # for bounds
+MOST_GATES = 100  # for bounds
 MOST_DIGITS = 4300  # of a count: Python reads and writes no longer numbers
 RANGES = {"01": (0, 0), "pm": (-1, -1), "mixed": (-1, 0), "reversed": (0, -1)}  # low value of (attended, gate)
 
@@ -37,29 +39,31 @@ class Circuit(Spec):
     convention: str = "pm"
 
     conventions: ClassVar[tuple[str, ...]] = ("pm", "01", "mixed")
-    fewest_gates: ClassVar[int] = 1
-    equation: ClassVar[str]
+    limits: ClassVar[Limits] = ()  # of the circuit's own options
+    equation: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            refuse_other_types(field.name, getattr(self, field.name), field.type)
         super().__post_init__()
         if not 1 <= self.inputs <= MOST_INPUTS:
             raise Refusal(f"inputs={self.inputs} cannot be asked. A circuit has 1 to {MOST_INPUTS} inputs.")
         if self.convention not in self.conventions:
             raise Refusal(f"{self.name} has no convention {self.convention!r}. It is one of: {', '.join(self.conventions)}.")
-        for option, fewest in (("gates", self.fewest_gates), ("degree", 1), ("units", 1)):
-            if (given := getattr(self, option, fewest)) < fewest:
-                raise Refusal(f"{option}={given} cannot be asked. {self.name} has at least {fewest}.")
-        for option, most in MOST.items():
-            if (given := getattr(self, option, 1)) > most:
+        for option, least, most in self.limits:
+            given = getattr(self, option)
+            if given < least:
+                raise Refusal(f"{option}={given} cannot be asked. {self.name} has at least {least}.")
+            if most is not None and given > most:
                 raise Refusal(f"{option}={given} cannot be asked. {self.name} has at most {most}.")
-        if (self.outputs << self.inputs) * math.log10(self.values) > MOST_DIGITS:
-            raise Refusal(
-                f"units={self.outputs} of {self.inputs} inputs: counts of over {MOST_DIGITS} digits. Ask for fewer."
-            )
+        if self.most_bits * math.log10(2) > MOST_DIGITS:
+            raise Refusal(f"{self!r}: its counts may have over {MOST_DIGITS} digits. Ask for fewer inputs or units.")
 
     @property
     def name(self) -> str:
-        return type(self).__module__.rsplit(".", 1)[-1]
+        """The name of its file, or what a user's own was loaded as: mine.py:Mine."""
+        named = type(self).__dict__.get("_named", "")
+        return named.split("@")[0] or type(self).__module__.rsplit(".", 1)[-1]
 
     @property
     def values(self) -> int:
@@ -69,6 +73,11 @@ class Circuit(Spec):
     @property
     def outputs(self) -> int:
         return 1
+
+    @property
+    def reads(self) -> int:
+        """Inputs of the whole circuit."""
+        return self.inputs
 
     @property
     def attended_low(self) -> int:
@@ -98,32 +107,67 @@ class Circuit(Spec):
         """How many functions, exactly."""
         return self.functions(listen).count()
 
+    @property
+    def estimated(self) -> bool:
+        """Whether `draws` gives an unbiased estimate of the count."""
+        return False
+
+    def draws(self) -> Callable[[np.random.Generator], float]:
+        """Random numbers with the count as their mean."""
+        raise Refusal(f"{self!r} has no estimate.")
+
     # What is known of the count
+
+    @property
+    def published(self) -> int | None:
+        """The count as others have published it."""
+        return None
 
     def lower(self) -> int:
         """A lower bound."""
-        raise NotImplementedError
+        return 1
 
     def upper(self) -> int:
         """An upper bound."""
-        raise NotImplementedError
+        return self.ceiling
 
     @property
-    def leading(self) -> tuple[float, int]:
-        """(a, p): the capacity is a n^p (1 + o(1)) bits."""
-        raise NotImplementedError
+    def leading(self) -> tuple[float, int] | None:
+        """(a, p): the capacity is a n^p (1 + o(1)) bits, options held still. None where that is not proved."""
+        return None
+
+    @property
+    def leading_at_most(self) -> tuple[float, int] | None:
+        """The same of an upper bound."""
+        return self.leading
 
     @property
     def parameters(self) -> int:
         """Weights and biases."""
-        raise NotImplementedError
+        raise Refusal(f"{self.name} does not say how many parameters it has. Give it the property `parameters`.")
 
     @property
     def ceiling(self) -> int:
         """All functions of the inputs with these values."""
-        return bounds.everything(self.inputs, self.values) ** self.outputs
+        return bounds.everything(self.reads, self.values) ** self.outputs
+
+    @property
+    def ceiling_bits(self) -> float:
+        """log2 of the ceiling, which may be far too long a number to make."""
+        return self.outputs * 2**self.reads * math.log2(self.values)
+
+    @property
+    def most_bits(self) -> float:
+        """No number of functions that is met here has more bits."""
+        return self.ceiling_bits
 
     # What it is: neurons
+
+    @property
+    def certified_gates(self) -> int | None:
+        """Gates that a certificate has to try: none or one threshold unit. None where circuits like this have no certificates,
+        which ask for one output of two values that is `demands` of an activation linear in `weights`, biases among them."""
+        return None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
@@ -151,6 +195,13 @@ class Circuit(Spec):
     ) -> Int[np.ndarray, " points"] | None:
         """Signs that the activation must have (0: any), so that the circuit gives these labels (±1); None if no weights can."""
         return labels
+
+
+def refuse_other_types(name: str, given: Any, expected: Any) -> None:
+    """Refuse a value that is not of the type of its field: a whole number, a truth value or a word."""
+    for kind, said in ((bool, "True or False"), (int, "a whole number"), (str, "a word")):
+        if expected in (kind, kind.__name__) and type(given) is not kind:
+            raise Refusal(f"{name}={given!r} is {type(given).__name__}. Give {said}.")
 
 
 def plain(inputs: int, tables: UInt[np.ndarray, " functions"]) -> Plain:

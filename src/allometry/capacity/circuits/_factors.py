@@ -5,8 +5,9 @@ import functools
 import numpy as np
 from jaxtyping import UInt
 
+from allometry.capacity.circuits._circuit import Listen, silent
 from allometry.capacity.polynomial_functions import known, polynomial_threshold_functions
-from allometry.capacity.symmetry import Plain, Rows, classes
+from allometry.capacity.symmetry import BLOCK, Orbits, Rows, classes, permuted
 from allometry.capacity.threshold_functions import representatives, without_bias
 from allometry.capacity.truth import complement
 from allometry.flow import Refusal
@@ -43,16 +44,22 @@ def products(inputs: int, count: int, low: int, degree: int = 1) -> UInt[np.ndar
     return found.close().tables()
 
 
-@functools.cache
-def products_without_bias(inputs: int, count: int, low: int, input_low: int) -> Plain:
-    """The same where no unit has a bias, for two units to five inputs and for more to four."""
-    own, before = without_bias(inputs, input_low), without_bias(inputs, input_low)
-    found = Plain(inputs)
+def products_without_bias(inputs: int, count: int, low: int, input_low: int, listen: Listen = silent) -> Orbits:
+    """The same where no unit has a bias, for two units to five inputs and for more to four. Permutations of the inputs take units
+    to units, so that one factor may be the smallest of its orbit."""
+    own = without_bias(inputs, input_low)
+    first = own[permuted(own, inputs).min(axis=0) == own]
+    before, found = own, Orbits(inputs)
     found.add(own)
     for k in range(1, count):
-        found = Plain(inputs)
-        for table in own:
-            found.add(product(before, table, inputs, low))
+        found, waiting, many = Orbits(inputs), [], 0
+        for done, table in enumerate(first):
+            waiting.append(product(before, table, inputs, low))
+            many += len(before)
+            if many > BLOCK or done + 1 == len(first):
+                found.add(np.concatenate(waiting))
+                waiting, many = [], 0
+            listen((k - 1) * len(first) + done + 1, (count - 1) * len(first))
         before = found.tables() if k + 1 < count else before
     return found
 

@@ -1,4 +1,4 @@
-"""Additive synaptic attention (quark Q6): gates are added to the weight of a synapse, H(w·x + b) with w_i -> w_i + c_1 g_1(x) + ...
+"""Additive synaptic: gates are added to the weight of a synapse, H(w·x + b) with w_i -> w_i + c_1 g_1(x) + ...
 
 A signal in {0, 1} is (1 + g) / 2 of one in {-1, +1}, and the half goes into w_i, so that only the range of the inputs counts.
 """
@@ -9,10 +9,10 @@ from jaxtyping import Int, Real
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits.synaptic_gating import SynapticGating, halves, union_over_inputs
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Rows, pieces
 from allometry.capacity.threshold_functions import representatives_with, threshold_functions
 from allometry.capacity.truth import choose, high_half, join, low_half, points
+from allometry.capacity.units import with_one
 from allometry.flow import Refusal
 
 
@@ -39,20 +39,16 @@ class AdditiveSynaptic(Circuit):
         # F of the n inputs, the last of which is the gated one, and of the signal x_i g
         wide = representatives_with(n - 1, 2, signs=True)
         off, on = low_half(wide, n + 1), high_half(wide, n + 1)
-        parts = [low_half(off, n), high_half(off, n), low_half(on, n), high_half(on, n)]
-        if self.attended_low == 0:  # x_i g is 0 at x_i = 0; there F is F(0, 0)
+        # the lower half of a table is low0 where g = 0 and low1 where g = 1, the upper half high0 or high1
+        if self.attended_low == 0:  # x_i g is 0 at x_i = 0; there F is F(0, 0), and only the gate at x_i = 1 matters
+            low = low_half(off, n)
+            four = (low, low, high_half(off, n), high_half(on, n))
             gates = threshold_functions(n - 1)
             gates = np.stack([np.zeros_like(gates), gates], axis=1)
-            low0, high0, low1, high1 = parts
         else:  # x_i g is -1 at x_i = -1 where g = 1
+            four = (low_half(on, n), low_half(off, n), high_half(off, n), high_half(on, n))
             gates = halves(threshold_functions(n), n)
-            low1, high0, low0, high1 = parts
-        blocks = np.unique(
-            np.stack([low0, low1, high0, high1], axis=1)
-            if self.attended_low
-            else np.stack([low0, low0, high0, high1], axis=1),
-            axis=0,
-        )
+        blocks = np.unique(np.stack(four, axis=1), axis=0)
         low0, low1, high0, high1 = blocks.T[:, :, None]
         for part in pieces(len(blocks), len(gates)):
             low, high = choose(gates[:, 0], low1[part], low0[part]), choose(gates[:, 1], high1[part], high0[part])
@@ -83,6 +79,10 @@ class AdditiveSynaptic(Circuit):
     @property
     def parameters(self) -> int:
         return 2 * (self.inputs + 1) + 1
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.synapse == "fixed" else None
 
     @property
     def weights(self) -> int:

@@ -19,8 +19,12 @@ class DisjointGating(Circuit):
         return 7
 
     @property
-    def ceiling(self) -> int:
-        return bounds.everything(2 * self.inputs, self.values)
+    def reads(self) -> int:
+        return 2 * self.inputs
+
+    @property
+    def most_bits(self) -> float:
+        return 2 * bounds.log2(bounds.most(self.inputs))
 
     def count(self, listen: Listen = silent) -> int:
         return self.closed_form(threshold_functions_count(self.inputs))

@@ -10,10 +10,10 @@ from jaxtyping import Int, Real
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives
-from allometry.capacity.neurons import step, with_one
 from allometry.capacity.symmetry import Functions, Rows
 from allometry.capacity.threshold_functions import threshold_functions
 from allometry.capacity.truth import complement, points
+from allometry.capacity.units import with_one
 
 
 class HardAttention(Circuit):
@@ -57,6 +57,10 @@ class HardAttention(Circuit):
         return 4 * (self.inputs + 1)
 
     @property
+    def certified_gates(self) -> int | None:
+        return 1
+
+    @property
     def weights(self) -> int:
         return 2 * (self.inputs + 1)
 
@@ -67,8 +71,3 @@ class HardAttention(Circuit):
         grid = with_one(points(self.inputs, self.attended_low)).T
         half = self.inputs + 1
         return np.where(signals[:, 0] == 1, weights[:, :half] @ grid, weights[:, half:] @ grid)
-
-    def respond(
-        self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
-    ) -> Int[np.ndarray, "batch points"]:
-        return step(self.sums(weights, signals), self.attended_low)

@@ -11,13 +11,12 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import with_one
+from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, plain, silent, small_enough
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import threshold_functions, threshold_functions_count
 from allometry.capacity.truth import points
-from allometry.flow import Refusal
+from allometry.capacity.units import with_one
 
 # The table of that function, and weights of l_1, l_1', l_0 (biases last), found by linear programs.
 LAST = 0x779, (-3, -1, -2, -2, 2, -1, 0, 1, 1, 1, 3, -1, -3, -3, -3)
@@ -29,23 +28,17 @@ class LinearPlusProducts(Circuit):
     gates: int = 1
 
     conventions = ("pm", "01")
-    fewest_gates = 0
+    limits = (("gates", 0, MOST_GATES),)
     equation = "H(l0(x) + l1(x) l1'(x) + ... + lk(x) lk'(x))"
 
     @property
-    def _all_quadratic(self) -> bool:
-        return self.gates > 0 and (self.gates >= self.inputs // 2 or self.inputs == 4)
-
-    @property
     def exact_inputs(self) -> int:
-        return 7 if self.gates == 0 else 4
+        return 7 if self.gates == 0 else 4  # to n = 4 one product gives all quadratic functions
 
     def functions(self, listen: Listen = silent) -> Functions:
         small_enough(self.inputs, min(5, self.exact_inputs))
         if self.gates == 0:
             return plain(self.inputs, threshold_functions(self.inputs))
-        if not self._all_quadratic and self.inputs > 1:
-            raise Refusal(f"{self.gates} products of {self.inputs} inputs are not counted here.")
         return plain(self.inputs, polynomial_threshold_functions(self.inputs, 2))
 
     def count(self, listen: Listen = silent) -> int:
@@ -56,11 +49,17 @@ class LinearPlusProducts(Circuit):
         return min(self.ceiling, max(least, bounds.by_selection(self.inputs, 2) if self.gates else least))
 
     def upper(self) -> int:
-        return bounds.most(self.inputs, 2 if self.gates else 1)
+        if self.gates == 0:
+            return bounds.most(self.inputs)
+        return min(bounds.most(self.inputs, 2), bounds.warren(1 << self.inputs, 2, self.parameters))
 
     @property
-    def leading(self) -> tuple[float, int]:
-        """k products, k fixed, have 2 (k + 1/2) n parameters, of about n bits each."""
+    def leading(self) -> tuple[float, int] | None:
+        return None if self.gates else (1.0, 2)
+
+    @property
+    def leading_at_most(self) -> tuple[float, int]:
+        """k products, k held still, have (2 k + 1) (n + 1) parameters, of at most about n bits each."""
         return 2.0 * self.gates + 1, 2
 
     @property

@@ -1,4 +1,4 @@
-"""Output gating (quark Q2): the output of a unit is multiplied by the outputs of K gates, f(x) g_1(x) ... g_K(x).
+"""Output gating: the output of a unit is multiplied by the outputs of K gates, f(x) g_1(x) ... g_K(x).
 
 In {0, 1} the product is AND, in {-1, +1} it is XNOR; an attended unit in {-1, +1} with a gate in {0, 1} gives values -1, 0, 1.
 """
@@ -6,10 +6,9 @@ In {0, 1} the product is AND, in {-1, +1} it is XNOR; an attended unit in {-1, +
 import numpy as np
 from jaxtyping import Int, Real
 
-from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
+from allometry.capacity import bounds, draws
+from allometry.capacity.circuits._circuit import MOST_GATES, MOST_INPUTS, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import (
-    factor,
     factor_representatives,
     product,
     products,
@@ -17,9 +16,9 @@ from allometry.capacity.circuits._factors import (
     shown,
     shown_by,
 )
-from allometry.capacity.neurons import monomials, step
 from allometry.capacity.symmetry import Functions, Rows
 from allometry.capacity.threshold_functions import representatives
+from allometry.capacity.units import monomials, step
 from allometry.flow import Refusal
 
 
@@ -32,6 +31,10 @@ class OutputGating(Circuit):
     bias: bool = True
     domain: str = ""
 
+    limits = (
+        ("gates", 1, MOST_GATES),
+        ("degree", 1, MOST_INPUTS),
+    )
     equation = "H(w·x + b) g1(x) ... gK(x)"
 
     def __post_init__(self) -> None:
@@ -58,7 +61,7 @@ class OutputGating(Circuit):
             return super().functions(listen)
         small_enough(self.inputs, self.exact_inputs)
         if not self.bias:
-            return products_without_bias(self.inputs, self.gates + 1, self.gate_low, self.input_low)
+            return products_without_bias(self.inputs, self.gates + 1, self.gate_low, self.input_low, listen)
         others = products(self.inputs, self.gates, self.gate_low, self.degree)
         found = Rows(self.inputs)
         tables = factor_representatives(self.inputs, self.degree)
@@ -74,12 +77,20 @@ class OutputGating(Circuit):
             return sum(int(s) * d for s, d in zip(representatives(self.inputs)[1], shown(self.inputs), strict=True))
         return shown_by(products(self.inputs, self.gates, 0, self.degree), self.inputs, self.degree, 1)
 
+    @property
+    def estimated(self) -> bool:
+        one = self.gates == self.degree == 1 and self.bias
+        return one and self.convention in ("pm", "mixed") and self.inputs <= draws.MOST_INPUTS
+
+    def draws(self) -> draws.Draw:
+        if not self.estimated:
+            return super().draws()
+        return (draws.ternary if self.values == 3 else draws.pairs)(self.inputs)
+
     def lower(self) -> int:
-        if not self.bias:
-            # f f = f in {0, 1}. Products in {-1, +1}: of odd functions, those of one input less; with inputs in {0, 1}, f times 1.
-            if self.gate_low == -1 and self.input_low == -1:
-                return OutputGating(inputs=self.inputs - 1, gates=self.gates).lower() if self.inputs > 1 else 2
-            return bounds.fewest(self.inputs - 1)
+        if not self.bias:  # where one input is 1 its weight is a bias, and the others are free
+            less = self.inputs - 1
+            return self.edit(inputs=less, bias=True).lower() if less else bounds.fewest(0)
         one = 1 if self.values == 3 else bounds.fewest(self.inputs, self.degree)
         return min(self.ceiling, max(one, bounds.by_selection(self.inputs, self.gates + 1, self.degree)))
 
@@ -104,6 +115,10 @@ class OutputGating(Circuit):
         return (self.gates + 1) * (bounds.features(self.inputs, self.degree) - (not self.bias))
 
     @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == self.degree == 1 and self.bias and self.values == 2 else None
+
+    @property
     def weights(self) -> int:
         return bounds.features(self.inputs, self.degree)
 
@@ -124,7 +139,3 @@ class OutputGating(Circuit):
         if self.gate_low == 0 and (labels[gate == 0] > 0).any():
             return None
         return labels * gate
-
-    def gate_tables(self) -> np.ndarray:
-        """What one gate can be."""
-        return factor(self.inputs, self.degree)

@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import monomials
+from allometry.capacity.circuits._circuit import MOST_INPUTS, Circuit, Listen, plain, silent, small_enough
 from allometry.capacity.polynomial_functions import (
     known,
     polynomial_threshold_functions,
     polynomial_threshold_functions_count,
 )
 from allometry.capacity.symmetry import Functions
+from allometry.capacity.units import monomials
 
 
 class PolynomialThreshold(Circuit):
@@ -22,6 +22,7 @@ class PolynomialThreshold(Circuit):
     degree: int = 2
 
     conventions = ("pm", "01")
+    limits = (("degree", 1, MOST_INPUTS),)
     equation = "H(p(x)), deg p <= d"
 
     @property
@@ -42,7 +43,7 @@ class PolynomialThreshold(Circuit):
         return bounds.fewest(self.inputs, self.degree)
 
     def upper(self) -> int:
-        return min(self.ceiling, bounds.schlaefli(self.parameters, 1 << self.inputs))
+        return bounds.most(self.inputs, self.degree)
 
     @property
     def leading(self) -> tuple[float, int]:
@@ -51,6 +52,10 @@ class PolynomialThreshold(Circuit):
     @property
     def parameters(self) -> int:
         return bounds.features(self.inputs, self.degree)
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 0
 
     @property
     def weights(self) -> int:

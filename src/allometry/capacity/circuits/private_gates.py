@@ -9,6 +9,7 @@ class PrivateGates(Circuit):
 
     units: int = 2
 
+    limits = (("units", 1, None),)
     equation = "(f1(x) g1(x), ..., fm(x) gm(x))"
 
     @property

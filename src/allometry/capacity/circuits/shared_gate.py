@@ -8,9 +8,9 @@ from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import product, shown
 from allometry.capacity.threshold_functions import representatives, threshold_functions
-from allometry.flow import Refusal
 
 MOST_PLACES = 1 << 28  # bytes for a mark of every m-tuple
+SINGLES = {"01": (2, 4, 16, 246), "pm": (2, 4, 16, 254)}  # functions of one unit with its gate, by inputs
 
 
 class SharedGate(Circuit):
@@ -18,6 +18,7 @@ class SharedGate(Circuit):
 
     units: int = 2
 
+    limits = (("units", 1, None),)
     equation = "(f1(x) g(x), ..., fm(x) g(x))"
 
     @property
@@ -30,7 +31,10 @@ class SharedGate(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return 5 if self.convention == "mixed" else 3 if self.units <= 3 else 2
+        if self.convention == "mixed":
+            return 5
+        fits = [n for n in (1, 2, 3) if SINGLES[self.convention][n] ** self.units <= MOST_PLACES]
+        return max(fits, default=0)
 
     def count(self, listen: Listen = silent) -> int:
         n, m = self.inputs, self.units
@@ -42,8 +46,6 @@ class SharedGate(Circuit):
         if self.gate_low == -1:
             sets = [each for each, g in zip(sets, every, strict=True) if g & 1]  # g and its complement give the same tuples
         singles = np.unique(np.concatenate(sets))
-        if len(singles) ** m > MOST_PLACES:
-            raise Refusal(f"{len(singles)} functions of one unit, {m} units: too many tuples. Ask for fewer units.")
         found = np.zeros((len(singles),) * m, dtype=bool)
         for done, each in enumerate(sets):
             found[np.ix_(*itertools.repeat(np.searchsorted(singles, each), m))] = True

@@ -1,4 +1,4 @@
-"""Synaptic gating (quark Q3): the gates multiply the weight of a synapse, H(w·x + b) with w_i replaced by w_i g_1(x) ... g_K(x).
+"""Synaptic gating: the gates multiply the weight of a synapse, H(w·x + b) with w_i replaced by w_i g_1(x) ... g_K(x).
 
 Which synapse: `fixed` is one given synapse (the last one: the number is the same for each), `any` is the union over all synapses,
 `all` gates every synapse but not the bias by the same gates, `each` gives every synapse a gate of its own. The ranges of x and g
@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._circuit import MOST_GATES, RANGES, Circuit, Listen, silent, small_enough
 from allometry.capacity.circuits._factors import factor_representatives, products, shown
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions, Listed, Plain, Rows, pieces
 from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
 from allometry.capacity.truth import (
@@ -28,6 +27,7 @@ from allometry.capacity.truth import (
     points,
     unpack,
 )
+from allometry.capacity.units import with_one
 from allometry.flow import Refusal
 
 SYNAPSES = ("fixed", "any", "all", "each")
@@ -40,6 +40,7 @@ class SynapticGating(Circuit):
     synapse: str = "fixed"
 
     conventions = tuple(RANGES)
+    limits = (("gates", 1, MOST_GATES),)
     equation = "H(w·x + b), wi -> wi g1(x) ... gK(x)"
 
     def __post_init__(self) -> None:
@@ -125,15 +126,18 @@ class SynapticGating(Circuit):
 
     def lower(self) -> int:
         n = self.inputs
-        least = bounds.fewest(n)  # gates that are 1 everywhere
+        least = [bounds.fewest(n)]  # gates that are 1 everywhere
         if self.synapse in ("fixed", "any"):
-            if self.convention == "01":
-                at = representatives(n - 1)[1] if n <= 6 else None
-                ternary = sum(int(s) * d for s, d in zip(at, shown(n - 1), strict=True)) if at is not None else 0
-                least = max(least, 2 * ternary - bounds.fewest(n - 1), bounds.fewest(n - 2) ** 2 if n >= 2 else 0)
-            elif self.convention == "pm" and n >= 2:
-                least = max(least, bounds.fewest(n - 2) ** 2)
-        return min(self.ceiling, least)
+            # At x_i = 1 it is multiplexing of the other inputs by a product of gates, which shows K + 1 of their functions.
+            least.append(bounds.by_selection(n - 1, self.gates + 1))
+            if self.convention == "01" and n <= 6:
+                ternary = sum(int(s) * d for s, d in zip(representatives(n - 1)[1], shown(n - 1), strict=True))
+                least.append(2 * ternary - bounds.fewest(n - 1))
+        elif self.synapse == "all":
+            # In {0, 1} one selector shows two functions, by an attended unit that is 0 at x = 0, or by one that is 1 there; in
+            # {-1, +1} it takes two selectors, (1, 1) and (1, -1).
+            least.append(bounds.by_selection(n - (self.convention == "pm"), 2))
+        return min(self.ceiling, max(least))
 
     def upper(self) -> int:
         n, gates = self.inputs, bounds.most(self.inputs)
@@ -149,15 +153,21 @@ class SynapticGating(Circuit):
         return min(self.ceiling, places * units * gates)
 
     @property
-    def leading(self) -> tuple[float, int]:
-        if self.synapse == "each":
-            return 1.0, 3
-        return 1.0 + self.gates, 2
+    def leading(self) -> tuple[float, int] | None:
+        return None if self.synapse == "each" else (1.0 + self.gates, 2)
+
+    @property
+    def leading_at_most(self) -> tuple[float, int]:
+        return self.leading or (1.0, 3)
 
     @property
     def parameters(self) -> int:
         gates = self.inputs if self.synapse == "each" else self.gates
         return (gates + 1) * (self.inputs + 1)
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 1 if self.gates == 1 and self.synapse == "fixed" else None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]

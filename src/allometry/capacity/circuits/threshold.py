@@ -5,15 +5,16 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.neurons import with_one
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import (
-    classes,
+    PUBLISHED,
+    self_dual_classes,
     threshold_functions,
     threshold_functions_count,
     without_bias,
 )
 from allometry.capacity.truth import points
+from allometry.capacity.units import with_one
 
 
 class Threshold(Circuit):
@@ -38,14 +39,26 @@ class Threshold(Circuit):
         if not self.bias and self.convention == "01":
             return len(without_bias(self.inputs, 0))
         if self.inputs == 7 + (not self.bias):
-            classes(7, lambda found: listen(found, 2470))
+            self_dual_classes(7, lambda found: listen(found, 2470))
         return threshold_functions_count(self.inputs - (not self.bias))  # odd functions are those of one input less
 
+    @property
+    def published(self) -> int | None:
+        inputs = self.inputs - (not self.bias)
+        known = inputs < len(PUBLISHED) and (self.bias or self.convention == "pm")
+        return PUBLISHED[inputs] if known else None
+
     def lower(self) -> int:
-        return bounds.threshold_at_least(self.inputs - (not self.bias))
+        return bounds.fewest(self.inputs - (not self.bias))  # in {0, 1} too: at x_n = 1 the weight of x_n is a bias
 
     def upper(self) -> int:
-        return min(self.ceiling, bounds.schlaefli(self.inputs + self.bias, 1 << self.inputs))
+        if self.bias:
+            return bounds.most(self.inputs)
+        if self.convention == "pm":
+            return bounds.most(self.inputs - 1)
+        return min(
+            bounds.most(self.inputs) // 2, bounds.schlaefli(self.inputs, 1 << self.inputs)
+        )  # f(0) = 1 for half of them
 
     @property
     def leading(self) -> tuple[float, int]:
@@ -54,6 +67,10 @@ class Threshold(Circuit):
     @property
     def parameters(self) -> int:
         return self.inputs + self.bias
+
+    @property
+    def certified_gates(self) -> int | None:
+        return 0 if self.bias else None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]

@@ -20,4 +20,6 @@ class AdditiveOutput(nn.Module):
         spread(self.strength, signals)
 
     def forward(self, x: Float[Tensor, "*axes inputs"]) -> Float[Tensor, "*places units"]:
+        if x.ndim == 1:  # one row
+            return self(x[None]).squeeze(-2)
         return equations.additive_output(self.attended(x), self.attending(x) @ self.strength.mT)

@@ -27,6 +27,6 @@ class AdditiveSynaptic(Neurons):
     def sums(self, x: Float[Tensor, "*axes inputs"]) -> Float[Tensor, "*places units"]:
         inputs, weight = with_bias(self.attended, x)
         plain = [j for j in range(inputs.shape[-1]) if j not in self.synapses]
-        gate = by_weight(self.attending(x), self.per, len(self.synapses))
+        gate = by_weight(self.attending(x), self.per, weight.shape[-2], len(self.synapses))
         dynamic = equations.additive_synaptic(weight[..., None, :, self.synapses], self.strength[..., None, :, :], gate)
         return inputs[..., plain] @ weight[..., plain].mT + read(dynamic, inputs[..., self.synapses])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from allometry.model.blocks._block import spread
 
 CONVENTIONS = ("01", "pm")
+SOFT = (torch.sigmoid, torch.tanh, Tensor.sigmoid, Tensor.tanh, nn.functional.sigmoid, nn.functional.tanh)
 
 
 class Threshold(nn.Module):
@@ -40,16 +41,21 @@ class Threshold(nn.Module):
 
 
 def hardened(module: nn.Module) -> nn.Module:
-    """A copy with the same weights, in which every threshold is hard."""
+    """A copy with the same weights, in which every threshold is hard.
+
+    A sigmoid or tanh that is no `Threshold` stays soft whatever its sharpness, so that a module with one is refused.
+    """
     module = copy.deepcopy(module)
     for part in module.modules():
+        if isinstance(part, nn.Sigmoid | nn.Tanh) or getattr(part, "fire", None) in SOFT:
+            raise ValueError(f"{type(part).__name__} has a sigmoid or tanh, which stays soft. Use Threshold(sharpness=...).")
         if isinstance(part, Threshold):
             part.sharpness = None
     return module
 
 
 class Neurons(nn.Module):
-    """O = f(S): `sums` gives S and `fire` is f. Whatever acts on S can stand between them."""
+    """O = f(S): `sums` gives S of rows and `fire` is f. Whatever acts on S can stand between them. A vector is one row."""
 
     fire: Callable[[Tensor], Tensor]
 
@@ -57,7 +63,7 @@ class Neurons(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Float[Tensor, "*axes inputs"]) -> Float[Tensor, "*places units"]:
-        return self.fire(self.sums(x))
+        return self.fire(self.sums(x)) if x.ndim > 1 else self(x[None]).squeeze(-2)
 
 
 class Units(Neurons):
@@ -79,4 +85,6 @@ class Units(Neurons):
 
     def sums(self, x: Float[Tensor, "*axes inputs"]) -> Float[Tensor, "*places units"]:
         total = x @ self.weight.mT
-        return total if self.bias is None else total + self.bias[..., None, :]
+        if self.bias is None:
+            return total
+        return total + (self.bias[..., None, :] if x.ndim > 1 else self.bias)

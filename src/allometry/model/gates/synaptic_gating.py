@@ -30,7 +30,8 @@ class SynapticGating(Neurons):
         inputs, weight = with_bias(self.attended, x)
         plain = [j for j in range(inputs.shape[-1]) if j not in self.synapses]
         dynamic = equations.synaptic_gating(
-            by_weight(self.attending(x), self.per, len(self.synapses)), weight[..., None, :, self.synapses]
+            by_weight(self.attending(x), self.per, weight.shape[-2], len(self.synapses)),
+            weight[..., None, :, self.synapses],
         )
         return inputs[..., plain] @ weight[..., plain].mT + read(dynamic, inputs[..., self.synapses])
 
@@ -51,8 +52,15 @@ def with_bias(attended: Units, x: Float[Tensor, "*axes inputs"]) -> tuple[Tensor
     return torch.cat([x, torch.ones_like(x[..., :1])], -1), torch.cat([attended.weight, attended.bias[..., None]], -1)
 
 
-def by_weight(gate: Float[Tensor, "*places signals"], per: str, synapses: int) -> Float[Tensor, "*places some gated"]:
+def by_weight(
+    gate: Float[Tensor, "*places signals"], per: str, units: int, synapses: int
+) -> Float[Tensor, "*places some gated"]:
     """The signals beside the weights that they act on, an axis of length 1 where weights share one."""
+    wanted = {"all": 1, "unit": units, "synapse": synapses, "each": units * synapses}[per]
+    if gate.shape[-1] != wanted:
+        raise ValueError(
+            f"per={per!r} takes {PER[per]}, {wanted} here, and the attending module gives {gate.shape[-1]} signals."
+        )
     if per == "synapse":
         return gate[..., None, :]
     return gate.unflatten(-1, (-1, synapses)) if per == "each" else gate[..., None]

@@ -1,14 +1,14 @@
-"""`python -m allometry.circuit`: size and depth of each circuit, with gates and without, as a table in Markdown."""
+"""`python -m allometry.wiring`: size and depth of each circuit, with gates and without, as a table in Markdown."""
 
 import numpy as np
 
-from allometry.circuit import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
-from allometry.circuit._wiring import Circuit
+from allometry.wiring import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
+from allometry.wiring._wired import Wired
 
 N, BITS = 8, 3  # inputs of parity, dot product, permutation and quadratic form; bits of the multiplexer's address
 
 
-def circuits() -> list[Circuit]:
+def wired() -> list[Wired]:
     """All of them, at the sizes of the table."""
     form = np.diag([3.0, 2, 1, -1, -2, 0, 0, 0])  # turned, so that no pair of inputs is left out
     turn = np.linalg.qr(np.vander(np.linspace(-1, 1, N)))[0]
@@ -32,7 +32,7 @@ def table() -> str:
     """One row for each circuit."""
     head = "| function | inputs | how | gatings | signals that gate | units | sums | parameters | depth | of it gatings |"
     rows = [head, "|---|---|---|---|---|---|---|---|---|---|"]
-    for one in circuits():
+    for one in wired():
         s = one.size
         numbers = (s.gatings, s.signals, s.units, s.sums, s.parameters, s.depth, s.gating_depth)
         function = one.function.replace("|", "\\|")

@@ -10,19 +10,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from allometry.circuit._wiring import Circuit, Gated, Node, inputs, unit
+from allometry.wiring._wired import Gated, Node, Wired, inputs, unit
 
 NAME = "quadratic form"
 ZERO = 1e-9  # of the largest eigenvalue; what is smaller is taken for 0
 
 
-def rank_one(u: Sequence[float], a: float, v: Sequence[float], c: float) -> Circuit:
+def rank_one(u: Sequence[float], a: float, v: Sequence[float], c: float) -> Wired:
     """(u . x + a) (v . x + c): one output gating of two linear units, 2 (n + 1) parameters."""
     x = inputs(len(u))
-    return Circuit("product of two linear forms", "one output gating", len(u), (Gated(unit(x, u, a), unit(x, v, c)),))
+    return Wired("product of two linear forms", "one output gating", len(u), (Gated(unit(x, u, a), unit(x, v, c)),))
 
 
-def gated(matrix: Float[ndarray, "n n"]) -> Circuit:
+def gated(matrix: Float[ndarray, "n n"]) -> Wired:
     """By max(p, q) gatings: an eigenvalue of either sign in each, b^2 y^2 - c^2 z^2 = (b y + c z) (b y - c z)."""
     x, (up, down) = inputs(len(matrix)), _roots(matrix)
     products: list[Node] = []
@@ -33,15 +33,15 @@ def gated(matrix: Float[ndarray, "n n"]) -> Circuit:
             alone = unit(x, up[i] if i < len(up) else down[i])
             products.append(Gated(alone, alone))
     signs = [1 if i < len(up) else -1 for i in range(len(products))]
-    return Circuit(NAME, "output gatings of linear units", len(matrix), (unit(products, signs),))
+    return Wired(NAME, "output gatings of linear units", len(matrix), (unit(products, signs),))
 
 
-def monomials(matrix: Float[ndarray, "n n"]) -> Circuit:
+def monomials(matrix: Float[ndarray, "n n"]) -> Wired:
     """By a gating for each pair of inputs: n (n + 1) / 2."""
     x, both = inputs(len(matrix)), matrix + matrix.T
     places = [(i, j) for i in range(len(x)) for j in range(i, len(x))]
     products = [Gated(x[i], x[j]) for i, j in places]
-    return Circuit(
+    return Wired(
         NAME,
         "an output gating for each pair of inputs",
         len(x),
@@ -49,11 +49,11 @@ def monomials(matrix: Float[ndarray, "n n"]) -> Circuit:
     )
 
 
-def squares(matrix: Float[ndarray, "n n"]) -> Circuit:
+def squares(matrix: Float[ndarray, "n n"]) -> Wired:
     """By p + q units that square."""
     x, (up, down) = inputs(len(matrix)), _roots(matrix)
     units = [unit(x, row, 0, "square") for row in [*up, *down]]
-    return Circuit(NAME, "units that square", len(matrix), (unit(units, [1] * len(up) + [-1] * len(down)),))
+    return Wired(NAME, "units that square", len(matrix), (unit(units, [1] * len(up) + [-1] * len(down)),))
 
 
 def _roots(matrix: Float[ndarray, "n n"]) -> tuple[list[ndarray], list[ndarray]]:

@@ -2,31 +2,31 @@
 
 import itertools
 
-from allometry.circuit._wiring import Circuit, Gated, Node, conjunction, inputs, unit
+from allometry.wiring._wired import Gated, Node, Wired, conjunction, inputs, unit
 
 NAME = "multiplexer"
 
 
-def one_hot(k: int) -> Circuit:
+def one_hot(k: int) -> Wired:
     """Units find the address, and gate the values: hard attention over 2^k positions."""
     bits, values = _inputs(k)
     chosen = [Gated(conjunction(bits, signs), value) for signs, value in zip(_addresses(k), values, strict=True)]
-    return Circuit(NAME, "any numbers: output gatings by a one-hot address", k + 2**k, (unit(chosen, [1] * 2**k),))
+    return Wired(NAME, "any numbers: output gatings by a one-hot address", k + 2**k, (unit(chosen, [1] * 2**k),))
 
 
-def tree(k: int) -> Circuit:
+def tree(k: int) -> Wired:
     """Each bit chooses between neighbours, x + b (y - x): 2^k - 1 gatings and no threshold unit."""
     bits, level = _inputs(k)
     for bit in bits:
         level = [_one_of(bit, a, b) for a, b in zip(level[::2], level[1::2], strict=True)]
-    return Circuit(NAME, "any numbers: a tree of output gatings", k + 2**k, (level[0],))
+    return Wired(NAME, "any numbers: a tree of output gatings", k + 2**k, (level[0],))
 
 
-def thresholds(k: int) -> Circuit:
+def thresholds(k: int) -> Wired:
     """Of values 0 and 1 alone: a conjunction of address and value for each."""
     bits, values = _inputs(k)
     both = [conjunction([*bits, value], [*signs, 1]) for signs, value in zip(_addresses(k), values, strict=True)]
-    return Circuit(NAME, "0 and 1 only: units", k + 2**k, (unit(both, [1] * 2**k),))
+    return Wired(NAME, "0 and 1 only: units", k + 2**k, (unit(both, [1] * 2**k),))
 
 
 def _inputs(k: int) -> tuple[list[Node], list[Node]]:

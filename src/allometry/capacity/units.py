@@ -7,7 +7,7 @@ not depend on what a unit does at a sum of exactly 0, as a small change of the b
 from itertools import combinations, product
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real, Shaped
+from jaxtyping import Float, Int, Real, Shaped
 
 from allometry.capacity.truth import points
 
@@ -49,8 +49,3 @@ def whole_weights(inputs: int, largest: int) -> Float[np.ndarray, "units weights
 def distinct(signals: Int[np.ndarray, "units points"]) -> Int[np.ndarray, "signals points"]:
     """Signals that differ."""
     return np.unique(signals, axis=0)
-
-
-def is_one(values: Real[np.ndarray, "*batch"]) -> Bool[np.ndarray, "*batch"]:
-    """The truth value of an output, in either range."""
-    return values > 0

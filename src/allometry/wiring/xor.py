@@ -3,37 +3,37 @@
 import itertools
 from collections.abc import Sequence
 
-from allometry.circuit._wiring import Circuit, Gated, Node, Unit, inputs, unit
+from allometry.wiring._wired import Gated, Node, Unit, Wired, inputs, unit
 
 NAME = "exclusive or"
 
 
-def product() -> Circuit:
+def product() -> Wired:
     """Inputs -1 (true) and +1: x y. One gating and no unit."""
     x, y = inputs(2)
-    return Circuit(NAME, "-1 and +1: one output gating", 2, (Gated(x, y),))
+    return Wired(NAME, "-1 and +1: one output gating", 2, (Gated(x, y),))
 
 
-def gated() -> Circuit:
+def gated() -> Wired:
     """Inputs 0 and 1: (x or y) and not (x and y)."""
     return one_gating((0, 1, 1, 0))
 
 
-def skipping() -> Circuit:
+def skipping() -> Wired:
     """H(x + y - 2 g - 1/2), g = x and y: multiplexing."""
     x, y = inputs(2)
     both = unit((x, y), (1, 1), -1.5, "step")
-    return Circuit(NAME, "two units, one multiplexing the other", 2, (unit((x, y, both), (1, 1, -2), -0.5, "step"),))
+    return Wired(NAME, "two units, one multiplexing the other", 2, (unit((x, y, both), (1, 1, -2), -0.5, "step"),))
 
 
-def layered() -> Circuit:
+def layered() -> Wired:
     """Two layers without a skip."""
     x, y = inputs(2)
     either, both = unit((x, y), (1, 1), -0.5, "step"), unit((x, y), (1, 1), -1.5, "step")
-    return Circuit(NAME, "three units in two layers", 2, (unit((either, both), (1, -1), -0.5, "step"),))
+    return Wired(NAME, "three units in two layers", 2, (unit((either, both), (1, -1), -0.5, "step"),))
 
 
-def one_gating(table: tuple[int, int, int, int]) -> Circuit:
+def one_gating(table: tuple[int, int, int, int]) -> Wired:
     """Any function of two inputs in 0 and 1, one output gating of two threshold gates.
 
     `table` holds its values at (0, 0), (1, 0), (0, 1) and (1, 1).
@@ -44,7 +44,7 @@ def one_gating(table: tuple[int, int, int, int]) -> Circuit:
     }.get(table, (table, (1, 1, 1, 1)))
     both = inputs(2)
     gate, value = (threshold(part, both) for part in factors)
-    return Circuit(NAME, "0 and 1: one output gating of two units", 2, (Gated(gate, value),))
+    return Wired(NAME, "0 and 1: one output gating of two units", 2, (Gated(gate, value),))
 
 
 def threshold(table: tuple[int, ...], sources: Sequence[Node]) -> Unit:

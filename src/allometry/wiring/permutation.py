@@ -6,22 +6,22 @@ Beneš (1965): n log2 n - n/2 swaps in 2 log2 n - 1 stages reach every permutati
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from allometry.circuit._wiring import Circuit, Gated, Node, Synapse, Unit, conjunction, inputs, unit
+from allometry.wiring._wired import Gated, Node, Synapse, Unit, Wired, conjunction, inputs, unit
 
 Swap = Callable[[Node, Node, Node], tuple[Node, Node]]
 
 
-def dynamic_map(n: int) -> Circuit:
+def dynamic_map(n: int) -> Wired:
     """P v of a matrix of activity: inputs are P row by row, then v. n^2 synaptic gatings and no parameter that is learned."""
     x = inputs(n * n + n)
     rows = [Unit(tuple(Synapse(x[n * n + j], 1.0, x[n * i + j]) for j in range(n))) for i in range(n)]
-    return Circuit("linear map", "any numbers: synaptic gatings", n * n + n, tuple(rows))
+    return Wired("linear map", "any numbers: synaptic gatings", n * n + n, tuple(rows))
 
 
-def swapped(swap: Swap) -> Circuit:
+def swapped(swap: Swap) -> Wired:
     """Inputs c, x, y: (x, y) where c = 0 and (y, x) where c = 1."""
     c, x, y = inputs(3)
-    return Circuit("conditional swap", HOW[swap], 3, swap(c, x, y))
+    return Wired("conditional swap", HOW[swap], 3, swap(c, x, y))
 
 
 def gated_swap(c: Node, x: Node, y: Node) -> tuple[Node, Node]:
@@ -41,13 +41,13 @@ def threshold_swap(c: Node, x: Node, y: Node) -> tuple[Node, Node]:
 HOW: Final[dict[Swap, str]] = {gated_swap: "any numbers: output gating", threshold_swap: "0 and 1 only: units"}
 
 
-def benes(n: int, swap: Swap) -> Circuit:
+def benes(n: int, swap: Swap) -> Wired:
     """Inputs are the switches, in the order of `switches`, then n values; outputs are the values, permuted."""
     if n < 2 or n & (n - 1):
         raise ValueError(f"A Beneš network has 2, 4, 8, ... wires, not {n}.")
     number = swaps(n)
     x = inputs(number + n)
-    return Circuit("permutation", HOW[swap], number + n, tuple(_wires(x[number:], iter(x[:number]).__next__, swap)))
+    return Wired("permutation", HOW[swap], number + n, tuple(_wires(x[number:], iter(x[:number]).__next__, swap)))
 
 
 def swaps(n: int) -> int:

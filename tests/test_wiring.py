@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from allometry.circuit import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
-from allometry.circuit.__main__ import circuits, table
-from allometry.circuit._wiring import Circuit, Gated, inputs, unit
+from allometry.wiring import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
+from allometry.wiring.__main__ import table, wired
+from allometry.wiring._wired import Gated, Wired, inputs, unit
 
 
 def every(values: tuple[float, ...], n: int) -> np.ndarray:
@@ -17,7 +17,7 @@ def every(values: tuple[float, ...], n: int) -> np.ndarray:
     return np.array(list(itertools.product(values, repeat=n)), float)[:, ::-1]
 
 
-def outcome(circuit: Circuit, rows: np.ndarray) -> np.ndarray:
+def outcome(circuit: Wired, rows: np.ndarray) -> np.ndarray:
     return circuit(rows)[:, 0]
 
 
@@ -170,24 +170,45 @@ def test_a_quadratic_form_takes_as_many_gatings_as_its_larger_index(signature: t
 
 
 def test_fewer_gatings_cannot_do() -> None:
-    """k products of linear forms have at most k eigenvalues of either sign: the sum of 2 x 2 of them at random."""
-    draws = np.random.default_rng(0)
-    for _ in range(200):
-        forms = draws.normal(size=(2, 2, 6))
-        values = np.linalg.eigvalsh(sum((np.outer(u, v) + np.outer(v, u)) / 2 for u, v in forms))
-        assert max((values > 1e-9).sum(), (values < -1e-9).sum()) <= 2
+    """Products of linear forms that are wired: k of them have at most k eigenvalues of either sign, so that a form with more of one
+    sign takes more, and `gated` takes no more than that."""
+    draws, n = np.random.default_rng(0), 6
+    for k in (1, 2, 3):
+        for _ in range(20):
+            forms = draws.normal(size=(k, 2, n))
+            x = inputs(n)
+            wired = Wired("", "", n, (unit([Gated(unit(x, u), unit(x, v)) for u, v in forms], [1] * k),))
+            assert wired.size.gatings == k
+            values = np.linalg.eigvalsh(form_of(wired))
+            most = max((values > 1e-9).sum(), (values < -1e-9).sum())
+            assert most <= k
+            assert quadratic.gated(form_of(wired)).size.gatings == most
+
+
+def form_of(wired: Wired) -> np.ndarray:
+    """The symmetric matrix of a quadratic form, from its values: q(e_i + e_j) = A_ii + A_jj + 2 A_ij."""
+    n = wired.inputs
+    basis = np.eye(n)
+    alone = outcome(wired, basis)
+    pairs = outcome(wired, (basis[:, None] + basis).reshape(-1, n)).reshape(n, n)
+    return (pairs - alone[:, None] - alone) / 2
 
 
 def test_sizes_count_nodes_once_and_a_shared_signal_once() -> None:
     x, y, z = inputs(3)
     gate = unit((x,), (1,), 0, "step")
-    size = Circuit("", "", 3, (Gated(gate, y), Gated(gate, z))).size
+    size = Wired("", "", 3, (Gated(gate, y), Gated(gate, z))).size
     assert (size.units, size.gatings, size.signals, size.depth) == (1, 2, 1, 2)
     with pytest.raises(ValueError, match="3 inputs"):
-        Circuit("", "", 3, (x,))(np.zeros((2, 2)))
+        Wired("", "", 3, (x,))(np.zeros((2, 2)))
 
 
 def test_the_table_of_the_documents_is_what_the_command_prints() -> None:
-    assert len(circuits()) > 20
-    page = Path(__file__).parents[1] / "docs" / "gates.md"
-    assert table() in page.read_text()
+    page = (Path(__file__).parents[1] / "docs" / "gates.md").read_text()
+    assert table() in page
+    rows = [line for line in table().splitlines()[2:] if line.startswith("|")]
+    assert len(rows) == len(wired()) == len(set(rows))
+    functions = {one.function for one in wired()}
+    modules = (dot_product, multiplexer, parity, quadratic, xor)
+    assert {module.NAME for module in modules} < functions
+    assert {*shaping.GATES, "permutation", "conditional swap", "linear map"} < functions

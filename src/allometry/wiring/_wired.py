@@ -1,4 +1,4 @@
-"""What circuits are made of: inputs, units of the standard model, and two kinds of gates. A circuit is the list of its outputs.
+"""What wired functions are made of: inputs, units of the standard model, two kinds of gates. A `Wired` is the list of its outputs.
 
 Values are float64, exact for all numbers that the circuits here meet. Nodes are shared: a node that two others read is one node.
 """
@@ -72,7 +72,7 @@ class Size(Spec):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Circuit:
+class Wired:
     """A function of rows of numbers, and how it is wired: call it on rows of inputs."""
 
     function: str
