@@ -44,7 +44,7 @@ FAMILIES = {
     CNN: "grid_cnn",
 }
 ORDERED = (RNN, MLP, CNN)  # the order of the nodes means something to them
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 PARAMETERS, COMPUTE = "matched parameters", "matched compute"
 # (task, what is matched, family) -> rate: what `choice` makes of the results of the part tuning.
 TUNED: dict[tuple[str, str, str], float] = {
