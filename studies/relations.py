@@ -57,6 +57,7 @@ TUNED: dict[tuple[str, str, str], float] = {
     ("relays", "matched parameters", "CNN on the adjacency"): 0.03,
     ("relays", "matched compute", "relation network"): 0.01,
     ("relays", "matched compute", "transformer"): 0.001,
+    ("relays", "matched compute", "transformer of 12 layers"): 0.001,
     ("relays", "matched compute", "deep set"): 0.003,
     ("relays", "matched compute", "RNN"): 0.003,
     ("relays", "matched compute", "MLP on padded input"): 0.001,
