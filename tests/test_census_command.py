@@ -94,7 +94,7 @@ def test_an_unknown_operation_is_said_and_the_page_shows_it(command, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "not counted: tests_census_command::squared at 1 (1x)" in done.stdout
     page = (tmp_path / "census.html").read_text()
-    assert "1 operation without a rule" in re.sub(r"<[^>]+>", "", page)
+    assert "1 operation that the census could not follow" in re.sub(r"<[^>]+>", "", page)
     assert "Counted on random numbers, 2 x 6, by torch " in page
     assert 'data-figure="census"' in page
     assert page.count("<table>") == 2

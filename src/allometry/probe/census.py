@@ -16,10 +16,11 @@ from torch import nn
 
 from allometry.flow import Refusal, in_words
 from allometry.probe._census.kernels import KERNELS
+from allometry.probe._census.leaving import Leaving, exchanged
 from allometry.probe._census.marks import ADDITIVE, OUTPUT, SHAPING, STATIC, SYNAPTIC, Entry
 from allometry.probe._census.rules import RULES
 from allometry.probe._census.running import as_written, located
-from allometry.probe._census.trace import FREE, UNKNOWN, Leaving, Trace, reached, tensors
+from allometry.probe._census.trace import FREE, UNSEEN, Trace, reached, tensors
 
 COUNTS = (
     "gate_signals", "gating_ops", "output_gatings", "gated_synapses", "additive", "shaping", "static_mults",
@@ -33,7 +34,9 @@ class NotCounted:
 
     op: str
     module: str
-    reason: str  # no rule | a choice among signals | read into Python | no signal is seen to reach it
+    # no rule | memory that no operation was seen to write | read into Python: the counts are not whole
+    # a choice among signals | a choice in Python | no signal is seen to reach it
+    reason: str
     times: int
 
 
@@ -65,13 +68,13 @@ class Census:
 
     @property
     def complete(self) -> bool:
-        """Whether every operation on signals had a rule."""
+        """Whether every operation on signals was seen and had a rule, so far as a census sees."""
         return not self.unknown
 
     @property
     def unknown(self) -> tuple[NotCounted, ...]:
-        """Operations without a rule: the counts are lower bounds where there are any."""
-        return tuple(one for one in self.not_counted if one.reason == UNKNOWN)
+        """What may have made products that nobody counts: no rule, unseen memory, numbers read into Python."""
+        return tuple(one for one in self.not_counted if one.reason in UNSEEN)
 
     def table(self, depth: int | None = None) -> pd.DataFrame:
         """One row for each module, what is inside it included, and the total first; `depth`: names in a path at most."""
@@ -126,7 +129,7 @@ def census(model: nn.Module, example: Any) -> Census:
     trace = Trace(RULES | KERNELS)
     trace.depend(example)
     try:
-        with as_written(model), located(model, trace.stack), Leaving(trace), trace:
+        with as_written(model), located(model, trace.stack), Leaving(trace), exchanged(trace), trace:
             out = _called(model, example)
     except Refusal:
         raise
@@ -138,6 +141,7 @@ def census(model: nn.Module, example: Any) -> Census:
             f"{type(model).__name__} gives {type(out).__name__}, with no tensor that is found in it, so nothing that it does would "
             "count. Let it give a tensor, or a tuple, mapping or dataclass of tensors."
         )
+    trace.reads(outs)
     marks = [mark for tensor in outs if (mark := trace.marks.get(tensor)) is not None]
     calls = reached([mark.node for mark in marks])
     notes = Counter([note for call in calls for note in call.notes] + trace.read)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from allometry.record.store import write_text
-from allometry.report.census_tables import GATING, KINDS, census_lines, census_table, not_counted_table
+from allometry.report.census_tables import GATING, KINDS, UNSEEN, census_lines, census_table, not_counted_table
 from allometry.report.figures.census import census_figure
 from allometry.report.numbers import plain
 from allometry.report.page import draw
@@ -28,6 +28,6 @@ def render_census(content: dict[str, Any]) -> str:
         total=content["total"],
         table=census_table(content),
         not_counted=not_counted_table(content),
-        unknown=sum(one["reason"] == "no rule" for one in content["not_counted"]),
+        unseen=sum(one["reason"] in UNSEEN for one in content["not_counted"]),
         lines=census_lines(content),
     )

@@ -9,6 +9,11 @@ KINDS = {"output_gatings": "output gating", "gated_synapses": "synaptic gating"}
 }  # fmt: skip
 GATING = ("output_gatings", "gated_synapses")
 FREE = "no signal is seen to reach it"
+UNSEEN = {  # the counts are not whole where there are any
+    "no rule": "it has no rule",
+    "memory that no operation was seen to write": "something unseen, such as a kernel in another language, writes its memory",
+    "read into Python": "Python reads its numbers, and may multiply by them",
+}
 DENSE = "without what a constant mask makes zero"
 
 
@@ -39,10 +44,9 @@ def census_table(content: dict[str, Any], depth: int | None = None) -> Grid:
 
 def not_counted_table(content: dict[str, Any]) -> Grid:
     """Operations whose products are in no column."""
-    loud = {"no rule": "loud"}
     rows = [
         (
-            cell(one["op"], tone=loud.get(one["reason"], "")),
+            cell(one["op"], tone="loud" if one["reason"] in UNSEEN else ""),
             cell(one["module"] or content["model"]),
             cell(one["reason"]),
             cell(str(one["times"])),
@@ -60,17 +64,17 @@ def not_counted_table(content: dict[str, Any]) -> Grid:
 
 def census_lines(content: dict[str, Any]) -> list[str]:
     """What a reader of the table should know."""
-    unknown = [one for one in content["not_counted"] if one["reason"] == "no rule"]
+    unseen = [one for one in content["not_counted"] if one["reason"] in UNSEEN]
     lines = [f"on {content['on']}; torch {content['torch']}"]
     lines += [
-        f"not counted: {one['op']} at {one['module'] or content['model']} ({one['times']}x): it has no rule, so the counts are "
-        "lower bounds"
-        for one in unknown
+        f"not counted: {one['op']} at {one['module'] or content['model']} ({one['times']}x): {UNSEEN[one['reason']]}, so "
+        "the counts are not whole"
+        for one in unseen
     ]
     free = [one for one in content["not_counted"] if one["reason"] == FREE]
     if free:
         lines.append(f"output: {FREE}, so nothing is counted")
-    known = [one for one in content["not_counted"] if one not in unknown and one not in free]
+    known = [one for one in content["not_counted"] if one not in unseen and one not in free]
     others = dict.fromkeys(f"{one['reason']}: {one['op']}" for one in known)
     if others:
         lines.append(f"no operation counted for {'; '.join(others)}")

@@ -24,11 +24,12 @@ from allometry.probe._census.products import (
     segments,
 )
 from allometry.probe._census.sums import addition, bagged, reduced, squares
-from allometry.probe._census.trace import PYTHON, UNKNOWN, Call, tensors
+from allometry.probe._census.trace import BRANCH, PYTHON, UNKNOWN, Call, numbers, tensors
 
 
 def read(call: Call) -> None:
-    call.note(PYTHON)
+    """Truth values and whole numbers say what runs and how often; other numbers may multiply."""
+    call.note(PYTHON if call.op not in ("equal", "is_nonzero") and numbers(call.args[0]) else BRANCH)
 
 
 def unknown(call: Call) -> list[Mark | None]:

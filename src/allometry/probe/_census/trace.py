@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 from torch._decomp import decomposition_table
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from allometry.probe._census.marks import OUTPUT, Entry, Mark, Marks, Node
+from allometry.probe._census.unwritten import UNWRITTEN, Unwritten
 
-UNKNOWN, CHOICE, PYTHON = "no rule", "a choice among signals", "read into Python"
+UNKNOWN, CHOICE, PYTHON, BRANCH = "no rule", "a choice among signals", "read into Python", "a choice in Python"
 FREE = "no signal is seen to reach it"  # of an output
-LEAVES = {"numpy": UNKNOWN, "__array__": UNKNOWN, "__dlpack__": UNKNOWN, "tolist": PYTHON}  # by no operation of torch
+UNSEEN = (UNKNOWN, PYTHON, UNWRITTEN)  # products may be missing
 
 
 class Call:
@@ -62,7 +62,7 @@ class Call:
 
     def note(self, reason: str) -> None:
         """Say that something is not counted. What Python reads reaches the output on ways that are not seen."""
-        (self.trace.read if reason == PYTHON else self.node.notes).append((reason, self.op, self.trace.path))
+        (self.trace.read if reason in (PYTHON, BRANCH) else self.node.notes).append((reason, self.op, self.trace.path))
 
 
 class Trace(TorchDispatchMode):
@@ -70,7 +70,7 @@ class Trace(TorchDispatchMode):
 
     def __init__(self, rules: dict[str, Any]) -> None:
         super().__init__()
-        self.rules, self.marks = rules, Marks()
+        self.rules, self.marks, self.unwritten = rules, Marks(), Unwritten()
         self.stack = [""]
         self.read: list[tuple[str, str, str]] = []  # (reason, operation, path): into Python
         self.calls = 0
@@ -84,13 +84,21 @@ class Trace(TorchDispatchMode):
         for tensor in tensors(value):
             self.marks.set(tensor, Mark(Node([]), self.marks.root(), tensor.numel()), written=True)
 
+    def reads(self, given: list[Tensor]) -> None:
+        """Mark what is read and came from elsewhere: it may depend on the input."""
+        for tensor, node in self.unwritten.found(given):
+            self.marks.set(tensor, Mark(node, self.marks.root(), tensor.numel()), written=True)
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         written, operands = _split(func, args, kwargs)
+        name = _name(func)
+        self.reads(self.unwritten.reads(func, name, args, kwargs, operands))
         marks = {id(tensor): mark for tensor in operands if (mark := self.marks.get(tensor)) is not None}
         if not marks:
-            return func(*args, **kwargs)
-        name = _name(func)
+            out = func(*args, **kwargs)
+            self.unwritten.after(func, name, tensors(out), written, self.path)
+            return out
         rule = self.rules.get(name)
         if rule is None and not written:
             parts = self._decomposed(func, args, kwargs)
@@ -101,6 +109,7 @@ class Trace(TorchDispatchMode):
         call.out = func(*args, **kwargs)
         kept = {id(tensor) for tensor in written}
         outs = tensors(call.out)
+        self.unwritten.after(func, name, outs, written, self.path)
         for tensor, mark in zip(outs, self._ruled(call, rule, len(outs)), strict=True):
             if mark is not None:
                 self.marks.set(tensor, Mark(**(vars(mark) | {"node": call.node})), written=id(tensor) in kept)
@@ -133,20 +142,6 @@ class Trace(TorchDispatchMode):
         return self.rules[""](call)  # type: ignore[no-any-return]
 
 
-class Leaving(TorchFunctionMode):
-    """Signals that leave torch while it is entered: what becomes of them, and comes back, nobody sees."""
-
-    def __init__(self, trace: Trace) -> None:
-        super().__init__()
-        self.trace = trace
-
-    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if name in LEAVES and self.trace.marks.get(args[0]) is not None:
-            self.trace.read.append((LEAVES[name], name, self.trace.path))
-        return func(*args, **(kwargs or {}))
-
-
 def tensors(value: Any) -> list[Tensor]:
     """The tensors in what a module takes or gives: containers of Python, other mappings, and dataclasses with fields."""
     found = []
@@ -158,6 +153,11 @@ def tensors(value: Any) -> list[Tensor]:
         elif hasattr(leaf, "__dataclass_fields__"):
             found += tensors([getattr(leaf, name) for name in leaf.__dataclass_fields__])
     return found
+
+
+def numbers(x: Tensor) -> bool:
+    """Whether it holds real or complex numbers, and no whole ones."""
+    return x.is_floating_point() or x.is_complex()
 
 
 def reached(nodes: list[Node]) -> list[Node]:
