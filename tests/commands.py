@@ -41,12 +41,18 @@ def with_text(folder: Path) -> Path:
     return folder
 
 
-def in_process(folder: Path, monkeypatch, capfd, *words: object) -> subprocess.CompletedProcess:
-    """Run `allometry WORDS` in this process, in a folder, on one core; what it printed, and its exit status."""
+def in_process(folder: Path, monkeypatch, capfd, *words: object, columns: int | None = 100) -> subprocess.CompletedProcess:
+    """Run `allometry WORDS` in this process, in a folder, on one core; what it printed, and its exit status.
+
+    `columns`: of the terminal; None: nobody says, as in a pipe.
+    """
     warm_workers(monkeypatch)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("ALLOMETRY_CACHE", str(folder / "cache"))
-    monkeypatch.setenv("COLUMNS", "100")
+    if columns is None:
+        monkeypatch.delenv("COLUMNS", raising=False)
+    else:
+        monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys, "argv", ["allometry", *map(str, words)])
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as ended:

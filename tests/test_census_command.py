@@ -28,6 +28,11 @@ def with_example():
 def reads_tokens():
     return nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 10), nn.GLU())
 
+def wide():
+    names = nn.ModuleDict({"a_module_with_a_long_name": nn.ModuleDict({"gate": nn.Linear(1000, 2000)})})
+    names.forward = lambda x: nn.functional.glu(names["a_module_with_a_long_name"]["gate"](x)) + x
+    return names
+
 def odd():
     return nn.Sequential(nn.Linear(6, 6), Odd())
 
@@ -73,6 +78,31 @@ def test_a_family_is_counted_in_a_table_and_in_json(command):
     assert sum(row["gating_ops"] for row in found["own"]) == found["total"]["gating_ops"]
     assert "decoder.layers" in shown.stdout
     assert "decoder.layers.0" not in shown.stdout
+
+
+COLUMNS = {
+    "gate signals": "gate_signals", "gating ops": "gating_ops", "unmasked": "unmasked_gating_ops",
+    "gated synapses": "gated_synapses", "additive": "additive", "static": "static_mults", "parameters": "parameters",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [None, 160, 80, 40])
+def test_every_number_that_is_printed_is_the_one_of_the_json(command, columns):
+    """In a pipe, a wide terminal, one of 80 characters, and one where the names alone are too long."""
+    wide = ["mine.py:wide", "--input", "999,1000"]
+    found = read(command("census", *wide, "--json", columns=columns))
+    shown = command("census", *wide, columns=columns).stdout
+    _, left, said = shown.partition("Left out for want of width: ")
+    dropped = " ".join(said.partition(".")[0].split()).split(", ") if left else []
+    expected = [name for name in COLUMNS if name not in dropped]
+    rows = {"total": found["total"]} | {row["module"]: row for row in found["modules"]}
+    printed = {
+        line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()[:1] and line.split()[0] in rows
+    }
+    assert printed == {path: [f"{row[COLUMNS[name]]:,}" for name in expected] for path, row in rows.items()}
+    assert {"gate signals", "gating ops"} <= set(expected)
+    assert len(expected) == {None: 7, 160: 7, 80: 4, 40: 2}[columns]
+    assert max(map(len, printed)) > 20
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The app that the verbs enter, and how every verb reads lists of words and numbers and prints."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -32,10 +34,19 @@ def numbers(text: str | None, option: str) -> list[float]:
         raise Refusal(f"{option} {text}: {error}. Give numbers with commas between, such as 2e10,6e10.") from error
 
 
+WIDE = 10_000  # characters: tables take what they need
+
+
 def console(stderr: bool = False) -> Any:
+    """Where nobody says how wide it is, as in a pipe, lines are as long as they have to be. They are never cropped."""
     from rich.console import Console
 
-    return Console(stderr=stderr, soft_wrap=False)
+    class Whole(Console):
+        def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
+            super().print(*objects, crop=crop, **options)
+
+    natural = not stderr and not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Whole(stderr=stderr, soft_wrap=False, width=WIDE if natural else None)
 
 
 def show(grids: Iterable[Any], lines: Iterable[str]) -> None:

@@ -22,16 +22,16 @@ def census_table(content: dict[str, Any], depth: int | None = None) -> Grid:
     total = {"module": "total", "kind": content["model"]} | content["total"]
     inside = [row for row in content["modules"] if depth is None or row["module"].count(".") < depth]
     columns = (
-        Column(name="module", text=True),
+        Column(name="module", text=True, whole=True),
         Column(name="class", text=True, page_only=True),
         Column(name="gate signals", tip="distinct attending scalars"),
         Column(name="gating ops", tip="multiplications of a signal by a signal, dense"),
-        Column(name="unmasked", tip=f"gating operations {DENSE}"),
-        Column(name="gated synapses", tip="of the gating operations, those that gate one synapse each"),
-        Column(name="additive", tip="sums of two signals: multiplexing and residuals, in the standard model"),
+        Column(name="unmasked", drop=2, tip=f"gating operations {DENSE}"),
+        Column(name="gated synapses", drop=5, tip="of the gating operations, those that gate one synapse each"),
+        Column(name="additive", drop=4, tip="sums of two signals: multiplexing and residuals, in the standard model"),
         Column(name="shaping", tip="products of a signal with a function of itself", page_only=True),
-        Column(name="static", tip="multiplications of a signal by a parameter or constants"),
-        Column(name="parameters", tip="a shared one once"),
+        Column(name="static", drop=1, tip="multiplications of a signal by a parameter or constants"),
+        Column(name="parameters", drop=3, tip="a shared one once"),
     )
     keys = ("gate_signals", "gating_ops", "unmasked_gating_ops", "gated_synapses", "additive", "shaping", "static_mults")
     rows = []

@@ -1,9 +1,10 @@
 """A table, said once: the page writes it in HTML and the terminal prints it with rich.
 
-A `Grid` has `__rich__`, so `console.print(grid)` works, with or without a terminal.
+A `Grid` has `__rich_console__`, so `console.print(grid)` works, with or without a terminal. A number is never cropped.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from allometry.report.numbers import MISSING
@@ -11,13 +12,18 @@ from allometry.report.numbers import MISSING
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column. What is `page_only`, or only its intervals (`brief`), is left out in the terminal, where width is dear."""
+    """A column. What is `page_only`, or only its intervals (`brief`), is left out in the terminal, where width is dear.
+
+    Where it does not last, columns that may `drop` do, the highest first, which is said.
+    """
 
     name: str
     unit: str = ""
     text: bool = False  # words stand left, numbers right
     page_only: bool = False
     brief: bool = False
+    whole: bool = False  # its words are not broken
+    drop: int = 0  # 0: it stays
     tip: str = ""
 
 
@@ -41,27 +47,47 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     empty: str = "Nothing to show."  # said in place of a table without rows
 
-    def __rich__(self) -> Any:
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.text import Text
+
+        if not self.rows:
+            yield Text(f"{self.title}: {self.empty}")
+            return
+        shown, width = self._within(options.max_width)
+        yield from console.render(self._table(shown), options.update(width=max(width, options.max_width)))
+        left = [c.name for i, c in enumerate(self.columns) if not c.page_only and i not in shown]
+        if left:
+            yield Text(f"Left out for want of width: {', '.join(left)}.", style="dim")
+
+    def _within(self, width: int) -> tuple[list[int], int]:
+        """The columns that are shown in a width, and the width that they take at least."""
+        shown = [i for i, column in enumerate(self.columns) if not column.page_only]
+        while (needed := sum(self._least(i) + 2 for i in shown)) > width and any(self.columns[i].drop for i in shown):
+            shown.remove(max(shown, key=lambda i: self.columns[i].drop))
+        return shown, needed
+
+    def _least(self, i: int) -> int:
+        """Where width is short, names are broken before numbers are."""
+        column = self.columns[i]
+        words = [word for row in self.rows for word in str(_rich_cell(row[i], column.brief)).split()]
+        head = column.name.split() if column.drop else []
+        return 8 if column.text and not column.whole else max(8, *map(len, [*words, *head]))
+
+    def _table(self, shown: list[int]) -> Any:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        if not self.rows:
-            return Text(f"{self.title}: {self.empty}")
-        shown = [i for i, column in enumerate(self.columns) if not column.page_only]
         table = Table(
             title=Text(self.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True
         )
-        rows = [[_rich_cell(row[i], self.columns[i].brief) for i in shown] for row in self.rows]
-        for place, i in enumerate(shown):
+        for i in shown:
             column = self.columns[i]
             head = f"{column.name}\n{column.unit}" if column.unit else column.name
-            # Where width is short, names are broken before numbers are.
-            words = [word for row in rows for word in str(row[place]).split()]
-            least = 8 if column.text else max(8, *map(len, words))
-            table.add_column(Text(head), justify="left" if column.text else "right", overflow="fold", min_width=least)
-        for row in rows:
-            table.add_row(*row)
+            justify: Any = "left" if column.text else "right"
+            table.add_column(Text(head), justify=justify, overflow="fold", min_width=self._least(i))
+        for row in self.rows:
+            table.add_row(*(_rich_cell(row[i], self.columns[i].brief) for i in shown))
         return table
 
 
