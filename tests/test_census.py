@@ -28,6 +28,7 @@ from census_models import (
 )
 from scalar_signals import Tally, attention, layer_norm, parameters, sigmoid, signals, values
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import flex_attention
 
 import allometry as al
 from allometry.find import names
@@ -445,6 +446,50 @@ def test_an_example_is_arguments_or_one_of_any_kind() -> None:
         found = al.census(model, given)
         assert (found.total["gating_ops"], found.example) == (6, ((2, 3), (2, 3)))
         assert "on 2 x 3, 2 x 3" in repr(found)
+
+
+def test_packed_sequences_count_what_each_alone_does() -> None:
+    """They are a named tuple of five, and one argument."""
+    layer, sequences = nn.LSTM(3, 4), [torch.randn(3, 3), torch.randn(2, 3)]
+    packed = al.census(layer, nn.utils.rnn.pack_sequence(sequences)).total
+    each = [al.census(layer, one).total for one in sequences]
+    assert packed == {key: sum(one[key] for one in each) for key in packed} | {"parameters": each[0]["parameters"]}
+
+
+class Attended(nn.Module):
+    """An LSTM whose outputs gate its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTM(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0] * x
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_model_counts_as_its_source() -> None:
+    model, x = Attended(), torch.randn(4, 2, 3)
+    scripted = torch.jit.script(model)
+    assert al.census(scripted, x).total == al.census(model, x).total
+    outer = nn.Sequential(nn.Identity(), scripted)
+    assert al.census(outer, x).total == al.census(nn.Sequential(nn.Identity(), model), x).total
+
+
+OPERATORS: dict[str, Callable[[Tensor], Any]] = {
+    "cond": lambda x: torch.cond(x.sum() > 0, lambda a: a * a.sum(), lambda a: a.sin(), (x,)),
+    "flex_attention": lambda x: flex_attention(x, x, x),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # that torch would rather compile them
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_of_functions_is_refused_by_its_name(name: str) -> None:
+    """The module runs: what fails is the census."""
+    model, x = Gives(OPERATORS[name]), torch.randn(1, 2, 16, 16)
+    model(x)
+    with pytest.raises(Refusal, match=f"cannot follow {name}"):
+        al.census(model, x)
 
 
 def test_lazy_layers_take_their_widths() -> None:

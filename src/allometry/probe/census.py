@@ -117,11 +117,12 @@ def census(model: nn.Module, example: Any) -> Census:
     Args:
         model: any module, on any device. It is left as it was, but that lazy layers take their widths.
         example: what it is called with: a tuple or list of arguments, a mapping of keyword arguments, or anything else as the one
-            argument, such as a tensor or a dataclass. All tensors in it are signals. One sequence gives the numbers of one
-            sequence; on the meta device masks are not seen.
+            argument, such as a tensor, a dataclass or a named tuple (packed sequences are one). All tensors in it are signals. One
+            sequence gives the numbers of one sequence; on the meta device masks are not seen.
 
     Raises:
-        Refusal: the module does not run on the example, or no tensor is found in the example or in what the module gives.
+        Refusal: the module does not run on the example, or runs functions in one operator (torch.cond), or no tensor is found in
+            the example or in what the module gives.
     """
     if not tensors(example):
         raise Refusal(f"The example of {type(model).__name__} has no tensor, so nothing depends on it. Give its inputs.")
@@ -161,7 +162,10 @@ def _sums(rows: pd.DataFrame) -> dict[str, int]:
 def _called(model: nn.Module, example: Any) -> Any:
     if isinstance(example, Mapping):
         return model(**example)
-    return model(*example) if isinstance(example, tuple | list) else model(example)
+    several = isinstance(example, tuple | list) and not hasattr(
+        example, "_fields"
+    )  # a named tuple is one, such as packed sequences
+    return model(*example) if several else model(example)
 
 
 def _modules(model: nn.Module, entries: list[Entry]) -> pd.DataFrame:

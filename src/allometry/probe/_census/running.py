@@ -14,10 +14,13 @@ from allometry.model.blocks._eager import plain_equations
 def located(model: nn.Module, stack: list[str]) -> Iterator[None]:
     """The stack has the path of the module that runs, also after one that raised and whose error was caught.
 
-    A module's own hooks, before and after, are a part of it.
+    A module's own hooks, before and after, are a part of it. A scripted module takes none: what it does is at the module that calls
+    it.
     """
     hooks = []
     for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
 
         def enters(*_: Any, path: str = path) -> None:
             stack.append(path)

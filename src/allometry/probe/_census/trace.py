@@ -8,9 +8,11 @@ from typing import Any
 
 from torch import Tensor
 from torch._decomp import decomposition_table
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from allometry.flow import Refusal
 from allometry.probe._census.marks import OUTPUT, Entry, Mark, Marks, Node
 from allometry.probe._census.unwritten import UNWRITTEN, Unwritten
 
@@ -68,6 +70,8 @@ class Call:
 class Trace(TorchDispatchMode):
     """What happens while it is entered."""
 
+    supports_higher_order_operators = True  # they come here, and are refused by name
+
     def __init__(self, rules: dict[str, Any]) -> None:
         super().__init__()
         self.rules, self.marks, self.unwritten = rules, Marks(), Unwritten()
@@ -91,6 +95,11 @@ class Trace(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            raise Refusal(
+                f"A census cannot follow {func.name()}, an operator that runs functions itself. Write it in operations of tensors, "
+                "or take another form of the model, such as eager attention."
+            )
         written, operands = _split(func, args, kwargs)
         name = _name(func)
         self.reads(self.unwritten.reads(func, name, args, kwargs, operands))
