@@ -112,3 +112,14 @@ def test_the_page_is_what_was_measured(study) -> None:
     quoted = re.findall(r"[\d.]+ % \[[\d.]+, [\d.]+\]", document)
     assert len(quoted) == 6
     assert all(interval in page for interval in quoted)
+
+
+def test_the_documents_say_which_rates_lie_at_an_edge() -> None:
+    report, page = (RESULTS / "report.md").read_text(), (STUDIES.parent / "docs" / "gates.md").read_text()
+    rows = [line.split(" | ") for line in report.splitlines() if line.startswith("| ") and "(edge)" in line]
+    said = page.partition("at an edge of the five tried")[2].partition("Those of the table")[0]
+    assert len(rows) == 4
+    assert "four lie at an edge" in page
+    for name, rate in {(row[0].strip("| ").split(",")[0], row[-1].split()[0]) for row in rows}:
+        assert name.removesuffix(" unit") in said
+        assert rate in said

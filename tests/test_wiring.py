@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from allometry.wiring import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
-from allometry.wiring.__main__ import table, wired
+from allometry.wiring.__main__ import main, table, wired
 from allometry.wiring._wired import Gated, Wired, inputs, unit
 
 
@@ -212,3 +212,19 @@ def test_the_table_of_the_documents_is_what_the_command_prints() -> None:
     modules = (dot_product, multiplexer, parity, quadratic, xor)
     assert {module.NAME for module in modules} < functions
     assert {*shaping.GATES, "permutation", "conditional swap", "linear map"} < functions
+
+
+def test_the_command_says_what_it_prints_and_takes_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "size and depth of each circuit, with gates and without" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit, match="2"):
+        main(["xor"])
+    capsys.readouterr()
+    main([])
+    assert capsys.readouterr().out == table() + "\n"
+
+
+@pytest.mark.parametrize("n", [2, 5, 8])
+def test_a_parity_takes_one_gating_fewer_than_factors(n: int) -> None:
+    assert parity.products(n).size.gatings == n - 1

@@ -1,5 +1,8 @@
 """`python -m allometry.wiring`: size and depth of each circuit, with gates and without, as a table in Markdown."""
 
+import argparse
+from collections.abc import Sequence
+
 import numpy as np
 
 from allometry.wiring import dot_product, multiplexer, parity, permutation, quadratic, shaping, xor
@@ -40,5 +43,10 @@ def table() -> str:
     return "\n".join(rows)
 
 
-if __name__ == "__main__":
+def main(words: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser(prog="python -m allometry.wiring", description=__doc__).parse_args(words)
     print(table())
+
+
+if __name__ == "__main__":
+    main()
