@@ -1,7 +1,9 @@
 """The census of every family at one size, beside the slope that the architecture study measured for it.
 
     python benchmarks/census_of_families.py             # writes results/census_of_families.json; a minute
-    python benchmarks/census_of_families.py --table     # the table of docs/census.md, from that file
+    python benchmarks/census_of_families.py --table     # a table of docs/census.md, from that file; also span, graphs
+
+Families that read graphs are counted on one graph of the usual size, for each node; the architecture study did not run them.
 
 Slopes are -d ln loss / d ln FLOPs of the best loss at each budget, from studies/results/architectures, with their draws. The rank
 correlation of a count with the slope is over families; its interval is over the draws of the slopes, with these families, and its
@@ -24,19 +26,19 @@ from allometry.find import names
 from allometry.fit import differences
 from allometry.fit.differences import interval
 from allometry.fit.study import measure
-from allometry.flow import IO, REFERENCES, Pairs, Tokens
+from allometry.flow import IO, REFERENCES, Graphs, Pairs, Tokens
 from allometry.train.example import example
 
 SIZE = 6
 STUDIES = Path(__file__).parents[1] / "studies" / "results" / "architectures"
-KINDS: dict[str, tuple[type[IO], IO]] = {"causal": (Tokens, REFERENCES[Tokens]), "span": (Pairs, REFERENCES[Pairs])}
+KINDS: dict[str, type[IO]] = {"causal": Tokens, "span": Pairs, "graphs": Graphs}
 COUNTS = ("gate_signals", "gating_ops", "unmasked_gating_ops", "gated_synapses", "additive", "shaping", "static_mults")
 AGAINST = ("gate_signals", "gating_ops", "unmasked_gating_ops", "gated_synapses", "gating_share")
 PERMUTATIONS = 20_000
 
 
 def counted(name: str, io: IO) -> dict[str, Any]:
-    """Counts for each token that is read."""
+    """Counts for each token or node that is read."""
     family = al.family(name).at(SIZE, type(io))
     found = al.census(family.build(io), example(io, 1)[0])
     per_token = {key: found.total[key] / io.length for key in COUNTS}
@@ -47,7 +49,9 @@ def counted(name: str, io: IO) -> dict[str, Any]:
 
 
 def slopes(study: str) -> tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]:
-    """Of each family of a study, with its 90 % interval; and the draws."""
+    """Of each family of a study, with its 90 % interval; and the draws. None where it was not run."""
+    if not (STUDIES / f"{study}.csv").exists():
+        return {}, {}
     frontier = measure(pd.read_csv(STUDIES / f"{study}.csv")).frontier
     values, drawn = differences.slopes(frontier)
     low, high = interval(drawn, 0.9)
@@ -76,11 +80,12 @@ def correlation(rows: list[dict[str, Any]], key: str, draws: dict[str, np.ndarra
 
 def main() -> None:
     content, figures = {}, []
-    for study, (kind, io) in KINDS.items():
+    for study, kind in KINDS.items():
+        io = REFERENCES[kind]
         found, draws = slopes(study)
         rows = [counted(name, io) for name in names("allometry.model.families") if kind in al.family(name).kinds]
         rows = [row | found.get(row["family"], {}) for row in rows]
-        tests = [correlation(rows, key, draws) for key in AGAINST]
+        tests = [correlation(rows, key, draws) for key in AGAINST if draws]
         content[study] = {"io": io.to_json(), "families": rows, "correlations": tests}
         whole = sum(row["complete"] for row in rows)
         figures.append(
@@ -96,15 +101,16 @@ def main() -> None:
 
 
 def table(study: str) -> str:
-    """The rows of a study in Markdown, the steepest first, families without a slope last."""
+    """The rows of a study in Markdown, the steepest first, families without a slope last; no slopes where there are none."""
     content = json.loads((_result.RESULTS / "census_of_families.json").read_text())["studies"][study]
-    head = "| family | gate signals | gating | unmasked | gated synapses | additive | static | gating share | slope [90 %] |"
-    lines = [head, "|---|" + "---:|" * 7 + "---|"]
+    sloped = any("slope" in row for row in content["families"])
+    head = "| family | gate signals | gating | unmasked | gated synapses | additive | static | gating share |"
+    lines = [head + " slope [90 %] |" * sloped, "|---|" + "---:|" * 7 + "---|" * sloped]
     for row in sorted(content["families"], key=lambda row: -row.get("slope", -1.0)):
         slope = f"{row['slope']:.3f} [{row['slope_low']:.3f}, {row['slope_high']:.3f}]" if "slope" in row else "not run"
         keys = ("gate_signals", "gating_ops", "unmasked_gating_ops", "gated_synapses", "additive", "static_mults")
         numbers = " | ".join(f"{row[key]:,.0f}" for key in keys)
-        lines.append(f"| {row['family']} | {numbers} | {100 * row['gating_share']:.0f} % | {slope} |")
+        lines.append(f"| {row['family']} | {numbers} | {100 * row['gating_share']:.0f} % |" + f" {slope} |" * sloped)
     return "\n".join(lines)
 
 
