@@ -107,6 +107,17 @@ def test_numbers_are_followed_one_by_one(memory: str) -> None:
     assert named(lambda x: rows(x)[1]) == [(memory, UNWRITTEN)]
 
 
+def test_what_an_operation_wrote_beside_it_still_counts() -> None:
+    def rows(x: Tensor) -> Tensor:
+        buffer = torch.empty(2, 3)
+        buffer[0] = x[0] * x[1]
+        moved(buffer[1], x[1])
+        return buffer[1].sin() + buffer[0]
+
+    found = al.census(Gives(rows), torch.randn(2, 3))
+    assert (found.total["gating_ops"], found.total["additive"], found.complete) == (3, 3, False)
+
+
 ORDINARY: dict[str, Callable[[Tensor], Any]] = {
     "copied": lambda x: torch.empty_like(x).copy_(x) * x,
     "filled": lambda x: torch.empty(2, 3).fill_(-torch.inf).triu_(1) + x,

@@ -91,6 +91,8 @@ class Trace(TorchDispatchMode):
     def reads(self, given: list[Tensor]) -> None:
         """Mark what is read and came from elsewhere: it may depend on the input."""
         for tensor, node in self.unwritten.found(given):
+            before = self.marks.before(tensor)
+            node.parents += [before] if before is not None and before is not node else []
             self.marks.set(tensor, Mark(node, self.marks.root(), tensor.numel()), written=True)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
