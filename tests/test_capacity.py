@@ -192,16 +192,36 @@ def encode(values: np.ndarray, base: int) -> np.ndarray:
 @pytest.mark.parametrize(("convention", "units", "counts"), LAYERS)
 def test_layers_with_a_shared_gate_by_sets_and_by_definition(convention: str, units: int, counts: tuple) -> None:
     assert tuple(circuit("shared_gate", n, convention=convention, units=units).count() for n in (1, 2, 3)) == counts
-    for n in (1, 2, 3)[: 3 if units < 3 else 2]:
-        base = (3 if convention == "mixed" else 2) ** (1 << n)
-        found = [np.zeros(0, dtype=int)]
-        for each in responses(circuit("output_gating", n, convention=convention)):
-            tuples = np.zeros(1, dtype=int)
-            for _ in range(units):
-                tuples = (tuples[:, None] * base + each.astype(int)).reshape(-1)
-            found.append(tuples)
-        every = np.sort(np.concatenate(found))
-        assert 1 + np.count_nonzero(every[1:] != every[:-1]) == counts[n - 1]
+    for n in (1, 2, 3):
+        sets = responses(circuit("output_gating", n, convention=convention))
+        assert tuples(sets, units) == counts[n - 1]
+
+
+def tuples(sets: list[np.ndarray], length: int) -> int:
+    """How many m-tuples lie in one of the sets: for each first member those of length m - 1 in the sets that have it, the last
+    two by marks of all pairs."""
+    if length == 1:
+        return len(functools.reduce(np.union1d, sets))
+    members = functools.reduce(np.union1d, sets)
+    different = {each.tobytes(): each for each in sets}  # a gate and its complement may give the same
+    places = [np.searchsorted(members, each) for each in different.values()]
+    if length == 2:
+        found = np.zeros((len(members), len(members)), dtype=bool)
+        for each in places:
+            found[np.ix_(each, each)] = True
+        return int(np.count_nonzero(found))
+    having: list[list[np.ndarray]] = [[] for _ in members]
+    for each in places:
+        for first in each:
+            having[first].append(each)
+    return sum(tuples(some, length - 1) for some in having)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4])
+def test_tuples_are_counted_once(length: int) -> None:
+    generator = np.random.default_rng(length)
+    sets = [np.flatnonzero(generator.random(7) < 0.6) for _ in range(4)]
+    assert tuples(sets, length) == len(set().union(*(itertools.product(each.tolist(), repeat=length) for each in sets)))
 
 
 def test_a_layer_knows_how_many_functions_one_of_its_units_has() -> None:
