@@ -71,16 +71,34 @@ def product(
     return tables & table if low == 0 else complement(tables ^ table, inputs)
 
 
-@functools.cache
-def shown(inputs: int, degree: int = 1) -> tuple[int, ...]:
-    """D(g) for a representative g of each class of threshold functions: how many different f ∧ g there are."""
-    every = factor(inputs, degree)
-    return tuple(len(np.unique(every & g)) for g in factor_representatives(inputs, degree))
+_shown: dict[tuple[int, int], tuple[int, ...]] = {}
+
+
+def shown(inputs: int, degree: int = 1, listen: Listen = silent) -> tuple[int, ...]:
+    """D(g) for a representative g of each class of threshold functions, made once: how many different f ∧ g there are. At n = 6
+    these are 1,113 gates and 15 million f, minutes."""
+    if (inputs, degree) not in _shown:
+        every, gates, found = factor(inputs, degree), factor_representatives(inputs, degree), []
+        for done, gate in enumerate(gates):
+            found.append(_through(every, gate))
+            listen(done + 1, len(gates))
+        _shown[inputs, degree] = tuple(found)
+    return _shown[inputs, degree]
+
+
+def _through(every: UInt[np.ndarray, " functions"], gate: np.unsignedinteger) -> int:
+    """How many different f ∧ g there are, of functions f that are closed under the complement: at one point where g = 1, half of
+    what is seen through g is 0, and the other half is the complement of that."""
+    if not gate:
+        return 1
+    first = gate & (~gate + gate.dtype.type(1))  # its lowest bit
+    seen = np.sort(every[every & first == 0] & gate)
+    return 2 * (1 + int(np.count_nonzero(seen[1:] != seen[:-1])))
 
 
 def shown_by(gates: UInt[np.ndarray, " functions"], inputs: int, degree: int, power: int) -> int:
     """The sum over gates of D(g)^m. The gates are closed under B_n, n <= 4, so that a representative of each class is enough."""
     every, kinds = factor(inputs, degree), classes(inputs)
     rows = np.unique(kinds.row[gates])
-    counts = [len(np.unique(every & kinds.representatives[row])) ** power for row in rows]
+    counts = [_through(every, kinds.representatives[row]) ** power for row in rows]
     return sum(int(kinds.sizes[row]) * count for row, count in zip(rows, counts, strict=True))

@@ -54,7 +54,9 @@ class OutputGating(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return 5 if self.gates == self.degree == 1 else 4
+        if self.gates > 1 or self.degree > 1:
+            return 4
+        return 6 if self.values == 3 else 5
 
     def functions(self, listen: Listen = silent) -> Functions:
         if self.values == 3:
@@ -74,7 +76,9 @@ class OutputGating(Circuit):
         if self.values == 2:
             return self.functions(listen).count()
         if self.gates == self.degree == 1:
-            return sum(int(s) * d for s, d in zip(representatives(self.inputs)[1], shown(self.inputs), strict=True))
+            return sum(
+                int(s) * d for s, d in zip(representatives(self.inputs)[1], shown(self.inputs, listen=listen), strict=True)
+            )
         return shown_by(products(self.inputs, self.gates, 0, self.degree), self.inputs, self.degree, 1)
 
     @property

@@ -32,7 +32,7 @@ class SharedGate(Circuit):
     @property
     def exact_inputs(self) -> int:
         if self.convention == "mixed":
-            return 5
+            return 6
         fits = [n for n in (1, 2, 3) if SINGLES[self.convention][n] ** self.units <= MOST_PLACES]
         return max(fits, default=0)
 
@@ -40,7 +40,7 @@ class SharedGate(Circuit):
         n, m = self.inputs, self.units
         small_enough(n, self.exact_inputs)
         if self.convention == "mixed":
-            return sum(int(s) * d**m for s, d in zip(representatives(n)[1], shown(n), strict=True))
+            return sum(int(s) * d**m for s, d in zip(representatives(n)[1], shown(n, listen=listen), strict=True))
         every = threshold_functions(n)
         sets = [np.unique(product(every, g, n, self.gate_low)) for g in every]
         if self.gate_low == -1:
