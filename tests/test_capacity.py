@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from allometry.capacity import bounds
-from allometry.capacity.circuits import _circuit
+from allometry.capacity.circuits import _circuit, _factors
 from allometry.capacity.circuits._circuit import Circuit
 from allometry.capacity.circuits.shared_gate import SINGLES
 from allometry.capacity.count import capacity, circuit
@@ -75,6 +75,19 @@ LAYERS = [
 
 def title(value: object) -> str | None:
     return " ".join(map(str, value.values())) if isinstance(value, dict) else None
+
+
+def test_what_is_seen_through_a_gate_is_counted_by_halves() -> None:
+    """D(g), the count of which is heard of, and what is exact at six inputs by it."""
+    every, heard = threshold_functions(3), []
+    _factors._shown.pop((3, 1), None)
+    found = _factors.shown(3, listen=lambda done, total: heard.append(done / total))
+    assert found == tuple(len(np.unique(every & g)) for g in representatives(3)[0])
+    assert heard[-1] == 1
+    mixed = {"convention": "mixed"}
+    assert circuit("output_gating", 6, **mixed).exact_inputs == circuit("shared_gate", 6, **mixed).exact_inputs == 6
+    assert len(representatives(6)[0]) == 1113
+    assert circuit("output_gating", 5).exact_inputs == 5
 
 
 def test_threshold_functions_are_as_many_as_published() -> None:
@@ -583,6 +596,31 @@ def test_two_multiplexing_gates_give_all_functions_of_four_inputs() -> None:
     assert not missing.any()
     assert circuit("multiplexing", n, gates=2).count() == 1 << 16
     assert circuit("multiplexing", 3).count() == 1 << 8
+
+
+# Gates for a synapse each, four to a row, with which all threshold units together give a function of each class.
+EACH = (
+    (64988, 45055, 64853, 48), (3919, 61322, 48896, 64511), (16468, 61695, 16596, 57164), (61600, 65293, 52478, 35852),
+    (3823, 2287, 60040, 43144), (29040, 65530, 61132, 65459), (1037, 62717, 84, 36590), (64507, 12663, 12288, 57292),
+    (13104, 207, 699, 59), (61423, 21504, 208, 64496), (65283, 1092, 45755, 43691), (770, 21765, 12338, 54517),
+    (32543, 61984, 45818, 514), (21757, 17668, 52462, 21828), (206, 43680, 7937, 17628),
+)  # fmt: skip
+
+
+def test_a_gate_on_each_synapse_gives_all_functions_of_four_inputs() -> None:
+    """In {-1, +1} the set is closed under B_4 and the complement: fifteen choices of gates meet each class of functions."""
+    n, kinds, missing = 4, classes(4), np.ones(len(classes(4).representatives), dtype=bool)
+    assert np.isin(EACH, threshold_functions(n)).all()
+    units = whole_weights(n, 3)
+    units = units[np.unique(pack(units @ np.c_[points(n), np.ones(16)].T > 0), return_index=True)[1]]
+    built = circuit("synaptic_gating", n, synapse="each")
+    for gates in EACH:
+        signals = np.where(unpack(np.array(gates, dtype=np.uint16), n), 1, -1)
+        tables = pack(built.sums(units, np.broadcast_to(signals, (len(units), *signals.shape))) > 0)
+        missing[kinds.row[tables]] = missing[kinds.row[complement(tables, n)]] = False
+    assert not missing.any()
+    assert built.count() == 1 << 16
+    assert circuit("synaptic_gating", n, convention="01", synapse="each").exact_inputs == 3  # there it is not known
 
 
 def test_classes_of_all_functions() -> None:
