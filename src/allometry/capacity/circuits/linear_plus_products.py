@@ -13,6 +13,7 @@ from jaxtyping import Int, Real
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, plain, silent, small_enough
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
+from allometry.capacity.quadratic import QuadraticFunctions
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.threshold_functions import threshold_functions, threshold_functions_count
 from allometry.capacity.truth import points
@@ -33,16 +34,19 @@ class LinearPlusProducts(Circuit):
 
     @property
     def exact_inputs(self) -> int:
-        return 7 if self.gates == 0 else 4  # to n = 4 one product gives all quadratic functions
+        return {0: 7, 1: 4}.get(self.gates, 5)  # to n = 4 one product gives all quadratic functions, at n = 5 two do
 
     def functions(self, listen: Listen = silent) -> Functions:
-        small_enough(self.inputs, min(5, self.exact_inputs))
         if self.gates == 0:
+            small_enough(self.inputs, 5)
             return plain(self.inputs, threshold_functions(self.inputs))
+        small_enough(self.inputs, 4)
         return plain(self.inputs, polynomial_threshold_functions(self.inputs, 2))
 
     def count(self, listen: Listen = silent) -> int:
-        return super().count(listen) if self.gates else threshold_functions_count(self.inputs)
+        if self.gates == 0:
+            return threshold_functions_count(self.inputs)
+        return QuadraticFunctions(5, listen).count() if self.inputs == 5 <= self.exact_inputs else super().count(listen)
 
     def lower(self) -> int:
         least = bounds.fewest(self.inputs)

@@ -12,6 +12,7 @@ from allometry.capacity.polynomial_functions import (
     polynomial_threshold_functions,
     polynomial_threshold_functions_count,
 )
+from allometry.capacity.quadratic import QuadraticFunctions
 from allometry.capacity.symmetry import Functions
 from allometry.capacity.units import monomials
 
@@ -29,7 +30,7 @@ class PolynomialThreshold(Circuit):
     def exact_inputs(self) -> int:
         if self.degree >= self.inputs - 1 > 0 or self.degree >= self.inputs:
             return self.inputs
-        return {1: 6, 3: 5}.get(self.degree, 4)
+        return {1: 6, 2: 5, 3: 5}.get(self.degree, 4)
 
     def functions(self, listen: Listen = silent) -> Functions:
         if not known(self.inputs, self.degree):
@@ -37,6 +38,8 @@ class PolynomialThreshold(Circuit):
         return plain(self.inputs, polynomial_threshold_functions(self.inputs, self.degree))
 
     def count(self, listen: Listen = silent) -> int:
+        if (self.inputs, self.degree) == (5, 2):
+            return QuadraticFunctions(5, listen).count()
         return polynomial_threshold_functions_count(self.inputs, self.degree)
 
     def lower(self) -> int:
