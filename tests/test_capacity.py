@@ -26,6 +26,17 @@ from allometry.capacity.threshold_functions import (
 from allometry.capacity.truth import choose, complement, exchange, high_half, low_half, negate, pack, points, unpack
 from allometry.capacity.units import distinct, whole_weights
 
+# Without biases, of the circuits that the reference gives with them: convention, circuit, counts.
+BARE = [
+    ("pm", "multiplexing", (2, 4, 16)),
+    ("01", "multiplexing", (4, 14, 136)),
+    ("pm", "activation_gating", (2, 4, 16)),
+    ("01", "activation_gating", (2, 7, 66)),
+    ("pm", "additive_synaptic", (4, 16, 188)),
+    ("01", "additive_synaptic", (2, 8, 96)),
+    ("pm", "synaptic_gating", (2, 6, 34)),
+    ("01", "synaptic_gating", (2, 7, 56)),
+]
 # Section 6.1 of the reference: circuit, options, counts at n = 1, 2, 3.
 SINGLE = [
     ("threshold", {}, (4, 14, 104)),
@@ -57,6 +68,7 @@ SINGLE = [
     ("output_gating", {"bias": False}, (2, 4, 16)),
     ("output_gating", {"convention": "01", "bias": False}, (2, 7, 66)),
     ("output_gating", {"bias": False, "domain": "01"}, (2, 8, 118)),
+    *[(name, {"bias": False, "convention": low}, counts) for low, name, counts in BARE],
     ("output_gating", {"convention": "01", "gates": 2}, (4, 16, 254)),
     ("output_gating", {"convention": "01", "gates": 3}, (4, 16, 256)),
     ("output_gating", {"gates": 2}, (4, 16, 256)),
@@ -140,6 +152,10 @@ def responses(built) -> list[np.ndarray]:
     if extra:  # c of a gate, or the outer bias, beside the weights: a whole number, or a half one
         own = whole_weights(n, 2)
         value = np.arange(-4, 5) + (0.5 if built.name == "activation_gating" else 0)
+        if not option["bias"] and built.name == "activation_gating":
+            own, value = gate, gate[:1, -1]
+        elif not option["bias"]:  # with a half one no sum is 0 but that at x = 0
+            own, value = unit_weights(n, 1, False, built.input_low, ties=True), np.arange(-4, 5) + 0.5
         attended = np.insert(np.repeat(own, len(value), axis=0), n, np.tile(value, len(own)), axis=1)
         if built.name == "activation_gating":
             attended = np.concatenate([np.delete(attended, n, axis=1), attended[:, n : n + 1]], axis=1)
@@ -181,7 +197,7 @@ def each_gate(built, attended: np.ndarray, signals: np.ndarray) -> list[np.ndarr
     return [np.flatnonzero(found)]
 
 
-def unit_weights(n: int, degree: int, bias: bool, low: int) -> np.ndarray:
+def unit_weights(n: int, degree: int, bias: bool, low: int, ties: bool = False) -> np.ndarray:
     """All weights to 3, biases of half numbers. Without a bias: weights of different sizes, and H(0) = 1 by a bias that is tiny."""
     if degree == 2:
         from allometry.capacity.units import monomials
@@ -192,7 +208,7 @@ def unit_weights(n: int, degree: int, bias: bool, low: int) -> np.ndarray:
     if bias:
         return whole_weights(n, 3 if n < 3 else 2)
     sizes = np.array(list(itertools.product(range(-3, 4), repeat=n)), dtype=float)
-    odd = sizes[(sizes @ points(n).T != 0).all(axis=1)] if low == -1 else sizes + np.array([0.1, 0.21, 0.43])[:n]
+    odd = sizes[(sizes @ points(n).T != 0).all(axis=1) | ties] if low == -1 else sizes + np.array([0.1, 0.21, 0.43])[:n]
     return np.c_[odd, np.full(len(odd), 0.0 if low == -1 else 1e-9)]
 
 
@@ -462,7 +478,8 @@ def test_parameters_are_the_weights_of_all_units(name: str, options: dict) -> No
             "hard_attention": built.weights + 2 * unit,  # two scores, of which the difference is seen
         }
         gates = 0 if "threshold" in name else n if options.get("synapse") == "each" else getattr(built, "gates", 1)
-        weights = built.weights - (not bias) + gates * (bounds.features(n, degree) - (not bias)) if name not in known else 0
+        lost = (not bias) * (1 + (name == "activation_gating"))  # it has an outer bias beside
+        weights = built.weights - lost + gates * (bounds.features(n, degree) - (not bias)) if name not in known else 0
         assert built.parameters == known.get(name, weights)
 
 
@@ -517,8 +534,20 @@ def test_inclusions_and_identities_hold(inputs: int) -> None:
     for closed in (xnor, mux, of("activation_gating"), of("synaptic_gating"), of("additive_synaptic"), of("hard_attention")):
         assert {full ^ f for f in closed} == closed
     assert mux <= of("hard_attention")
-    without = circuit("output_gating", inputs, bias=False).count()
-    assert without == (circuit("output_gating", inputs - 1).count() if inputs > 1 else 2)
+    for name in (
+        "output_gating",
+        "multiplexing",
+    ):  # where x_n = 1 its weight is a bias; at the opposite point stands the rest
+        without = circuit(name, inputs, bias=False).count()
+        assert without == (circuit(name, inputs - 1).count() if inputs > 1 else 2)
+    for convention in ("01", "pm"):
+        bare = of("multiplexing", convention=convention, bias=False)
+        assert bare <= mux
+        assert of("additive_synaptic", convention=convention, bias=False) <= of("additive_synaptic", convention=convention)
+        assert of("synaptic_gating", convention=convention, bias=False) <= of("synaptic_gating", convention=convention)
+    products = of("output_gating", bias=False)
+    assert of("activation_gating", bias=False) == products
+    assert {full ^ f for f in of("activation_gating", convention="01", bias=False)} <= conjunctions  # g and not f
     if inputs == 3:
         assert len(conjunctions | disjunctions) == 254
         assert len(conjunctions & disjunctions) == 238

@@ -40,7 +40,7 @@ def test_classes_are_the_orbits_of_forms(inputs: int, many: int) -> None:
 
 
 def _first_exchanged(inputs: int) -> np.ndarray:
-    """Where f(x) stands after x_0 and x_1 of the even function F(x_0, x) are exchanged: F(x_1, 1, x_2, ...) = f(x_1 (1, x_2, ...))."""
+    """Where f(x) stands after x_0 and x_1 of the even F(x_0, x) are exchanged: F(x_1, 1, x_2, ...) = f(x_1 (1, x_2, ...))."""
     grid = points(inputs)
     moved = grid[:, :1] * np.c_[np.ones((len(grid), 1), dtype=int), grid[:, 1:]]
     return (moved > 0) @ (1 << np.arange(inputs))

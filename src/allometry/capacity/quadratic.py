@@ -5,7 +5,7 @@ function of n + 1 inputs. So whether a function is a quadratic one does not chan
 inputs and the complement: 46,080 elements at n = 5, which leave 111,598 classes of the 2^32 functions. To exchange x_0 and x_i is
 to negate all other inputs where x_i = -1.
 
-The classes are found through the subgroup that keeps the pair {x_0, x_n}. Under it a function is given by its half at x_n = 1, which
+The classes are found through the subgroup that keeps the pair {x_0, x_n}. Under it a function is given by its half at x_n = 1, that
 is taken to be a representative under B_(n-1) and the complement, and its other half, which then is the least of its images under
 what keeps that representative, and under the negation of all its inputs. Of each class one function is asked: are there
 multipliers y >= 0, Σ y = 1, with Σ_x y(x) f(x) φ(x) = 0, φ all monomials to degree two? By Farkas there are none if and only if f

@@ -1,15 +1,16 @@
 """Functions that units and products of units give: the factors from which circuits are put together."""
 
 import functools
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt
 
-from allometry.capacity.circuits._circuit import Listen, silent
+from allometry.capacity.circuits._circuit import Circuit, Listen, silent
 from allometry.capacity.polynomial_functions import known, polynomial_threshold_functions
-from allometry.capacity.symmetry import BLOCK, Orbits, Rows, classes, permuted
+from allometry.capacity.symmetry import BLOCK, Orbits, Plain, Rows, classes, permuted
 from allometry.capacity.threshold_functions import representatives, without_bias
-from allometry.capacity.truth import complement
+from allometry.capacity.truth import choose, complement, high_half, low_half
 from allometry.flow import Refusal
 
 
@@ -62,6 +63,27 @@ def products_without_bias(inputs: int, count: int, low: int, input_low: int, lis
             listen((k - 1) * len(first) + done + 1, (count - 1) * len(first))
         before = found.tables() if k + 1 < count else before
     return found
+
+
+def seen_without_bias(own: UInt[np.ndarray, " functions"], signals: UInt[np.ndarray, " signals"], inputs: int) -> Plain:
+    """F(x, s(x)) for threshold functions F of n + 1 inputs and signals s."""
+    found = Plain(inputs)
+    lows, highs = low_half(own, inputs + 1), high_half(own, inputs + 1)
+    for signal in signals:
+        found.add(choose(signal, highs, lows))
+    return found
+
+
+def refuse_mixed_without_bias(circuit: Circuit) -> None:
+    """Without biases one range is for all signals; a gate in another range would be a bias by half its weight."""
+    if circuit.convention not in ("01", "pm"):
+        raise Refusal(f"Without a bias, {circuit.name} is counted in the conventions 01 and pm.")
+
+
+def with_a_bias_less(circuit: Any) -> int:
+    """A lower bound without biases: where an input that is not gated is 1 its weight is a bias, and the others are free."""
+    less = circuit.inputs - 1
+    return min(circuit.ceiling, circuit.edit(inputs=less, bias=True).lower()) if less else 1
 
 
 def product(

@@ -5,10 +5,15 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, Circuit, Listen, silent, small_enough
-from allometry.capacity.circuits._factors import factor_representatives, products
-from allometry.capacity.symmetry import Functions, Rows, pieces
-from allometry.capacity.threshold_functions import representatives_with, threshold_functions
-from allometry.capacity.truth import choose, complement, high_half, low_half, points
+from allometry.capacity.circuits._factors import (
+    factor_representatives,
+    products,
+    refuse_mixed_without_bias,
+    with_a_bias_less,
+)
+from allometry.capacity.symmetry import Functions, Plain, Rows, pieces
+from allometry.capacity.threshold_functions import representatives_with, threshold_functions, without_bias
+from allometry.capacity.truth import choose, complement, high_half, low_half, ones, points
 from allometry.capacity.units import with_one
 
 
@@ -17,16 +22,29 @@ class ActivationGating(Circuit):
     g = 1 and not F0 where g = -1. With a gate in {0, 1} it is f ∧ g, or f ∨ ¬g."""
 
     gates: int = 1
+    bias: bool = True
 
     limits = (("gates", 1, MOST_GATES),)
     equation = "H(b' + g1(x) ... gK(x) (w·x + b))"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.bias:
+            refuse_mixed_without_bias(self)
+
     @property
     def exact_inputs(self) -> int:
+        if not self.bias:
+            return 4 if self.gates == 1 else 0
         return 5 if self.gates == 1 else 4
 
     def functions(self, listen: Listen = silent) -> Functions:
         small_enough(self.inputs, self.exact_inputs)
+        if not self.bias:  # H(g w·x) is H(0) = 1 where g = 0
+            bare, own = Plain(self.inputs), without_bias(self.inputs, self.attended_low)
+            for g in own:
+                bare.add(complement(own ^ g, self.inputs) if self.gate_low else own | g ^ g.dtype.type(ones(self.inputs)))
+            return bare
         n, found = self.inputs, Rows(self.inputs)
         if self.gate_low == 0:
             gates = products(n, self.gates, 0)
@@ -45,6 +63,8 @@ class ActivationGating(Circuit):
         return found.close()
 
     def lower(self) -> int:
+        if not self.bias:
+            return with_a_bias_less(self)
         return min(self.ceiling, max(bounds.fewest(self.inputs), bounds.by_selection(self.inputs, self.gates + 1)))
 
     def upper(self) -> int:
@@ -60,11 +80,11 @@ class ActivationGating(Circuit):
 
     @property
     def parameters(self) -> int:
-        return (self.gates + 1) * (self.inputs + 1) + 1
+        return (self.gates + 1) * (self.inputs + self.bias) + self.bias
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == 1 else None
+        return 1 if self.gates == 1 and self.bias else None
 
     @property
     def weights(self) -> int:

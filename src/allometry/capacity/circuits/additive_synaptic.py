@@ -8,10 +8,11 @@ from jaxtyping import Int, Real
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import RANGES, Circuit, Listen, silent, small_enough
+from allometry.capacity.circuits._factors import refuse_mixed_without_bias, seen_without_bias, with_a_bias_less
 from allometry.capacity.circuits.synaptic_gating import SynapticGating, halves, union_over_inputs
 from allometry.capacity.symmetry import Functions, Rows, pieces
-from allometry.capacity.threshold_functions import representatives_with, threshold_functions
-from allometry.capacity.truth import choose, high_half, join, low_half, points
+from allometry.capacity.threshold_functions import representatives_with, threshold_functions, without_bias
+from allometry.capacity.truth import choose, complement, high_half, join, kind, low_half, points, variable
 from allometry.capacity.units import with_one
 from allometry.flow import Refusal
 
@@ -20,6 +21,7 @@ class AdditiveSynaptic(Circuit):
     """H(w·x + b + c g(x) x_i): `fixed` at one given synapse, the last one, or `any`."""
 
     synapse: str = "fixed"
+    bias: bool = True
 
     conventions = tuple(RANGES)
     equation = "H(w·x + b), wi -> wi + c g(x)"
@@ -28,6 +30,10 @@ class AdditiveSynaptic(Circuit):
         super().__post_init__()
         if self.synapse not in ("fixed", "any"):
             raise Refusal(f"synapse={self.synapse!r} is not known. It is fixed or any.")
+        if not self.bias:
+            refuse_mixed_without_bias(self)
+            if self.synapse == "any":
+                raise Refusal(f"Without a bias, {self.name} is counted for the synapse fixed.")
 
     @property
     def exact_inputs(self) -> int:
@@ -36,6 +42,11 @@ class AdditiveSynaptic(Circuit):
     def functions(self, listen: Listen = silent) -> Functions:
         small_enough(self.inputs, self.exact_inputs)
         n, found = self.inputs, Rows(self.inputs)
+        if not self.bias:
+            low = self.attended_low
+            gates, last = without_bias(n, low), kind(n).type(variable(n, n - 1))
+            signals = gates & last if low == 0 else complement(gates ^ last, n)
+            return seen_without_bias(without_bias(n + 1, low), np.unique(signals), n)
         # F of the n inputs, the last of which is the gated one, and of the signal x_i g
         wide = representatives_with(n - 1, 2, signs=True)
         off, on = low_half(wide, n + 1), high_half(wide, n + 1)
@@ -64,6 +75,8 @@ class AdditiveSynaptic(Circuit):
         return SynapticGating(inputs=self.inputs, convention="pm" if self.attended_low else "01")
 
     def lower(self) -> int:
+        if not self.bias:
+            return with_a_bias_less(self)
         return self._multiplied.lower()
 
     def upper(self) -> int:
@@ -78,11 +91,11 @@ class AdditiveSynaptic(Circuit):
 
     @property
     def parameters(self) -> int:
-        return 2 * (self.inputs + 1) + 1
+        return 2 * (self.inputs + self.bias) + 1
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.synapse == "fixed" else None
+        return 1 if self.synapse == "fixed" and self.bias else None
 
     @property
     def weights(self) -> int:

@@ -12,9 +12,15 @@ from jaxtyping import Int, Real, UInt
 
 from allometry.capacity import bounds
 from allometry.capacity.circuits._circuit import MOST_GATES, RANGES, Circuit, Listen, plain, silent, small_enough
-from allometry.capacity.circuits._factors import factor_representatives, products, shown
+from allometry.capacity.circuits._factors import (
+    factor_representatives,
+    products,
+    refuse_mixed_without_bias,
+    shown,
+    with_a_bias_less,
+)
 from allometry.capacity.symmetry import Functions, Listed, Plain, Rows, pieces
-from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions
+from allometry.capacity.threshold_functions import representatives, representatives_with, threshold_functions, without_bias
 from allometry.capacity.truth import (
     choose,
     exchange,
@@ -22,6 +28,7 @@ from allometry.capacity.truth import (
     join,
     kind,
     low_half,
+    negate,
     ones,
     opposite,
     pack,
@@ -39,6 +46,7 @@ class SynapticGating(Circuit):
 
     gates: int = 1
     synapse: str = "fixed"
+    bias: bool = True
 
     conventions = tuple(RANGES)
     limits = (("gates", 1, MOST_GATES),)
@@ -50,9 +58,15 @@ class SynapticGating(Circuit):
             raise Refusal(f"synapse={self.synapse!r} is not known. It is one of: {', '.join(SYNAPSES)}.")
         if self.synapse in ("all", "each") and (self.convention not in ("01", "pm") or self.gates > 1):
             raise Refusal(f"synapse={self.synapse} is counted with one gate, in the conventions 01 and pm.")
+        if not self.bias:
+            refuse_mixed_without_bias(self)
+            if self.synapse != "fixed":
+                raise Refusal(f"Without a bias, {self.name} is counted for the synapse fixed.")
 
     @property
     def exact_inputs(self) -> int:
+        if not self.bias:
+            return 4 if self.gates == 1 else 0
         pm = self.convention == "pm"
         return {"all": 5 if pm else 4, "each": 4 if pm else 3}.get(self.synapse, 5 if self.gates == 1 else 4)
 
@@ -62,6 +76,8 @@ class SynapticGating(Circuit):
             return self._all(listen)
         if self.synapse == "each":
             return self._each(listen)
+        if not self.bias:
+            return self._bare()
         fixed = self._fixed(listen)
         if self.synapse == "fixed":
             return fixed
@@ -100,6 +116,15 @@ class SynapticGating(Circuit):
             listen(part.stop, len(blocks))
         return found
 
+    def _bare(self) -> Plain:
+        """Without biases: the last input is seen as x_n g."""
+        n, low, found = self.inputs, self.attended_low, Plain(self.inputs)
+        own = without_bias(n, low)
+        off = join(low_half(own, n), low_half(own, n), n) if low == 0 else negate(own, n, n - 1)
+        for gate in own:
+            found.add(choose(gate, own, off))
+        return found
+
     def _all(self, listen: Listen) -> Functions:
         n, gates = self.inputs, threshold_functions(self.inputs)
         if self.convention == "01":  # where g = 0 the activation is b, as at x = 0
@@ -130,6 +155,8 @@ class SynapticGating(Circuit):
 
     def lower(self) -> int:
         n = self.inputs
+        if not self.bias:
+            return with_a_bias_less(self)
         least = [bounds.fewest(n)]  # gates that are 1 everywhere
         if self.synapse in ("fixed", "any"):
             # At x_i = 1 it is multiplexing of the other inputs by a product of gates, which shows K + 1 of their functions.
@@ -167,11 +194,11 @@ class SynapticGating(Circuit):
     @property
     def parameters(self) -> int:
         gates = self.inputs if self.synapse == "each" else self.gates
-        return (gates + 1) * (self.inputs + 1)
+        return (gates + 1) * (self.inputs + self.bias)
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == 1 and self.synapse == "fixed" else None
+        return 1 if self.gates == 1 and self.synapse == "fixed" and self.bias else None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
