@@ -23,6 +23,7 @@ from allometry.capacity.count import SAMPLES, circuit
 from allometry.capacity.estimate import estimate, summed_up
 from allometry.capacity.polynomial_functions import polynomial_threshold_functions
 from allometry.capacity.symmetry import classes
+from allometry.capacity.three_valued import ThreeValued
 from allometry.capacity.threshold_functions import PUBLISHED, threshold_functions
 from allometry.capacity.truth import pack, unpack
 
@@ -49,6 +50,42 @@ def test_certificates_agree_with_the_sets(name: str, options: dict) -> None:
             assert isinstance(found, Realised if realised else Impossible)
             assert verified(built, function, found)
             assert not verified(built, function ^ 1, found)
+
+
+BARE = ("threshold", "output_gating", "multiplexing", "activation_gating", "synaptic_gating", "additive_synaptic")
+
+
+@pytest.mark.parametrize("convention", ["01", "pm"])
+@pytest.mark.parametrize("name", BARE)
+def test_certificates_without_biases_agree_with_the_sets(name: str, convention: str) -> None:
+    """All functions of two inputs; in {0, 1} H(0) = 1 where no weight is seen."""
+    built = circuit(name, 2, convention=convention, bias=False)
+    inside = set(built.functions().tables().tolist())
+    for function in range(16):
+        found = certify(built, function)
+        assert isinstance(found, Realised) == (function in inside)
+        for other in range(16):  # a proof may hold for several functions
+            holds = verified(built, other, found)
+            assert holds or other != function
+            assert not holds or (other in inside) == isinstance(found, Realised)
+        if isinstance(found, Realised):
+            assert not any(gate[-1] for gate in found.gates)
+            assert not verified(built, function, Realised((*found.attended[:-1], 1), found.gates))
+            assert not found.gates or not verified(built, function, Realised(found.attended, ((0, 0, 0),)))
+
+
+def test_certificates_of_three_values_agree_with_the_set() -> None:
+    built, functions = circuit("output_gating", 2, convention="mixed"), ThreeValued(2)
+    every = np.arange(3**4)
+    inside = functions.contains(every[:, None] // 3 ** np.arange(4) % 3 - 1)
+    assert inside.sum() == 71
+    for function, realised in zip(every.tolist(), inside, strict=True):
+        found = certify(built, function)
+        assert isinstance(found, Realised if realised else Impossible)
+        assert verified(built, function, found)
+        assert not (realised and verified(built, (function + 1) % 81, found))
+    with pytest.raises(al.Refusal, match=r"0 to 3\^4 - 1"):
+        certify(built, 81)
 
 
 def test_linear_programs_find_the_quadratic_threshold_functions_that_duality_finds() -> None:
@@ -83,10 +120,6 @@ def test_a_damaged_proof_is_found() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("threshold", {"bias": False}),
-        *[(name, {"bias": False}) for name in ("multiplexing", "activation_gating", "synaptic_gating", "additive_synaptic")],
-        ("output_gating", {"bias": False}),
-        ("output_gating", {"convention": "mixed"}),
         ("output_gating", {"gates": 2}),
         ("output_gating", {"degree": 2}),
         ("multiplexing", {"gates": 2}),

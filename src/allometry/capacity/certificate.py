@@ -4,7 +4,7 @@ With the outputs of the gates held still, the activation of the attended unit is
 for signs s(x) of it (at some points perhaps any). Farkas: either a θ has s(x) θ·φ(x) > 0 at all points that are asked, or
 multipliers y >= 0, not all 0, have Σ_x y(x) s(x) φ(x) = 0. A linear program finds one of the two, and whole numbers check it:
 the weights by running the neurons, the multipliers by the sum. A gate has finitely many outputs, so a proof is one such sum for
-each of them.
+each of them. Without biases the columns of θ that stand for them are 0; where all of φ(x) is then 0, the unit gives H(0) = 1.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from fractions import Fraction
 from math import lcm
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt
 
 from allometry.capacity.circuits._circuit import Circuit, Listen, silent
-from allometry.capacity.threshold_functions import threshold_functions
+from allometry.capacity.threshold_functions import threshold_functions, without_bias
 from allometry.capacity.truth import unpack
 from allometry.capacity.units import monomials
 from allometry.flow import Refusal
@@ -41,7 +41,8 @@ class Impossible:
 
 
 def certify(circuit: Circuit, function: int, listen: Listen = silent) -> Realised | Impossible:
-    """A certificate that the circuit realises a function (a truth table as an integer), or that it does not.
+    """A certificate that the circuit realises a function (a truth table as an integer; of values -1, 0, 1 in base 3, digit x being
+    1 + f(x)), or that it does not.
 
     >>> from allometry.capacity.count import circuit
     >>> certify(circuit("threshold", 2), 0b1000)
@@ -54,10 +55,10 @@ def certify(circuit: Circuit, function: int, listen: Listen = silent) -> Realise
         raise Refusal(
             f"A proof for {circuit.inputs} inputs and a gate takes too long. Ask for at most {MOST_INPUTS} inputs."
         )
-    signals, multipliers, tables = [], [], threshold_functions(circuit.inputs) if gated else [None]
+    signals, multipliers, tables = [], [], _gates(circuit) if gated else [None]
     for done, table in enumerate(tables):
         output = _output(circuit, table)
-        asked = circuit.demands(labels, output)
+        asked = _asked(circuit, labels, output)
         answer = None if asked is None else _separate(activations(circuit, output), asked)
         if answer is not None and answer[0]:
             found = Realised(answer[1], () if table is None else (_unit(circuit, table),))
@@ -72,16 +73,26 @@ def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> b
     """Check a certificate in whole numbers, without any program. A proof has to name every output that the gate can have."""
     gated, labels = _gated(circuit), _labels(circuit, function)
     if isinstance(found, Realised):
-        if len(found.gates) != gated:
+        if len(found.gates) != gated or _biased(circuit, found):
             return False
-        signals = circuit.signals(np.array(found.gates)) if gated else _output(circuit, None)
-        values = circuit.respond(np.array([found.attended]), signals[None])[0]
+        attended, gates = np.array([found.attended]), np.array(found.gates)
+        if not _bias(circuit):  # whole weights: with half a bias H(0) is 1, and no other value changes
+            attended, gates = 2 * attended, 2 * gates
+            attended[:, -1] = 1
+            gates[..., -1:] = 1
+            if (
+                gated
+                and (monomials(circuit.inputs, 1, circuit.input_low)[_first(circuit) :, :-1] @ gates[0, :-1] == 0).any()
+            ):
+                return False
+        signals = circuit.signals(gates) if gated else _output(circuit, None)
+        values = circuit.respond(attended, signals[None])[0]
         own = circuit.sums(np.array([found.attended]), signals[None])[0]
-        asked = circuit.demands(labels, signals)
-        return bool(((values > 0) == (labels > 0)).all() and asked is not None and (own[asked != 0] != 0).all())
+        asked = _asked(circuit, labels, signals)
+        return bool((_sign(circuit, values) == labels).all() and asked is not None and (own[asked != 0] != 0).all())
     for signals, multipliers in zip(found.signals, found.multipliers, strict=True):
         output = np.array(signals, dtype=int).reshape(-1, 1 << circuit.inputs)
-        asked = circuit.demands(labels, output)
+        asked = _asked(circuit, labels, output)
         if multipliers is None:
             if asked is not None:
                 return False
@@ -91,7 +102,7 @@ def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> b
             return False
         if ((weights * asked) @ activations(circuit, output)).any():
             return False
-    tables = threshold_functions(circuit.inputs) if gated else [None]
+    tables = _gates(circuit) if gated else [None]
     named = set(found.signals)
     return all(tuple(tuple(gate) for gate in _output(circuit, table).tolist()) in named for table in tables)
 
@@ -99,26 +110,69 @@ def verified(circuit: Circuit, function: int, found: Realised | Impossible) -> b
 def activations(circuit: Circuit, signals: Int[np.ndarray, "gates points"]) -> Int[np.ndarray, "points weights"]:
     """φ(x): the activation for each weight alone."""
     alone = np.eye(circuit.weights, dtype=int)
+    if not _bias(circuit):
+        alone[_free(circuit) :] = 0
     return circuit.sums(alone, np.broadcast_to(signals, (len(alone), *signals.shape))).T
+
+
+def _bias(circuit: Circuit) -> bool:
+    return bool(getattr(circuit, "bias", True))
+
+
+def _free(circuit: Circuit) -> int:
+    """Weights that are no biases: these are the last one, or two."""
+    return circuit.weights - 1 - (circuit.name == "activation_gating")
+
+
+def _first(circuit: Circuit) -> int:
+    """The first point where a gate without a bias has a sum: in {0, 1} it has none at x = 0."""
+    return 1 if circuit.input_low == 0 else 0
+
+
+def _biased(circuit: Circuit, found: Realised) -> bool:
+    """Whether there are biases where there should be none."""
+    return not _bias(circuit) and (any(found.attended[_free(circuit) :]) or any(gate[-1] for gate in found.gates))
+
+
+def _gates(circuit: Circuit) -> UInt[np.ndarray, " functions"]:
+    return threshold_functions(circuit.inputs) if _bias(circuit) else without_bias(circuit.inputs, circuit.input_low)
+
+
+def _asked(
+    circuit: Circuit, labels: Int[np.ndarray, " points"], signals: Int[np.ndarray, "gates points"]
+) -> Int[np.ndarray, " points"] | None:
+    """Signs that the activation must have. Where it is 0 whatever the weights the value is H(0) = 1."""
+    asked = circuit.demands(labels, signals)
+    if asked is None or _bias(circuit):
+        return asked
+    nothing = ~activations(circuit, signals).any(axis=1)
+    return None if (asked[nothing] < 0).any() else np.where(nothing, 0, asked)
+
+
+def _sign(circuit: Circuit, values: Int[np.ndarray, " points"]) -> Int[np.ndarray, " points"]:
+    """Values as labels: -1, 0, 1 of a circuit of three values, else -1 for what is low."""
+    return values if circuit.values == 3 else np.where(values > 0, 1, -1)
 
 
 def _gated(circuit: Circuit) -> int:
     """Gates, 0 or 1."""
     if circuit.certified_gates not in (0, 1):
         raise Refusal(
-            f"{circuit!r} has no certificates. One output of two values, with biases and at most one threshold unit as gate, on "
-            "the output, the activation or a fixed synapse, has them."
+            f"{circuit!r} has no certificates. One output, with at most one threshold unit as gate, on the output, the "
+            "activation or a fixed synapse, has them."
         )
     return circuit.certified_gates
 
 
 def _labels(circuit: Circuit, function: int) -> Int[np.ndarray, " points"]:
-    """The function in {-1, +1}."""
-    points = 1 << circuit.inputs
-    if not (isinstance(function, int) and 0 <= function < 1 << points):
+    """The function in {-1, +1}; of three values a number in base 3, digit x of which is 1 + f(x)."""
+    points, base = 1 << circuit.inputs, circuit.values
+    if not (isinstance(function, int) and 0 <= function < base**points):
         raise Refusal(
-            f"{function!r} is no function of {circuit.inputs} inputs. Give a whole number from 0 to 2^{points} - 1."
+            f"{function!r} is no function of {circuit.inputs} inputs. Give a whole number from 0 to {base}^{points} - 1."
         )
+    if base == 3:
+        return np.array([function // 3**x % 3 - 1 for x in range(points)])
     return np.where([function >> x & 1 for x in range(points)], 1, -1)
 
 
@@ -139,7 +193,14 @@ def _checked(circuit: Circuit, function: int, found: Realised | Impossible) -> R
 
 def _unit(circuit: Circuit, table: np.unsignedinteger) -> tuple[int, ...]:
     """Whole weights of a threshold unit."""
-    return _separate(monomials(circuit.inputs, 1, circuit.input_low), _labels(circuit, int(table)))[1]
+    rows, labels = (
+        monomials(circuit.inputs, 1, circuit.input_low),
+        np.where(unpack(np.array([table]), circuit.inputs)[0], 1, -1),
+    )
+    if not _bias(circuit):
+        rows[:, -1] = 0
+        labels = np.where(rows.any(axis=1), labels, 0)
+    return _separate(rows, labels)[1]
 
 
 def _separate(rows: Int[np.ndarray, "points weights"], signs: Int[np.ndarray, " points"]) -> tuple[bool, tuple[int, ...]]:

@@ -84,7 +84,7 @@ class ActivationGating(Circuit):
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == 1 and self.bias else None
+        return 1 if self.gates == 1 else None
 
     @property
     def weights(self) -> int:

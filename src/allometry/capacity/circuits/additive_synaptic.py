@@ -95,7 +95,7 @@ class AdditiveSynaptic(Circuit):
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.synapse == "fixed" and self.bias else None
+        return 1 if self.synapse == "fixed" else None
 
     @property
     def weights(self) -> int:

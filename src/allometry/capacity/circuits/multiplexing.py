@@ -76,7 +76,7 @@ class Multiplexing(Circuit):
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == 1 and self.bias else None
+        return 1 if self.gates == 1 else None
 
     @property
     def weights(self) -> int:

@@ -120,7 +120,7 @@ class OutputGating(Circuit):
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == self.degree == 1 and self.bias and self.values == 2 else None
+        return 1 if self.gates == self.degree == 1 else None
 
     @property
     def weights(self) -> int:
@@ -140,6 +140,8 @@ class OutputGating(Circuit):
         self, labels: Int[np.ndarray, " points"], signals: Int[np.ndarray, "gates points"]
     ) -> Int[np.ndarray, " points"] | None:
         gate = signals.prod(axis=0)
+        if self.values == 3 and (abs(labels) != gate).any():  # the support is the gate
+            return None
         if self.gate_low == 0 and (labels[gate == 0] > 0).any():
             return None
         return labels * gate

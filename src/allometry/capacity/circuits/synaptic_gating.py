@@ -198,7 +198,7 @@ class SynapticGating(Circuit):
 
     @property
     def certified_gates(self) -> int | None:
-        return 1 if self.gates == 1 and self.synapse == "fixed" and self.bias else None
+        return 1 if self.gates == 1 and self.synapse == "fixed" else None
 
     def sums(
         self, weights: Real[np.ndarray, "batch weights"], signals: Int[np.ndarray, "batch gates points"]
