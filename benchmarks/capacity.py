@@ -9,6 +9,7 @@ not fail. Estimates at smaller n stand beside the exact counts that they should 
 """
 
 import argparse
+import datetime
 import json
 import multiprocessing
 import resource
@@ -26,6 +27,7 @@ from allometry.capacity.circuits._circuit import Circuit
 from allometry.capacity.count import SAMPLES, capacity, circuit
 from allometry.capacity.estimate import estimate, summed_up
 from allometry.capacity.polynomial_functions import parity, weakly_linear
+from allometry.capacity.quadratic import QuadraticFunctions
 from allometry.capacity.symmetry import Rows
 from allometry.capacity.three_valued import ThreeValued
 from allometry.capacity.threshold_functions import threshold_functions
@@ -49,13 +51,19 @@ SINGLE: list[tuple[str, dict[str, Any]]] = [
     ],
     ("synaptic_gating", {"convention": "01", "synapse": "all"}),
     ("synaptic_gating", {"convention": "pm", "synapse": "all"}),
+    ("synaptic_gating", {"convention": "01", "synapse": "each"}),
+    ("synaptic_gating", {"convention": "pm", "synapse": "each"}),
     *[("output_gating", {"convention": convention, "gates": 2}) for convention in ("01", "pm", "mixed")],
     ("multiplexing", {"gates": 2}),
     ("linear_plus_products", {}),
+    ("linear_plus_products", {"gates": 2}),
     ("hard_attention", {}),
     *[("disjoint_gating", {"convention": convention}) for convention in ("01", "pm", "mixed")],
-    ("output_gating", {"convention": "01", "bias": False}),
-    ("output_gating", {"convention": "pm", "bias": False}),
+    *[
+        (name, {"convention": convention, "bias": False})
+        for name in ("output_gating", "multiplexing", "activation_gating", "synaptic_gating", "additive_synaptic")
+        for convention in ("01", "pm")
+    ],
 ]
 SAMPLED = [
     *[("output_gating", convention) for convention in ("01", "pm", "mixed")],
@@ -67,9 +75,18 @@ POOL = 20_000  # draws that intervals are made of
 
 
 def counted(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
-    """One count, with the largest memory of its process."""
+    """One count, with the largest memory of its process. The seconds of the processor are what compares: others use the machine."""
+    began = time.process_time()
     found = capacity(name, inputs, **options).to_json()
-    return found | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    used = {"cpu_seconds": time.process_time() - began}
+    return found | used | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+
+
+def three_valued() -> dict[str, Any]:
+    """Values -1, 0, 1 of six inputs, and layers with one gate from the same D(g)."""
+    found = counted("output_gating", 6, {"convention": "mixed"})
+    layers = {str(m): circuit("shared_gate", 6, convention="mixed", units=m).count() for m in (2, 3)}
+    return found | {"shared_gate": layers}
 
 
 def sound(name: str, inputs: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -95,6 +112,9 @@ def membership(built: Circuit) -> Callable[[np.ndarray], np.ndarray]:
     if built.name != "polynomial_threshold":
         tables = built.functions()
         return lambda values: tables.contains(pack(values > 0))
+    if built.degree == 2:
+        quadratic = QuadraticFunctions(built.inputs)
+        return lambda values: quadratic.contains(pack(values > 0))
     weak = weakly_linear(built.inputs)
     return lambda values: ~is_in(pack(values > 0) ^ parity(built.inputs), weak)
 
@@ -151,7 +171,7 @@ def drawn(built: Circuit, generator: np.random.Generator, count: int) -> np.ndar
 
 
 def estimated(convention: str, inputs: int, samples: int) -> dict[str, Any]:
-    """An estimate, and the exact count where there is one."""
+    """An estimate, and the exact count where one is stored."""
     built = circuit("output_gating", inputs, convention=convention)
     began = time.perf_counter()
     found = estimate(built, samples=samples, seed=0)
@@ -164,8 +184,9 @@ def estimated(convention: str, inputs: int, samples: int) -> dict[str, Any]:
         "seconds": seconds,
     }
     content |= {"estimate": found.count, "standard_error": found.standard_error, "log2": log2(int(found.count))}
-    if inputs <= built.exact_inputs:
-        exact = built.count()
+    known = stored(RESULTS / "capacity.json").get(f"n{inputs} output_gating convention={convention}")
+    if known is not None:
+        exact = known["count"]
         content |= {"exact": exact, "standard_errors_off": (found.count - exact) / found.standard_error}
     return content
 
@@ -190,31 +211,33 @@ def covered(convention: str, inputs: int) -> dict[str, Any]:
     return content
 
 
-def products(inputs: int) -> dict[str, Any]:
-    """A linear form and one product: how many functions random weights find, of the quadratic ones."""
+def products(inputs: int, draws: int) -> dict[str, Any]:
+    """A linear form and one product: how many functions random weights find, of the quadratic ones. A lower bound."""
     built, generator, found = circuit("linear_plus_products", inputs), np.random.default_rng(0), Rows(inputs)
-    for _ in range(120):
+    for _ in range(draws):
         weights = generator.integers(-3, 4, (20_000, built.weights)) + generator.normal(size=(20_000, built.weights)) * 0.3
         tables = pack(built.sums(weights, np.zeros((20_000, 0, 1 << inputs), dtype=int)) > 0)
         found.add(tables)
         found.add(complement(tables, inputs))
-    return {"circuit": "linear_plus_products", "inputs": inputs, "found": found.close().count(), "drawn": 120 * 20_000}
+    return {"circuit": "linear_plus_products", "inputs": inputs, "found": found.close().count(), "drawn": draws * 20_000}
 
 
 def jobs() -> dict[str, tuple[Any, tuple]]:
     """What there is to do, by name."""
-    work: dict[str, tuple[Any, tuple]] = {"products n4": (products, (4,))}
+    work: dict[str, tuple[Any, tuple]] = {f"products n{n}": (products, (n, draws)) for n, draws in ((4, 120), (5, 1000))}
     for inputs in (5, 4, 3, 2, 1):
         for name, options in SINGLE:
             if inputs <= circuit(name, inputs, **options).exact_inputs:
                 said = " ".join(f"{k}={v}" for k, v in options.items())
                 work[f"n{inputs} {name} {said}".strip()] = (counted, (name, inputs, options))
     work |= {f"n{inputs} threshold": (counted, ("threshold", inputs, {})) for inputs in (6, 7)}
+    work["sound polynomial_threshold degree=2"] = (sound, ("polynomial_threshold", 5, {"degree": 2}))
+    work["n6 output_gating convention=mixed"] = (three_valued, ())
     work |= {f"sound {name} {c}": (sound, (name, 5, {"convention": c})) for name, c in SAMPLED}
     work["sound polynomial_threshold degree=3"] = (sound, ("polynomial_threshold", 5, {"degree": 3}))
     work |= {f"searched {convention}": (searched, (convention,)) for convention in ("01", "pm")}
     for convention in ("pm", "mixed"):
-        for inputs, samples in ((3, 4000), (4, 2000), (5, 1000), (6, 60)):
+        for inputs, samples in ((3, 4000), (4, 2000), (5, 1000), (6, 400 if convention == "pm" else 60)):
             work[f"estimate n{inputs} {convention}"] = (estimated, (convention, inputs, samples))
         work |= {f"coverage n{inputs} {convention}": (covered, (convention, inputs)) for inputs in (4, 5)}
     return work
@@ -226,9 +249,16 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def keep(path: Path, name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Store one more result beside those that are in the file now: another run may have written since this one began."""
-    done = stored(path) | {name: found}
-    content = {"command": command(), "machine": machine(), "versions": versions(), "results": done}
+    """Store one more result beside those that are in the file now: another run may have written since this one began. What a
+    result was made by stands in it, as it may be another command on another day; above stands what makes all of them."""
+    made = {
+        "command": command(),
+        "date": str(datetime.date.today()),
+        "load": machine()["load"],
+        "numpy": versions()["numpy"],
+    }
+    done = stored(path) | {name: found | made}
+    content = {"command": "python benchmarks/capacity.py", "machine": machine(), "versions": versions(), "results": done}
     path.parent.mkdir(exist_ok=True)
     path.with_suffix(".part").write_text(json.dumps(content, indent=1) + "\n")
     path.with_suffix(".part").replace(path)
@@ -256,7 +286,7 @@ def main() -> None:
             name,
             {
                 k: done[name][k]
-                for k in ("count", "seconds", "megabytes", "outside", "changed_outside", "estimate")
+                for k in ("count", "seconds", "cpu_seconds", "megabytes", "outside", "changed_outside", "estimate")
                 if k in done[name]
             },
             flush=True,

@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from allometry.capacity.count import SAMPLES, circuit
 from allometry.capacity.threshold_functions import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "capacity.md").read_text()
-RESULTS: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "capacity.json").read_text())["results"]
+FILE: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "capacity.json").read_text())
+RESULTS: dict[str, Any] = FILE["results"]
+OPTIONS = ("convention", "gates", "synapse", "degree", "bias", "domain", "units")
+SLOWEST = 10.0  # seconds of the processor for a count of one output of four inputs
 
 
 def table(head: str) -> list[str]:
@@ -43,9 +47,66 @@ def test_counts() -> None:
         if 5 not in found:
             assert cells[5:] == ["", ""]
             continue
-        seconds, megabytes = found[5]["seconds"], found[5]["megabytes"]
+        seconds, megabytes = found[5]["cpu_seconds"], found[5]["megabytes"]
         ratio = math.log2(found[5]["count"]) / math.log2(94572)
         assert cells[5:] == [f"{ratio:.3f}", f"{seconds:.0f}, {megabytes}"]
+
+
+def counts() -> list[dict[str, Any]]:
+    return [found for found in RESULTS.values() if "count" in found]
+
+
+def test_counts_of_four_inputs_take_seconds() -> None:
+    four = [found for found in counts() if found["inputs"] == 4]
+    assert len(four) > 30
+    assert all(found["cpu_seconds"] < SLOWEST for found in four)
+
+
+def test_stored_bounds_are_those_of_today() -> None:
+    for found in counts():
+        built = circuit(found["circuit"], **{key: found[key] for key in found if key in ("inputs", *OPTIONS)})
+        assert (found["lower"], found["upper"], found["published"]) == (built.lower(), built.upper(), built.published)
+        assert found["lower"] <= found["count"] <= found["upper"]
+        for key in ("leading", "leading_at_most"):
+            value = getattr(built, key)
+            assert found[key] == (None if value is None else list(value)), found
+
+
+def test_a_record_says_what_it_was_made_by() -> None:
+    """Above stands what makes all of them: a part of them is run on another day, by another command."""
+    assert FILE["command"] == "python benchmarks/capacity.py"
+    for name, found in RESULTS.items():
+        if "count" in found or name.startswith("estimate n6"):
+            assert found["command"].startswith("python benchmarks/capacity.py --")
+            assert {"date", "load", "numpy"} <= set(found)
+
+
+def test_six_inputs_and_layers() -> None:
+    found = RESULTS["n6 output_gating convention=mixed"]
+    assert f"{found['count']:,}" in PAGE
+    for count in found["shared_gate"].values():
+        assert f"{count:,}" in PAGE
+    assert RESULTS["estimate n6 pm"]["samples"] == SAMPLES
+
+
+def test_sparse_quadratics() -> None:
+    """One product: what random weights found is a lower bound, of all quadratic functions."""
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table("| n | functions")]
+    for n, row in zip((4, 5), rows, strict=True):
+        every = RESULTS[f"n{n} linear_plus_products gates=2"]["count"]
+        assert every == RESULTS[f"n{n} polynomial_threshold"]["count"]
+        found = RESULTS[f"products n{n}"]["found"]
+        assert found <= every
+        built = [circuit("linear_plus_products", n, gates=k).parameters for k in (0, 1, 2)]
+        own = circuit("polynomial_threshold", n).parameters
+        one = f"{every:,}" if n == 4 else f"at least {found:,}"
+        assert row == [
+            str(n),
+            *[
+                f"{c}, {p}"
+                for c, p in zip((f"{PUBLISHED[n]:,}", one, f"{every:,}", f"{every:,}"), (*built, own), strict=True)
+            ],
+        ]
 
 
 def test_estimates() -> None:
