@@ -240,6 +240,15 @@ def test_estimates_hold_the_exact_count(convention: str, exact: int) -> None:
     assert estimate(circuit("output_gating", 4, convention=convention), samples=20, seed=2) != found
 
 
+@pytest.mark.parametrize("inputs", [2, 3, 4, 5])
+def test_a_draw_counts_the_pairs_that_give_its_function(inputs: int) -> None:
+    """mult(h), by a look-up of all, against parts of four inputs first."""
+    every, draw = threshold_functions(inputs), circuit("output_gating", inputs).draws()
+    generator = np.random.default_rng(7)
+    difference = generator.choice(every) ^ generator.choice(every)
+    assert draw(np.random.default_rng(7)) == len(every) ** 2 / np.isin(every ^ difference, every).sum()
+
+
 def test_the_estimate_is_unbiased() -> None:
     """Over all pairs of three inputs, not a sample: the mean of T^2 / mult is the count."""
     every = threshold_functions(3)

@@ -7,17 +7,16 @@ there are. The like estimate for AND is no use: its distribution has too heavy a
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt
+from jaxtyping import UInt
 
 from allometry.capacity.threshold_functions import threshold_functions
-from allometry.capacity.truth import is_in
+from allometry.capacity.truth import is_in, kind
 
 Draw = Callable[[np.random.Generator], float]
 MOST_INPUTS = 6
-SIEVE_BITS = 28  # 256 MiB; of 15 million functions 6 % meet a mark by chance
-MULTIPLIER = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, which spreads the high bits of a product
 
 
 def ternary(inputs: int) -> Draw:
@@ -34,32 +33,36 @@ def ternary(inputs: int) -> Draw:
 def pairs(inputs: int) -> Draw:
     """T^2 / mult of an even pair."""
     every = threshold_functions(inputs)
-    look = _Sieve(every)
     # a and its complement are both in or both out, and so are a ⊕ h and its complement: half of all a is enough
-    half = every[every & 1 == 0]
+    together = _Together(every[every & 1 == 0], every)
 
     def one(generator: np.random.Generator) -> float:
         difference = generator.choice(every) ^ generator.choice(every)
-        multiplicity = 2 * look(half ^ difference).sum()
-        return float(len(every)) ** 2 / float(multiplicity)
+        return float(len(every)) ** 2 / float(2 * together(difference))
 
     return one
 
 
-class _Sieve:
-    """Which tables are threshold functions: a mark at a place that is made of the table, then, where there is one, the list."""
+class _Together:
+    """How many of some tables, each ⊕ a difference, are threshold functions of a list: first by their parts of four inputs, which
+    have to be threshold functions too (3 % of all), then by the list."""
 
-    def __init__(self, every: UInt[np.ndarray, " functions"]) -> None:
-        self.every = every
-        self.bits = min(SIEVE_BITS, len(every).bit_length() + 4)
-        self.marks = np.zeros(1 << self.bits, dtype=bool)
-        self.marks[self._place(every)] = True
+    def __init__(self, some: UInt[np.ndarray, " some"], every: UInt[np.ndarray, " functions"]) -> None:
+        self.some, self.every = some, every
+        self.parts = _parts(some)
+        self.marks = np.zeros(1 << 16, dtype=bool)
+        self.marks[threshold_functions(4)] = True
 
-    def __call__(self, tables: UInt[np.ndarray, " functions"]) -> Bool[np.ndarray, " functions"]:
-        found = self.marks[self._place(tables)]
-        met = np.flatnonzero(found)
-        found[met] = is_in(tables[met], self.every)
-        return found
+    def __call__(self, difference: np.unsignedinteger) -> int:
+        met: Any = slice(None)
+        for place, (part, other) in enumerate(zip(self.parts, _parts(np.array([difference])), strict=True)):
+            found = np.flatnonzero(self.marks[part[met] ^ other])
+            met = met[found] if place else found
+        return int(np.count_nonzero(is_in(self.some[met] ^ difference, self.every)))
 
-    def _place(self, tables: UInt[np.ndarray, " functions"]) -> UInt[np.ndarray, " functions"]:
-        return tables.astype(np.uint64) * np.uint64(MULTIPLIER) >> np.uint64(64 - self.bits)
+
+def _parts(tables: UInt[np.ndarray, " some"]) -> UInt[np.ndarray, "parts some"]:
+    """Tables as parts of 16 bits: functions of the first four inputs, one for all values of the others. None below four inputs."""
+    if tables.dtype.itemsize == 1:
+        return np.zeros((0, len(tables)), dtype=kind(4))
+    return np.ascontiguousarray(tables.view(kind(4)).reshape(len(tables), -1).T)
