@@ -82,13 +82,13 @@ def is_sign(signs: Float[np.ndarray, " points"], phi: Float[np.ndarray, "points 
     # not the residual that it says: it may say 0 where it ended early
     if np.abs(rows @ multipliers - goal).max() < NOTHING and _proves(multipliers, signed):
         return False
-    if (signed @ (signed.T @ multipliers) > 0).all():  # at the least residual all values are at least 1 - Σ y
+    if (signed @ (signed.T @ multipliers) > NOTHING).all():  # at the least residual all values are at least 1 - Σ y
         return True
     done = linprog(np.zeros(len(signs)), A_eq=rows, b_eq=goal, method="highs-ds")
     if done.status == 0 and _proves(done.x, signed):
         return False
     done = linprog(np.zeros(phi.shape[1]), A_ub=-signed, b_ub=-np.ones(len(signs)), bounds=(None, None), method="highs")
-    if done.status != 0 or not (signed @ done.x > 0).all():
+    if done.status != 0 or not (signed @ done.x > NOTHING).all():
         raise ArithmeticError(f"Whether a function is a quadratic one is not known: {done.message}")
     return True
 
