@@ -130,8 +130,7 @@ class GeneratedGraphs(Spec):
         if not self.relabel:
             return arrays
         (keys,) = draws(seed, places + RELABELLED, (self.most,))
-        real = np.arange(self.most) < arrays.n_node[:, None]
-        return ordered(arrays, np.where(real, uniform(keys), 2.0).argsort(1, kind="stable"))
+        return in_any_order(arrays, keys)
 
     def _sizes(
         self, bits: UInt64[np.ndarray, " graphs"]
@@ -156,6 +155,12 @@ def ordered(arrays: Arrays, order: Int[np.ndarray, "graphs nodes"]) -> Arrays:
         of_nodes=None if arrays.of_nodes is None else arrays.of_nodes[graph, order],
         of_edges=None if arrays.of_edges is None else arrays.of_edges[pair],
     )
+
+
+def in_any_order(arrays: Arrays, keys: UInt64[np.ndarray, "graphs nodes"]) -> Arrays:
+    """The same graphs with their nodes in the order of these random numbers."""
+    real = np.arange(keys.shape[1]) < arrays.n_node[:, None]
+    return ordered(arrays, np.where(real, uniform(keys), 2.0).argsort(1, kind="stable"))
 
 
 class GraphLabels(GeneratedGraphs):

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, drawn, draws, ordered
+from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, drawn, draws, in_any_order
 from allometry.data._random import HELD_OUT, uniform
 from allometry.data._random_graphs import joined_to
 from allometry.flow import Graphs, Refusal
@@ -93,7 +93,7 @@ class Relays(GeneratedGraphs):
             globals=np.zeros((len(numbers), 1)),
             of_nodes=state,
         )
-        return ordered(arrays, np.where(real, uniform(order), 2.0).argsort(1)) if self.shuffled else arrays
+        return in_any_order(arrays, order) if self.shuffled else arrays
 
 
 def _parents(topology: Int[np.ndarray, " graphs"], uniforms: np.ndarray) -> Int[np.ndarray, "graphs nodes"]:
