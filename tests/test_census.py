@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from called import Calls
 from census_models import (
     AdditiveAttention,
     Attends,
@@ -400,17 +401,6 @@ def test_what_runs_after_an_error_that_is_caught_is_the_models_own(place: str) -
     assert dict(rows["gating_ops"]) == {"": 6, "tries": 6}
 
 
-class Gives(nn.Module):
-    """What a function makes of its arguments."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Any, **named: Any) -> Any:
-        return self.function(*given, **named)
-
-
 NOTHING: dict[str, Callable[[Tensor], Any]] = {
     "float": lambda x: float((x * x.sum()).sum()),
     "NoneType": lambda x: None,
@@ -421,13 +411,13 @@ NOTHING: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("kind", NOTHING)
 def test_an_output_in_which_no_tensor_is_found_is_refused(kind: str) -> None:
     with pytest.raises(Refusal, match=f"gives {kind}, with no tensor"):
-        al.census(Gives(NOTHING[kind]), torch.randn(2, 3))
+        al.census(Calls(NOTHING[kind]), torch.randn(2, 3))
 
 
 def test_an_output_that_nothing_reaches_is_noted() -> None:
-    (one,) = al.census(Gives(lambda x: (torch.ones(3), torch.zeros_like(x))), torch.randn(2, 3)).not_counted
+    (one,) = al.census(Calls(lambda x: (torch.ones(3), torch.zeros_like(x))), torch.randn(2, 3)).not_counted
     assert (one.op, one.reason, one.times) == ("output", "no signal is seen to reach it", 2)
-    assert not al.census(Gives(lambda x: (torch.ones(3), x)), torch.randn(2, 3)).not_counted
+    assert not al.census(Calls(lambda x: (torch.ones(3), x)), torch.randn(2, 3)).not_counted
 
 
 @dataclasses.dataclass
@@ -438,7 +428,7 @@ class Given:
 
 def test_an_example_is_arguments_or_one_of_any_kind() -> None:
     x, y = torch.randn(2, 3), torch.randn(2, 3)
-    of_two, of_one = Gives(lambda x, y: x * y), Gives(lambda one: one.x * one.y)
+    of_two, of_one = Calls(lambda x, y: x * y), Calls(lambda one: one.x * one.y)
     for model, given in (
         (of_two, (x, y)), (of_two, [x, y]), (of_two, {"x": x, "y": y}), (of_two, UserDict(x=x, y=y)),
         (of_one, (Given(x, y),)), (of_one, Given(x, y)),
@@ -486,7 +476,7 @@ OPERATORS: dict[str, Callable[[Tensor], Any]] = {
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_of_functions_is_refused_by_its_name(name: str) -> None:
     """The module runs: what fails is the census."""
-    model, x = Gives(OPERATORS[name]), torch.randn(1, 2, 16, 16)
+    model, x = Calls(OPERATORS[name]), torch.randn(1, 2, 16, 16)
     model(x)
     with pytest.raises(Refusal, match=f"cannot follow {name}"):
         al.census(model, x)

@@ -6,23 +6,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from called import Calls
 from torch import Tensor, nn
 
 import allometry as al
 from allometry.model.blocks import _forgetting, _long_memory, _normalising, _resetting, _scan
 from allometry.model.blocks._causal_operation import causal_attention
 from allometry.model.blocks._filter import filtered
-
-
-class Calls(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any], *static: Any) -> None:
-        super().__init__()
-        self.function, self.static = function, static
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given, *self.static)
 
 
 def total(function: Callable[..., Any], given: tuple[Tensor, ...], *static: Any) -> dict[str, int]:

@@ -6,24 +6,14 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from called import Calls
+from torch import Tensor
 
 import allometry as al
 from allometry.probe.census import Census
 
 ROWS, WIDTH = 2, 3
 N = ROWS * WIDTH
-
-
-class Calls(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
 
 
 def found(function: Callable[..., Any], *given: Tensor) -> Census:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from called import Calls
 from torch import Tensor, nn
 
 import allometry as al
@@ -48,19 +49,8 @@ class Gated(nn.Module):
         return x + self.out(self.kernel(self.into(x), x.sin()))
 
 
-class Gives(nn.Module):
-    """What a function makes of its arguments."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
-
-
 def named(function: Callable[..., Any], *given: Tensor) -> list[tuple[str, str]]:
-    return [(one.op, one.reason) for one in al.census(Gives(function), given or (torch.randn(2, 3),)).not_counted]
+    return [(one.op, one.reason) for one in al.census(Calls(function), given or (torch.randn(2, 3),)).not_counted]
 
 
 MEMORY: dict[str, Callable[[Tensor], Tensor]] = {
@@ -114,7 +104,7 @@ def test_what_an_operation_wrote_beside_it_still_counts() -> None:
         moved(buffer[1], x[1])
         return buffer[1].sin() + buffer[0]
 
-    found = al.census(Gives(rows), torch.randn(2, 3))
+    found = al.census(Calls(rows), torch.randn(2, 3))
     assert (found.total["gating_ops"], found.total["additive"], found.complete) == (3, 3, False)
 
 
@@ -172,6 +162,6 @@ READ: dict[str, tuple[Callable[[Tensor], Any], bool]] = {
 @pytest.mark.parametrize("what", READ)
 def test_a_number_that_python_reads_may_multiply_and_a_choice_does_not(what: str) -> None:
     function, complete = READ[what]
-    found = al.census(Gives(function), torch.randn(2, 3))
+    found = al.census(Calls(function), torch.randn(2, 3))
     assert found.complete == complete
     assert ("a choice in Python" if complete else "read into Python") in {one.reason for one in found.not_counted}
