@@ -82,13 +82,12 @@ def model_of(name: str, kind: str, width: int = 0, depth: int = 0) -> Family:
     """A family at SIZE for a task, or of a width and depth. Relations are summed for each node, as nodes are asked."""
     kin = family(FAMILIES[name])
     found = kin.at(SIZE) if not width else kin(**kin.shape(width, depth))
-    match name:
-        case "graph network":
-            return found.edit(steps=ROUNDS[kind], reduce="max", answers="later")
-        case "relation network":
-            return found.edit(to="nodes")
-        case "RNN" | "MLP on padded input":
-            return found.edit(room=LARGER[kind][1])
+    if name == GRAPH_NETWORK:
+        return found.edit(steps=ROUNDS[kind], reduce="max", answers="later")
+    if name == RELATIONS:
+        return found.edit(to="nodes")
+    if name in (RNN, MLP):
+        return found.edit(room=LARGER[kind][1])
     return found
 
 
@@ -111,8 +110,7 @@ def dearer(name: str, kind: str) -> Family:
     )
     depth = ROUNDS[kind] if name == DEEP else kin.at(size).depth
     widths = range(kin.grain, 4 * kin.at(size).width, kin.grain)
-    found = min((model_of(name, kind, width, depth) for width in widths), key=lambda model: abs(flops(model) / goal - 1))
-    return found
+    return min((model_of(name, kind, width, depth) for width in widths), key=lambda model: abs(flops(model) / goal - 1))
 
 
 def stands(name: str, kind: str, panel: str) -> bool:
