@@ -13,7 +13,7 @@ from allometry.flow import Refusal
 from allometry.record.store import Folder
 from allometry.study.entry import Place
 from allometry.study.experiment import Arm, Expectation, Experiment, OtherTask
-from allometry.study.run_experiment import _lacks, _runs, _trials, carry_out, checked
+from allometry.study.run_experiment import _asked, _lacks, _runs, _trials, carry_out, checked
 from allometry.study.worker import run_trial, score_tests
 from allometry.train.checkpoint import WEIGHTS
 
@@ -241,6 +241,14 @@ def test_what_is_added_later_goes_on_from_what_is_there(tmp_path) -> None:
     assert later.facts["tests"] == at_once.facts["tests"]
 
 
+def test_an_arm_may_have_fewer_seeds_than_others(tmp_path) -> None:
+    asked, _ = started(tmp_path, GATED, REFIT.edit(seeds=1), seeds=2)
+    assert [(arm, seed) for kind, arm, seed in asked if kind == "trial"] == [("gated", 0), ("refit", 0), ("gated", 1)]
+    experiment = Experiment(title="tiny", arms=(GATED, REFIT.edit(seeds=1)), seeds=2)
+    counts = checked(experiment)
+    assert [len(arm["runs"]) for arm in _asked(experiment, counts, _runs(experiment, counts), "cpu")["arms"]] == [2, 1]
+
+
 def test_an_arm_whose_parent_left_no_weights_is_left_out_and_said(tmp_path) -> None:
     started(tmp_path, GATED, seeds=1)
     (trial,) = trials(GATED, seeds=1)
@@ -289,6 +297,8 @@ CLAIM = Expectation(text="x", arm="gated", at_most=1.0)
         ({"arms": (GATED.edit(tests=(LONGER, LONGER)),)}, "two tests of one name"),
         ({"arms": (GATED.edit(steps=0),)}, "steps=0"),
         ({"arms": (GATED.edit(batch=0),)}, "batch=0"),
+        ({"arms": (GATED.edit(seeds=4),)}, "asks for 4 seeds of an experiment that has 3"),
+        ({"arms": (GATED.edit(seeds=1), REFIT)}, "refit has 3 seeds, and gated, which it starts from, 1"),
         ({"seeds": 0}, "seeds=0"),
         ({"sequences": 1}, "sequences=1"),
         ({"jobs": -1}, "jobs=-1"),

@@ -51,6 +51,7 @@ class Arm(Spec):
     parent: str = ""  # name of the arm whose weights it starts from, seed by seed
     tests: tuple[OtherTask, ...] = ()  # what else its trained networks are scored on
     note: str = ""
+    seeds: int = 0  # the first of the experiment's; 0: all of them
 
     @property
     def io(self) -> IO:
@@ -128,8 +129,13 @@ class Experiment(Spec):
         for arm in self.arms:
             _take(arm, "steps", 1, "one is an arm that learns nothing")
             _take(arm, "batch", 1, "sequences in a step")
+            _take(arm, "seeds", 0, "0 is all of the experiment's")
+            if self.seeds_of(arm) > self.seeds:
+                raise Refusal(f"{arm.name} asks for {arm.seeds} seeds of an experiment that has {self.seeds}.")
             if arm.parent and arm.parent not in names[: names.index(arm.name)]:
                 raise Refusal(f"{arm.name} starts from {arm.parent}, which is no arm before it.")
+            if arm.parent and self.seeds_of(arm) > (had := self.seeds_of(self.arm(arm.parent))):
+                raise Refusal(f"{arm.name} has {self.seeds_of(arm)} seeds, and {arm.parent}, which it starts from, {had}.")
             tests = [test.name for test in arm.tests]
             if len(set(tests)) < len(tests):
                 raise Refusal(f"{arm.name} has two tests of one name: {', '.join(tests)}. Name them apart.")
@@ -157,6 +163,10 @@ class Experiment(Spec):
             scored = self.arm(arm.parent) if kind + colon == RECOVERED else arm
             if name not in (tests := [test.name for test in scored.tests]):
                 raise Refusal(f"{says}: {scored.name} has no test {name!r}. It has: {', '.join(tests) or 'none'}.")
+
+    def seeds_of(self, arm: Arm) -> int:
+        """How many seeds an arm has."""
+        return arm.seeds or self.seeds
 
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)

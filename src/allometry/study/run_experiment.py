@@ -40,7 +40,7 @@ def run_experiment(
     device = device_of(experiment.device)
     jobs = jobs_on(device, experiment.jobs)
     counts = checked(experiment)
-    rows = [_row(arm, counts[arm.name], experiment.seeds) for arm in experiment.arms]
+    rows = [_row(arm, counts[arm.name], experiment.seeds_of(arm)) for arm in experiment.arms]
     runs = _runs(experiment, counts)
     trials = _trials(experiment, counts, runs)
     make_folder(out)
@@ -109,8 +109,11 @@ def carry_out(todo: list[Trial], store: Folder, pool: Workers, listener: Listene
 def _runs(experiment: Experiment, counts: dict[str, Count]) -> dict[tuple[str, int], Run]:
     """The Run of each arm and seed. Arms that differ in how they are drawn alone are one Run."""
     runs: dict[tuple[str, int], Run] = {}
-    for seed in range(experiment.first, experiment.first + experiment.seeds):
+    for place in range(experiment.seeds):
+        seed = experiment.first + place
         for arm in experiment.arms:
+            if place >= experiment.seeds_of(arm):
+                continue
             parent = runs[arm.parent, seed].id if arm.parent else None
             per_token = counts[arm.name].training_flops_per_token
             runs[arm.name, seed] = arm.run(seed, experiment.precision, per_token, parent)
@@ -175,7 +178,7 @@ def _asked(
             "network": repr(arm.model),
             "asked": repr(arm.task),
             "trained": repr(arm.recipe),
-            "runs": [runs[arm.name, seed].id for seed in seeds],
+            "runs": [runs[arm.name, seed].id for seed in seeds[: experiment.seeds_of(arm)]],
         }
         for arm in experiment.arms
     ]
