@@ -15,12 +15,19 @@ from allometry.model.graph_network._extreme import SMALL, largest, smallest
 from allometry.model.graph_network._reduce import REDUCERS, Attention, PrincipalNeighbourhood, parts, reducer
 from allometry.model.graph_network._sum import spread, summed
 
+
+def spread_of(rows: Tensor) -> Tensor:
+    """The standard deviation; where it is 0 its derivative is 0, not that of a square root."""
+    variance = (rows - rows.mean(0)).square().mean(0)
+    return torch.where(variance > 0, variance, 1).sqrt() * (variance > 0)
+
+
 LITERAL = {
     "sum": lambda rows: rows.sum(0),
     "mean": lambda rows: rows.mean(0),
     "max": lambda rows: rows.amax(0),
     "min": lambda rows: rows.amin(0),
-    "std": lambda rows: (rows - rows.mean(0)).square().mean(0).sqrt(),
+    "std": spread_of,
     "softmax": lambda rows: (rows.softmax(0) * rows).sum(0),
 }
 INDEXES = {
@@ -62,9 +69,7 @@ def test_a_reducer_is_its_definition(name, index, channels) -> None:
     (ours,) = torch.autograd.grad(found, x, seed)
     if wanted.requires_grad:
         (theirs,) = torch.autograd.grad(wanted, x, seed)
-        # of a row alone the literal has no gradient; ours is tested below
-        lone = (groups.sizes[groups.index] == 1) if name == "std" else torch.zeros_like(groups.index, dtype=torch.bool)
-        torch.testing.assert_close(ours[~lone], theirs[~lone], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 @every_reducer
@@ -134,6 +139,38 @@ def test_every_way_to_an_extreme_gives_the_same_bits(monkeypatch, sign, index, h
     for each in zip(*found, strict=True):
         for other in each[1:]:
             torch.testing.assert_close(other, each[0], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("value", [0.1, 123.4, -1e8])
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_equal_rows_have_no_deviation_however_their_mean_is_rounded(dtype, value, count) -> None:
+    x = torch.full((count, 2), value, dtype=dtype, requires_grad=True)
+    found = REDUCERS["std"](x, Groups(torch.full((count,), 1), 3))
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert not found.any()
+    assert not gradient.any()
+
+
+@every_index
+def test_what_moves_all_rows_alike_does_not_move_their_deviation(index) -> None:
+    """The gradients of each group add up to 0, also far from 0, where a channel is equal, and where one row is far from others."""
+    groups = Groups(INDEXES[index], 8)
+    x = rows(groups, 4).detach() + torch.tensor([0.0, 1e6, 0.0, 0.0], dtype=torch.float64)
+    x[:, 2] = 0.1
+    x[:1, 3] = 1e6
+    x.requires_grad_()
+    found = REDUCERS["std"](x, groups)
+    (gradient,) = torch.autograd.grad(found, x, torch.randn_like(found))
+    torch.testing.assert_close(summed(gradient, groups), torch.zeros_like(found), rtol=0, atol=1e-12)
+
+
+def test_a_row_that_is_no_number_leaves_other_groups_alone() -> None:
+    groups = Groups(torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]), 5)
+    bad = [[1.0], [float("inf")], [-float("inf")], [2.0], [float("nan")], [3.0], [1.0], [3.0]]
+    found = REDUCERS["std"](torch.tensor(bad), groups)[:, 0]
+    assert found[:3].isnan().all()
+    assert found[3:].tolist() == [1.0, 0.0]
 
 
 def test_equal_and_lone_rows_have_no_deviation_and_a_finite_gradient() -> None:

@@ -2,6 +2,7 @@
 
 std = sqrt(mean (x - mean x)^2), of the group as it is (no Bessel correction). Its derivative (x - mean) / (rows std) is unbounded
 near equal rows and has no value there: we give 0, the smallest of the subgradients, where the square root of a variance gives NaN.
+A mean of equal rows may be rounded to another number; that of their distances from the first of them is 0.
 """
 
 from typing import Any
@@ -22,8 +23,10 @@ class _Deviation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: Groups) -> Tensor:
         each = (1 / groups.sizes.clamp(min=1).to(x.dtype)).view(-1, *[1] * (x.ndim - 1))
-        away = x - (bags(x, groups) * each).index_select(0, groups.index)
-        found = (bags(away.square(), groups) * each).sqrt_()
+        room = _first(x, groups).index_select(0, groups.index)  # for what is needed once: new memory costs more than a product
+        away = x - room
+        away -= torch.index_select(bags(away, groups) * each, 0, groups.index, out=room)
+        found = (bags(torch.mul(away, away, out=room), groups) * each).sqrt_()
         ctx.groups = groups
         ctx.save_for_backward(away, found, each)
         return found
@@ -34,3 +37,10 @@ class _Deviation(torch.autograd.Function):
         away, found, each = ctx.saved_tensors
         slope = torch.where(found > 0, gradient * each / found, 0)
         return slope.index_select(0, ctx.groups.index).mul_(away), None
+
+
+def _first(x: Tensor, groups: Groups) -> Tensor:
+    """The first row of each group; of one without rows, any."""
+    if not len(x):
+        return x.new_zeros(groups.count, *x.shape[1:])
+    return x.index_select(0, groups.rows[groups.starts[:-1].clamp(max=len(x) - 1)])
