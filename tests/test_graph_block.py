@@ -130,6 +130,15 @@ def test_a_module_of_the_users_gets_the_same_side_by_side() -> None:
     assert apart(block(irregular()), twin(irregular())) < 1e-12
 
 
+def test_a_census_finds_each_activation_in_its_own_network() -> None:
+    """One number for each number that an update makes before it; none is counted at another update."""
+    graph, block = irregular(), full()
+    found = al.census(block, (graph,)).modules
+    shaping = {path: count for path, count in zip(found["module"], found["shaping"], strict=True) if "activation" in path}
+    edges, nodes = graph.wiring.edges, graph.wiring.nodes  # of 8 and 6 channels, the last layer's too; of 7; none
+    assert shaping == {"edge.activation": edges * (8 + 6), "node.activation": nodes * 7}
+
+
 def test_a_projection_of_maps_is_one_of_their_places() -> None:
     """Attributes with an axis more: each place has the block of its own."""
     graph = irregular()

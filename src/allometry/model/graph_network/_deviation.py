@@ -23,7 +23,9 @@ class _Deviation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, groups: Groups) -> Tensor:
         each = (1 / groups.sizes.clamp(min=1).to(x.dtype)).view(-1, *[1] * (x.ndim - 1))
-        room = _first(x, groups).index_select(0, groups.index)  # for what is needed once: new memory costs more than a product
+        room = _first(x, groups).index_select(
+            0, groups.index
+        )  # for what is needed once: new memory costs more than a product
         away = x - room
         away -= torch.index_select(bags(away, groups) * each, 0, groups.index, out=room)
         found = (bags(torch.mul(away, away, out=room), groups) * each).sqrt_()

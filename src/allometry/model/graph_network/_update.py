@@ -5,6 +5,7 @@ nodes and graphs) and with the attribute as it was. Any other module is called w
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -13,13 +14,13 @@ from torch import Tensor, nn
 from allometry.flow import Refusal
 from allometry.model.graph_network._projection import Input, Projection, concatenated
 
-ACTIVATIONS = {
-    "relu": nn.ReLU(inplace=True),  # of the output of a linear layer, which keeps none
-    "tanh": nn.Tanh(),
-    "gelu": nn.GELU(),
-    "silu": nn.SiLU(),
-    "softplus": nn.Softplus(),
-    "none": nn.Identity(),
+ACTIVATIONS = {  # each network makes its own, so that a count of its parts finds them there
+    "relu": partial(nn.ReLU, inplace=True),  # of the output of a linear layer, which keeps none
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "none": nn.Identity,
 }
 
 
@@ -48,7 +49,7 @@ class Mlp(Update):
             raise Refusal(f"Mlp(activation='{activation}') is not known. It is one of: {', '.join(ACTIVATIONS)}.")
         self.first = Projection(inputs, widths[0])
         self.others = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
-        self.activation, self.last = ACTIVATIONS[activation], last
+        self.activation, self.last = ACTIVATIONS[activation](), last
         self.norm = nn.LayerNorm(widths[-1]) if norm else nn.Identity()
 
     def forward(self, inputs: Sequence[Input], old: Tensor | None = None) -> Tensor:
