@@ -1,5 +1,6 @@
 """Reducers over groups: each is its definition in a loop, with its derivative; empty groups give 0; ties go to the first."""
 
+import itertools
 from contextlib import nullcontext
 
 import pytest
@@ -196,6 +197,40 @@ def test_shares_are_a_softmax_of_each_group(index) -> None:
     assert torch.equal(Attention()((logits, values), groups), found.flatten(1))
     if len(logits):
         assert torch.autograd.gradcheck(lambda a, b: attended(a, b, groups), (logits, values))
+
+
+@pytest.mark.parametrize("way", [nullcontext, plain_equations])
+def test_a_group_where_all_is_masked_has_no_shares_and_its_mean_is_0(way) -> None:
+    """In one channel and not in another; a masked row among others has no share, and others have theirs. Gradients are 0 there."""
+    groups = Groups(INDEXES["mixed"], 8)
+    logits, values = rows(groups, 2), rows(groups, 2, 3, seed=1)
+    masked = torch.zeros_like(logits, dtype=torch.bool)
+    masked[groups.index == 3, 1] = True  # all three of its rows
+    masked[groups.index == 1] = True  # a row alone
+    masked[1, 0] = True  # one of two
+    with way():
+        found = shares(logits.masked_fill(masked, -torch.inf), groups)
+        means = attended(logits.masked_fill(masked, -torch.inf), values, groups)
+    for i, channel in itertools.product(range(8), range(2)):
+        there = (groups.index == i) & ~masked[:, channel]
+        torch.testing.assert_close(found[there, channel], logits[there, channel].softmax(0))
+    assert not found[masked].any()
+    assert not means[1].any()
+    assert not means[3, 1].any()
+    of_logits, of_values = torch.autograd.grad(means, (logits, values), torch.randn_like(means))
+    assert not of_logits[masked].any()
+    assert not of_values[masked].any()
+    assert of_logits.isfinite().all()
+    assert of_values.isfinite().all()
+
+
+@every_index
+def test_ordinary_shares_are_the_plain_softmax_by_a_bit(index) -> None:
+    groups = Groups(INDEXES[index], 8)
+    logits = rows(groups, 2).detach()
+    most = loop("max", logits, groups)[groups.index]
+    wanted = (logits - most).exp()
+    assert torch.equal(shares(logits, groups), wanted / summed(wanted, groups)[groups.index])
 
 
 @every_index

@@ -1,6 +1,7 @@
 """Softmax over groups: the weights with which the rows of a group enter a mean, w_k = exp(a_k) / sum over the group of exp(a).
 
-A group without rows has no weights, and its mean is 0. With g the gradient of w, that of a is w (g - sum over the group of w g).
+A group without rows has no weights, and its mean is 0; so has one whose logits are all -inf, where all is masked. With g the
+gradient of w, that of a is w (g - sum over the group of w g).
 """
 
 from typing import Any
@@ -30,8 +31,11 @@ class _Shares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, groups: Groups) -> Tensor:
         most = extremes(logits, groups, "amax")
+        most.masked_fill_(most == -torch.inf, 0)
         found = (logits - most.index_select(0, groups.index)).exp_()
-        found.div_(bags(found, groups).index_select(0, groups.index))
+        total = bags(found, groups)
+        total.masked_fill_(total == 0, 1)  # of ordinary logits it is at least 1
+        found.div_(total.index_select(0, groups.index))
         ctx.groups = groups
         ctx.save_for_backward(found)
         return found
