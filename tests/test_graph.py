@@ -1,5 +1,6 @@
 """The container: what went in comes out, in any cut; faults are named; graphs of nothing are graphs."""
 
+import numpy as np
 import pytest
 import torch
 from graph_samples import apart, irregular, randomly
@@ -96,6 +97,14 @@ FAULTS = [
     ({"senders": [0], "receivers": [0], "n_node": [1, -1], "n_edge": [1, 0]}, "negative number"),
     ({"senders": [0], "receivers": [1], "n_node": 2, "nodes": torch.ones(3, 2)}, r"nodes has shape \[3, 2\]. It takes a row"),
     ({"senders": [0], "receivers": [1], "n_node": 2, "edge_types": torch.tensor([0, 1])}, "edge_types has shape"),
+    ({"senders": [0.7, 1.9], "receivers": [1, 0], "n_node": 2}, r"senders is torch\.float32 of shape \[2\]. It takes whole"),
+    ({"senders": [0, 1], "receivers": torch.tensor([1.0, 0.0]), "n_node": 2}, r"receivers is torch\.float32"),
+    ({"senders": [0, 1], "receivers": np.array([1.0, 0.0]), "n_node": 2}, r"receivers is torch\.float64"),
+    ({"senders": [False, True], "receivers": [1, 0], "n_node": 2}, r"senders is torch\.bool"),
+    ({"senders": [0], "receivers": [1], "n_node": 2.5}, r"n_node is torch\.float32"),
+    ({"senders": [0], "receivers": [1], "n_node": [2], "n_edge": [True]}, r"n_edge is torch\.bool"),
+    ({"senders": 0, "receivers": 1, "n_node": 2}, r"senders is torch\.int64 of shape \[\]"),
+    ({"senders": ["a"], "receivers": ["b"], "n_node": 2}, "senders holds what is no number"),
 ]  # fmt: skip
 
 
@@ -103,6 +112,16 @@ FAULTS = [
 def test_faults_are_named(parts, fault) -> None:
     with pytest.raises(Refusal, match=fault):
         al.graph(**parts)
+
+
+@pytest.mark.parametrize("count", [
+    2, [2], np.int64(2), np.array(2), np.array([2], np.uint8), torch.tensor(2), torch.tensor([2], dtype=torch.int32),
+], ids=repr)  # fmt: skip
+def test_whole_numbers_of_any_form_are_whole_numbers(count) -> None:
+    ends = torch.tensor([0, 1], dtype=torch.int16), np.array([1, 0], np.int32)
+    graph = al.graph(*ends, count, count)
+    assert same(graph, al.graph([0, 1], [1, 0], 2))
+    assert same(al.graph([], (), 2), al.graph(torch.zeros(0), np.zeros(0), count))
 
 
 def test_a_wiring_takes_whole_numbers_in_one_row() -> None:

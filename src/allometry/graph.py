@@ -16,7 +16,7 @@ The wiring knows its groups (the edges that a node receives, the nodes of a grap
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -30,6 +30,9 @@ from allometry.stage import called
 called(__name__, __name__, "graph")
 
 FEATURES = ("nodes", "edges", "globals")
+Whole = (
+    Any  # whole numbers in any form that torch.as_tensor reads: Sequence[int], an array, a tensor; what is none is refused
+)
 
 
 class Groups:
@@ -241,25 +244,34 @@ class Graph(Convertible):
 
 
 def graph(
-    senders: Sequence[int] | Int[Tensor, " edges"],
-    receivers: Sequence[int] | Int[Tensor, " edges"],
-    n_node: int | Sequence[int] | Int[Tensor, " graphs"],
-    n_edge: Sequence[int] | Int[Tensor, " graphs"] | None = None,
+    senders: Whole,  # Int[edges]
+    receivers: Whole,
+    n_node: Whole,  # Int[graphs], or the number of one graph
+    n_edge: Whole | None = None,
     **features: Tensor | None,
 ) -> Graph:
     """A batch of graphs from its parts, checked. One graph needs no `n_edge`: `graph([0, 1], [1, 2], 3, nodes=x)`.
 
-    Raises Refusal with the first fault: an index that is out of the nodes of its graph, features without a row for each.
+    Raises Refusal with the first fault: an index that is no whole number or out of the nodes of its graph, features without a row
+    for each.
     """
-    counts = torch.as_tensor([n_node] if isinstance(n_node, int) else n_node, dtype=torch.int64)
-    sends, receives = (torch.as_tensor(end, dtype=torch.int64) for end in (senders, receivers))
-    if n_edge is None:
-        if len(counts) != 1:
-            raise Refusal(f"{len(counts)} graphs without n_edge. Say how many edges each has.")
-        n_edge = [len(sends)]
-    wiring = Wiring(sends, receives, counts, torch.as_tensor(n_edge, dtype=torch.int64))
+    sends, receives, counts = _whole("senders", senders), _whole("receivers", receivers), _whole("n_node", n_node)
+    if n_edge is None and counts.numel() != 1:
+        raise Refusal(f"{counts.numel()} graphs without n_edge. Say how many edges each has.")
+    links = _whole("n_edge", sends.numel() if n_edge is None else n_edge)
+    wiring = Wiring(sends, receives, *(count[None] if count.ndim == 0 else count for count in (counts, links)))
     wiring.check()
     return Graph(wiring, **features)
+
+
+def _whole(name: str, given: Whole) -> Tensor:
+    """As int64, but for what is no whole number: a wiring refuses it by its type. No numbers are of any type."""
+    try:
+        found = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as fault:
+        raise Refusal(f"{name} holds what is no number: {fault}. It takes whole numbers.") from fault
+    other = found.is_floating_point() or found.is_complex() or found.dtype == torch.bool
+    return found if other and found.numel() else found.to(torch.int64)
 
 
 def batch(graphs: Iterable[Graph]) -> Graph:
