@@ -132,6 +132,35 @@ def test_a_wiring_takes_whole_numbers_in_one_row() -> None:
         Wiring(one - 1, one - 1, one.float(), one).check()
 
 
+@pytest.mark.parametrize("given", ["senders", "receivers"])
+@pytest.mark.parametrize("counts", [(2,), (torch.tensor([1, 1]), [1, 0])], ids=["one", "two"])
+def test_a_wiring_is_where_its_ends_are(monkeypatch, given, counts) -> None:
+    """On a device without numbers, where no check can look at them: it is another device than that of the counts, as a GPU is."""
+    found = {}
+
+    def check(wiring: Wiring) -> None:
+        found.update({name: getattr(wiring, name).device.type for name in WIRING})
+        raise Refusal("seen")
+
+    monkeypatch.setattr(Wiring, "check", check)
+    ends = {"senders": [0], "receivers": [0]} | {given: torch.zeros(1, dtype=torch.int64, device="meta")}
+    with pytest.raises(Refusal, match="seen"):
+        al.graph(**ends, **dict(zip(("n_node", "n_edge"), counts, strict=False)))
+    assert found == dict.fromkeys(WIRING, "meta")
+
+
+def test_parts_on_several_devices_are_refused() -> None:
+    ends, count = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
+    with pytest.raises(Refusal, match="senders on cpu, receivers on meta, n_node on cpu"):
+        al.graph(ends, ends.to("meta"), 1)
+    with pytest.raises(Refusal, match="n_edge on meta"):
+        Wiring(ends, ends, count, count.to("meta")).check()
+    graph = al.graph(ends, ends, 1)
+    for name in ("nodes", "edges", "globals", "edge_types"):
+        with pytest.raises(Refusal, match=f"{name} are on meta and the wiring on cpu"):
+            graph.edit(**{name: count.to("meta")})
+
+
 def test_a_batch_of_graphs_with_other_features_is_refused() -> None:
     with pytest.raises(Refusal, match="Graph 1 has no nodes and graph 0 has"):
         batch([al.graph([], [], 1, nodes=torch.ones(1, 2)), al.graph([], [], 1)])

@@ -30,9 +30,8 @@ from allometry.stage import called
 called(__name__, __name__, "graph")
 
 FEATURES = ("nodes", "edges", "globals")
-Whole = (
-    Any  # whole numbers in any form that torch.as_tensor reads: Sequence[int], an array, a tensor; what is none is refused
-)
+PARTS = ("senders", "receivers", "n_node", "n_edge")  # of a wiring
+Whole = Any  # whole numbers in any form that torch.as_tensor reads, a list, an array, a tensor; `graph` refuses others
 
 
 class Groups:
@@ -137,7 +136,11 @@ class Wiring:
 
     def check(self) -> None:
         """Raise Refusal for what is no wiring, with the first fault."""
-        for name in ("senders", "receivers", "n_node", "n_edge"):
+        devices = {name: getattr(self, name).device for name in PARTS}
+        if len({*devices.values()}) > 1:
+            found = ", ".join(f"{name} on {device}" for name, device in devices.items())
+            raise Refusal(f"A wiring is on one device, and of this one are {found}. Move some of them.")
+        for name in PARTS:
             part = getattr(self, name)
             if part.dtype != torch.int64 or part.ndim != 1:
                 raise Refusal(
@@ -181,8 +184,15 @@ class Graph(Convertible):
         rows = {"nodes": self.wiring.nodes, "edges": self.wiring.edges, "globals": self.wiring.graphs}
         for name, count in (rows | {"node_types": rows["nodes"], "edge_types": rows["edges"]}).items():
             feature = getattr(self, name)
-            if feature is not None and (feature.ndim == 0 or len(feature) != count):
+            if feature is None:
+                continue
+            if feature.ndim == 0 or len(feature) != count:
                 raise Refusal(f"{name} has shape {list(feature.shape)}. It takes a row for each of {count}.")
+            if feature.device != self.senders.device:
+                raise Refusal(
+                    f"{name} are on {feature.device} and the wiring on {self.senders.device}. A graph is on one device: "
+                    "`graph.to(device)` moves all of it."
+                )
 
     @property
     def senders(self) -> Int[Tensor, " edges"]:
@@ -253,21 +263,25 @@ def graph(
     """A batch of graphs from its parts, checked. One graph needs no `n_edge`: `graph([0, 1], [1, 2], 3, nodes=x)`.
 
     Raises Refusal with the first fault: an index that is no whole number or out of the nodes of its graph, features without a row
-    for each.
+    for each. The wiring is on the device of its ends, and so are the features.
     """
-    sends, receives, counts = _whole("senders", senders), _whole("receivers", receivers), _whole("n_node", n_node)
+    device = next((end.device for end in (senders, receivers) if isinstance(end, Tensor)), None)
+    sends, receives = _whole("senders", senders, device), _whole("receivers", receivers, device)
+    counts = _whole("n_node", n_node)
     if n_edge is None and counts.numel() != 1:
         raise Refusal(f"{counts.numel()} graphs without n_edge. Say how many edges each has.")
     links = _whole("n_edge", sends.numel() if n_edge is None else n_edge)
-    wiring = Wiring(sends, receives, *(count[None] if count.ndim == 0 else count for count in (counts, links)))
+    of_graphs = ((count[None] if count.ndim == 0 else count).to(sends.device) for count in (counts, links))
+    wiring = Wiring(sends, receives, *of_graphs)
     wiring.check()
     return Graph(wiring, **features)
 
 
-def _whole(name: str, given: Whole) -> Tensor:
-    """As int64, but for what is no whole number: a wiring refuses it by its type. No numbers are of any type."""
+def _whole(name: str, given: Whole, device: torch.device | None = None) -> Tensor:
+    """As int64, but for what is no whole number: a wiring refuses it by its type. No numbers are of any type. A tensor stays on its
+    device."""
     try:
-        found = torch.as_tensor(given)
+        found = given if isinstance(given, Tensor) else torch.as_tensor(given, device=device)
     except (TypeError, ValueError, RuntimeError) as fault:
         raise Refusal(f"{name} holds what is no number: {fault}. It takes whole numbers.") from fault
     other = found.is_floating_point() or found.is_complex() or found.dtype == torch.bool

@@ -29,9 +29,11 @@ def from_torch_geometric(data: Any, nodes: Names = None, edges: Names = None, gl
     ends = getattr(data, "edge_index", None)
     if ends is None and getattr(data, "adj_t", None) is not None:
         raise Refusal("The edges are in adj_t, which is not read. Give edge_index (torch_geometric.utils.to_edge_index).")
-    ends = torch.zeros(2, 0, dtype=torch.int64) if ends is None else ends
-    whole = _features(data, globals, "u")
-    n_node = _sizes(data, whole)
+    of_nodes, whole = _features(data, nodes, "x"), _features(data, globals, "u")
+    if ends is None:
+        like = next((part for part in (of_nodes, whole) if part is not None), None)
+        ends = torch.zeros(2, 0, dtype=torch.int64, device=None if like is None else like.device)
+    n_node = _sizes(data, whole).to(ends.device)
     of_edges, edge_types = _features(data, edges, "edge_attr"), getattr(data, "edge_type", None)
     nodes_of = torch.arange(len(n_node), device=ends.device).repeat_interleave(n_node)
     outside = ((ends < 0) | (ends >= len(nodes_of))).any(0).nonzero()
@@ -48,7 +50,7 @@ def from_torch_geometric(data: Any, nodes: Names = None, edges: Names = None, gl
         ends[1],
         n_node,
         torch.bincount(edges_of, minlength=len(n_node)),
-        nodes=_features(data, nodes, "x"),
+        nodes=of_nodes,
         edges=of_edges,
         globals=whole,
         node_types=getattr(data, "node_type", None),
