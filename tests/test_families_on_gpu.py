@@ -82,3 +82,4 @@ def test_a_graph_made_on_a_gpu_is_all_there() -> None:
         for one in (graph, batch([graph, graph]), graph[0]):
             parts = (one.senders, one.receivers, one.n_node, one.n_edge, one.nodes)
             assert {part.device for part in parts} == {x.device}
+        assert graph.to("cuda").wiring is graph.wiring  # "cuda" is the device in use, "cuda:0"

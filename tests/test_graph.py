@@ -149,6 +149,28 @@ def test_a_wiring_is_where_its_ends_are(monkeypatch, given, counts) -> None:
     assert found == dict.fromkeys(WIRING, "meta")
 
 
+def test_to_changes_floating_features_alone_and_keeps_what_is_sorted() -> None:
+    graph = irregular(typed=True).edit(globals=torch.arange(4))
+    for double in (graph.to(torch.float32), graph.to("cpu", torch.float32), graph.to(dtype=torch.float32)):
+        assert double.wiring is graph.wiring
+        assert torch.equal(double.nodes, graph.nodes.float())
+        assert torch.equal(double.edges, graph.edges.float())
+        assert torch.equal(double.globals, graph.globals)
+        assert torch.equal(double.edge_types, graph.edge_types)
+    assert same(graph.to(torch.float64), graph)
+    with pytest.raises(Refusal, match="no type of floating-point numbers"):
+        graph.to(torch.int64)
+
+
+def test_to_moves_all_and_stays_where_it_is(monkeypatch) -> None:
+    graph = irregular(typed=True)
+    assert graph.to("cpu").wiring is graph.wiring
+    monkeypatch.setattr(Wiring, "nodes", 9)  # which the device has not
+    far = graph.to("meta")
+    assert {getattr(far, name).device.type for name in (*WIRING, "nodes", "edges", "globals", "edge_types")} == {"meta"}
+    assert far.to("meta").wiring is far.wiring
+
+
 def test_parts_on_several_devices_are_refused() -> None:
     ends, count = torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.int64)
     with pytest.raises(Refusal, match="senders on cpu, receivers on meta, n_node on cpu"):

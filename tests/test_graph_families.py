@@ -153,9 +153,8 @@ def test_a_model_on_meta_has_the_names_and_shapes_of_one_on_cpu(family, io) -> N
 @every_family
 @every_io
 def test_answers_are_of_what_is_asked_and_of_the_same_graph(family, io) -> None:
-    graph = read_by(io)
     kind = torch.float32 if not (io.nodes or io.edges) else torch.float64
-    graph = graph.edit(**{n: value.to(kind) for n in FEATURES if (value := getattr(graph, n)) is not None})
+    graph = read_by(io).to(kind)
     out = model_of(family, io).to(kind)(graph)
     assert out.wiring is graph.wiring
     for name, outputs in zip(FEATURES, (io.of_nodes, io.of_edges, io.of_graphs), strict=True):
@@ -187,8 +186,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(family) -> 
 
 @every_family
 def test_bf16_is_close_to_fp32(family) -> None:
-    graph = read_by(SMALL)
-    graph = graph.edit(nodes=graph.nodes.float(), edges=graph.edges.float())
+    graph = read_by(SMALL).to(torch.float32)
     model = model_of(family, size=4).float()
     with torch.no_grad():
         exact = model(graph).nodes.log_softmax(-1)

@@ -130,9 +130,10 @@ class Wiring:
         return Groups(earlier[kept], self.edges), Groups(later[kept], self.edges)
 
     def to(self, device: str | torch.device) -> "Wiring":
-        if self.senders.device == torch.device(device):
-            return self
-        return Wiring(*(part.to(device) for part in (self.senders, self.receivers, self.n_node, self.n_edge)))
+        """On another device; itself where it is there, sorted as it is."""
+        parts = [getattr(self, name) for name in PARTS]
+        moved = [part.to(device) for part in parts]
+        return self if all(new is old for new, old in zip(moved, parts, strict=True)) else Wiring(*moved)
 
     def check(self) -> None:
         """Raise Refusal for what is no wiring, with the first fault."""
@@ -218,13 +219,24 @@ class Graph(Convertible):
         """The same wiring with other features."""
         return dataclasses.replace(self, **features)
 
-    def to(self, device: str | torch.device, non_blocking: bool = False) -> "Graph":
-        """On another device."""
-        rows = (*FEATURES, "node_types", "edge_types")
+    def to(
+        self,
+        device: str | torch.device | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        non_blocking: bool = False,
+    ) -> "Graph":
+        """On another device, or with floating-point features of another type, as `Tensor.to`: `graph.to(torch.float64)`."""
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype is not None and not dtype.is_floating_point:
+            raise Refusal(f"graph.to({dtype}) is no type of floating-point numbers. Features of others are set by `edit`.")
         moved = {
-            name: value.to(device, non_blocking=non_blocking) for name in rows if (value := getattr(self, name)) is not None
+            name: value.to(device, dtype if value.is_floating_point() else None, non_blocking=non_blocking)
+            for name in (*FEATURES, "node_types", "edge_types")
+            if (value := getattr(self, name)) is not None
         }
-        return dataclasses.replace(self, wiring=self.wiring.to(device), **moved)
+        return dataclasses.replace(self, wiring=self.wiring if device is None else self.wiring.to(device), **moved)
 
     def __getitem__(self, place: int | slice) -> "Graph":
         """One graph of the batch, or some that stand together."""

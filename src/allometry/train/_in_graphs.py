@@ -125,9 +125,8 @@ def _same(graph: Graph, answer: Graph) -> None:
 
 def _precise(step: Graph) -> Graph:
     """At least as fp32."""
-    features = {name: value for name in FEATURES if (value := getattr(step, name)) is not None}
-    rough = {name: value.float() for name, value in features.items() if value.dtype in (torch.bfloat16, torch.float16)}
-    return step.edit(**rough) if rough else step
+    rough = any(value.dtype in (torch.bfloat16, torch.float16) for _, value in _wanted(step))
+    return step.to(torch.float32) if rough else step
 
 
 def _losses(name: str, said: Sequence[Graph], wanted: Tensor) -> Float[Tensor, "steps rows *outputs"]:
