@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import allometry as al
 from allometry.flow import Graphs, Refusal
+from allometry.graph import Wiring
 from allometry.model.graph_network._beside import beside
 from allometry.model.graph_network._reduce import Attention
 from allometry.model.graph_network._update import Gru, Lstm, Mlp
@@ -120,6 +121,21 @@ def test_with_skip_each_core_reads_the_first_graph_too() -> None:
     assert edges_stay.edges is graph.edges
     with pytest.raises(Refusal, match="9 nodes cannot stand beside one of 3"):
         beside(graph, al.graph([], [], 3))
+
+
+def test_graphs_that_are_joined_otherwise_cannot_stand_side_by_side() -> None:
+    """As many nodes and edges are not the same ones; the same wiring made twice is."""
+    graph = irregular()
+    turned = al.graph(graph.receivers, graph.senders, graph.n_node, graph.n_edge, nodes=graph.nodes)
+    moved = al.graph([0, 2, 0, 1, 6, 8, 5, 8, 7], [1, 1, 1, 1, 7, 5, 8, 6, 6], [4, 1, 0, 4], [4, 0, 0, 5], nodes=graph.nodes)
+    for other in (turned, moved):
+        assert not graph.wiring.same(other.wiring)
+        with pytest.raises(Refusal, match="joined otherwise"):
+            beside(graph, other)
+    assert graph.wiring.same(irregular(seed=1).wiring)
+    assert beside(graph, irregular(seed=1)).wiring is graph.wiring
+    ends = torch.zeros(1, dtype=torch.int64)
+    assert not Wiring(ends, ends, ends, ends).same(Wiring(*[ends.to("meta")] * 4))
 
 
 def held_by(forward) -> tuple[Tensor, int]:

@@ -13,6 +13,10 @@ def beside(first: Graph, second: Graph) -> Graph:
         one, other = getattr(first.wiring, name), getattr(second.wiring, name)
         if one != other:
             raise Refusal(f"A graph of {one} {name} cannot stand beside one of {other}. They take one wiring.")
+    if not first.wiring.same(second.wiring):
+        raise Refusal(
+            "Two graphs cannot stand side by side whose nodes are joined otherwise. They take one wiring: graph.edit(...)."
+        )
     return first.edit(**{name: _joined(getattr(first, name), getattr(second, name)) for name in FEATURES})
 
 
