@@ -8,6 +8,7 @@ import torch
 from graph_samples import DOUBLE, irregular, randomly
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import allometry as al
@@ -146,7 +147,7 @@ def of_vain(m, g):
 
 
 def of_gat(m, g):
-    score = m.message.similarity
+    score = m.message
     f = lambda i, h: head(phi(score.embedding, g.v[i]), h)  # noqa: E731
 
     def a(h, k, r, s):
@@ -199,18 +200,21 @@ def of_structure2vec(m, g):
         old = e
         e = g.each_edge(
             lambda k, r, s, old=old: phi(
-                m[0].edge, total([old[n] for n, (r_l, s_l) in enumerate(g.edges) if r_l == s and s_l != r], EDGES), g.v[s]
+                m[0].cores[0].edge,
+                total([old[n] for n, (r_l, s_l) in enumerate(g.edges) if r_l == s and s_l != r], EDGES),
+                g.v[s],
             )
         )
-    return {"edges": e, "nodes": g.each_node(lambda i: phi(m[2].node, total([e[k] for k in g.received(i)], EDGES), g.v[i]))}
+    return {"edges": e, "nodes": g.each_node(lambda i: phi(m[1].node, total([e[k] for k in g.received(i)], EDGES), g.v[i]))}
 
 
 def of_ggs_nn(m, g):
-    v, types, readout = list(g.v), g.graph.edge_types.tolist(), m[2].of_nodes
+    (step,) = m[0].cores
+    v, types, readout = list(g.v), g.graph.edge_types.tolist(), m[1].of_nodes
     for _ in range(2):
         old = v
-        messages = g.each_edge(lambda k, r, s, old=old: phi(m[0].message.each[types[k]], old[s]))
-        v = g.each_node(lambda i, old=old, sent=messages: gru(m[0].node, total([sent[k] for k in g.received(i)], 4), old[i]))
+        messages = g.each_edge(lambda k, r, s, old=old: phi(step.message.each[types[k]], old[s]))
+        v = g.each_node(lambda i, old=old, sent=messages: gru(step.node, total([sent[k] for k in g.received(i)], 4), old[i]))
     gated = [phi(readout.gate, row).sigmoid() * phi(readout.value, row) for row in v]
     return {"nodes": v, "globals": g.each_graph(lambda j: g.whole(gated, g.node_of, j, 2))}
 
@@ -317,6 +321,23 @@ def test_without_edges_and_without_nodes(name, n_node) -> None:
     out = model(graph)
     sum(part.sum() for part in (out.nodes, out.edges, out.globals)).backward()
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@every_variant
+def test_no_part_stands_under_two_names(name) -> None:
+    """Else it is counted twice, and files that keep each weight once (safetensors) refuse it."""
+    model = built(name)
+    assert len(model.state_dict()) == len(list(model.parameters()))
+    assert len(list(model.named_modules(remove_duplicate=False))) == len(list(model.modules()))
+    save(model.state_dict())
+
+
+def test_a_learned_function_of_a_node_is_computed_once() -> None:
+    calls: list[int] = []
+    embedding = nn.Linear(NODES, HEADS * WIDTH, dtype=DOUBLE)
+    embedding.register_forward_hook(lambda *_: calls.append(1))
+    gn.gat(WIDTH, HEADS, embedding).double()(irregular())
+    assert len(calls) == 1
 
 
 def test_all_variants_are_here() -> None:

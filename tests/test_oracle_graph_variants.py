@@ -36,7 +36,7 @@ def linear(outputs: int, bias: bool = True) -> nn.Linear:
 
 def gat() -> tuple[nn.Module, dict[str, nn.Parameter]]:
     block = gn.gat(WIDTH, HEADS, linear(6, bias=False), Biased(6))
-    score = block.message.similarity
+    score = block.message
     embedding = score.embedding.module.weight
     return block, {
         "lin.weight": embedding,

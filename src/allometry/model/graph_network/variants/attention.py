@@ -60,8 +60,7 @@ def gat(width: int, heads: int = 1, embedding: nn.Module | None = None, node: As
 
     f is linear unless another is given. The edges from nodes to themselves, which the paper has, are the graph's.
     """
-    embedding = update(Mlp([heads * width]) if embedding is None else embedding)
-    return _attending(Weighted(Additive(embedding, width, heads), embedding), node)
+    return _attending(Additive(Mlp([heads * width]) if embedding is None else embedding, width, heads), node)
 
 
 def attention_weights(block: GraphBlock, graph: Graph) -> Float[Tensor, "edges heads"]:
@@ -132,7 +131,8 @@ class Distance(Update):
 
 
 class Additive(Update):
-    """LeakyReLU(p . f(v_r) + q . f(v_s)), slope 0.2: the paper's p . [f(v_r), f(v_s)], in two parts, each once for a node."""
+    """The message (LeakyReLU(p . f(v_r) + q . f(v_s)), f(v_s)), slope 0.2: the paper's p . [f(v_r), f(v_s)] in two parts, each
+    once for a node, as f is."""
 
     def __init__(self, embedding: nn.Module, width: int, heads: int) -> None:
         super().__init__()
@@ -141,11 +141,12 @@ class Additive(Update):
         for weights in (self.of_receiver, self.of_sender):
             nn.init.xavier_uniform_(weights)
 
-    def forward(self, inputs: Sequence[Input], old: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Sequence[Input], old: Tensor | None = None) -> tuple[Tensor, Tensor]:
         receivers, senders = inputs
-        found = _headed(_of_nodes(self.embedding, receivers), self.heads)
+        found = _headed(_of_nodes(self.embedding, senders), self.heads)
         of_receiver, of_sender = ((found * weights).sum(-1) for weights in (self.of_receiver, self.of_sender))
-        return nn.functional.leaky_relu(_at(of_receiver, receivers) + _at(of_sender, senders), 0.2)
+        logits = nn.functional.leaky_relu(_at(of_receiver, receivers) + _at(of_sender, senders), 0.2)
+        return logits, _at(found, senders)
 
 
 def _attending(message: Update, node: Asked, ends: Sequence[str] = PAIR, reads: Sequence[str] = ("received",)) -> GraphBlock:

@@ -12,6 +12,7 @@ from allometry.model.graph_network._block import Asked, GraphBlock
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import Reducer
 from allometry.model.graph_network._update import Gru, Update, update
+from allometry.model.graph_network.stack import GraphStack
 
 
 def full(edge: Asked, node: Asked, globals: Asked) -> GraphBlock:
@@ -53,7 +54,7 @@ def structure2vec(edge: Asked, node: Asked, steps: int = 1) -> nn.Sequential:
     Aggregation comes first here, which Algorithm 1 has not; the block's `before` is there for it.
     """
     message = GraphBlock(edge, edge_reads=("before", "senders"))
-    return nn.Sequential(*[message] * steps, GraphBlock(node=node, node_reads=("received", "nodes")))
+    return nn.Sequential(GraphStack(message, steps), GraphBlock(node=node, node_reads=("received", "nodes")))
 
 
 def ggs_nn(messages: Sequence[nn.Module], node: Gru, steps: int, readout: Reducer | None = None) -> nn.Sequential:
@@ -68,9 +69,12 @@ def ggs_nn(messages: Sequence[nn.Module], node: Gru, steps: int, readout: Reduce
         message_reads=("senders",),
         node_reads=("received", "nodes"),
     )
-    if readout is None:
-        return nn.Sequential(*[step] * steps)
-    return nn.Sequential(*[step] * steps, GraphBlock(globals=nn.Identity(), globals_reads=("nodes",), of_nodes=readout))
+    each = nn.Sequential(GraphStack(step, steps))
+    return (
+        each
+        if readout is None
+        else each.append(GraphBlock(globals=nn.Identity(), globals_reads=("nodes",), of_nodes=readout))
+    )
 
 
 def gcn(node: Asked) -> GraphBlock:
