@@ -338,3 +338,16 @@ def test_shapes_that_are_no_answers_are_refused() -> None:
         answers.said([], (said,))
     with pytest.raises(Refusal, match="answers 4 graphs of 9 nodes and 9 edges with 3 of 5 and 4"):
         answers.said(said[:3], (said,))
+
+
+@pytest.mark.parametrize(("numbers", "classes"), [("nodes", "edges"), ("edges", "nodes"), ("globals", "nodes")])
+def test_classes_and_numbers_at_once_are_refused_by_name(numbers, classes) -> None:
+    """Whichever comes first: in the score as in training."""
+    graph, targets = sample()
+    rows = {"nodes": graph.wiring.nodes, "edges": graph.wiring.edges, "globals": len(graph)}
+    asked = dict.fromkeys(FEATURES) | {classes: getattr(targets, classes), numbers: torch.ones(rows[numbers], 2)}
+    mixed, kind = targets.edit(**asked), answers_to(targets)
+    said = graph.edit(**{name: torch.zeros(rows[name], 4) for name in FEATURES})
+    for ask in (lambda: kind.asked(mixed), lambda: kind.rows([said], mixed)):
+        with pytest.raises(Refusal, match=f"Of {classes} classes are asked, and of {numbers} numbers"):
+            ask()

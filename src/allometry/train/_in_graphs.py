@@ -1,9 +1,9 @@
 """Answers in graphs: logits of classes, or numbers, at nodes, edges and graphs.
 
 A model maps a Graph to a Graph of the same wiring, whose nodes, edges and globals hold the answers `Float[rows outputs]` where
-they are asked. What is not asked is not looked at and may be anything. A model that works in steps may give a list of such graphs,
-one for each step: it is trained on the mean of their losses, as the demo of Battaglia et al. is, so that each step comes nearer;
-the loss that is reported and all that is scored are those of the last.
+they are asked, classes of all or numbers of all. What is not asked is not looked at and may be anything. A model that works in
+steps may give a list of such graphs, one for each: it is trained on the mean of their losses, as the demo of Battaglia et al. is,
+so that each step comes nearer; the loss that is reported and all that is scored are those of the last.
 
 The loss is the mean of the means: over the nodes asked, over the edges asked and over the graphs asked, and of these the mean. So a
 graph with many edges does not drown its nodes.
@@ -30,6 +30,7 @@ class InGraphs(Answers):
 
     def asked(self, targets: Graph) -> dict[str, int]:
         """How many nodes, edges and graphs; where numbers are asked, how many numbers."""
+        _are_classes(targets)
         return {name: _count(wanted) for name, wanted in _wanted(targets)}
 
     def said(self, out: Any, inputs: tuple[Any, ...]) -> list[Graph]:
@@ -61,9 +62,8 @@ class InGraphs(Answers):
         wiring = targets.wiring
         whole = torch.arange(wiring.graphs, device=wiring.n_node.device)
         groups = dict(zip(FEATURES, (wiring.nodes_of.index, wiring.edges_of.index, whole), strict=True))
-        losses, counts, classes = [], [], True
+        losses, counts, classes = [], [], _are_classes(targets)
         for name, wanted in _wanted(targets):
-            classes = not wanted.is_floating_point()
             each = _losses(name, said[-1:], wanted)[0].double()
             there = (wanted >= 0).double() if classes else torch.ones_like(each)
             for found, values in ((losses, each), (counts, there)):
@@ -104,6 +104,19 @@ class InGraphs(Answers):
 def _wanted(targets: Graph) -> list[tuple[str, Tensor]]:
     """What is asked, by name."""
     return [(name, wanted) for name in FEATURES if (wanted := getattr(targets, name)) is not None]
+
+
+def _are_classes(targets: Graph) -> bool:
+    """Whether classes are asked, or numbers. Both at once have no one loss: raises Refusal."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for name, wanted in _wanted(targets):
+        names[not wanted.is_floating_point()].append(name)
+    if names[True] and names[False]:
+        raise Refusal(
+            f"Of {' and '.join(names[True])} classes are asked, and of {' and '.join(names[False])} numbers. A batch of graphs is "
+            "asked one or the other, by one loss."
+        )
+    return not names[False]
 
 
 def _count(wanted: Tensor) -> int:
