@@ -281,6 +281,39 @@ def test_dense_faults_are_named() -> None:
         al.Graph.from_dense(torch.ones(1, 2, 3), edges=torch.ones(1, 2, 2, 1))
 
 
+@few
+@given(seeds, st.sampled_from([torch.int64, torch.int32, torch.uint8]))
+def test_a_mask_of_0_and_1_is_one_of_booleans(seed, dtype) -> None:
+    graph = simple(seed)
+    nodes, mask, adjacency, edges, whole = graph.to_dense()
+    assert same(al.Graph.from_dense(nodes, mask.to(dtype), adjacency, edges, whole), ordered(graph))
+    alone = al.Graph.from_dense(nodes, mask.to(dtype), globals=whole)
+    assert torch.equal(alone.nodes, graph.nodes)
+    assert alone.n_node.tolist() == graph.n_node.tolist()
+
+
+def test_a_mask_of_other_numbers_is_refused() -> None:
+    for mask, dtype in (
+        (torch.tensor([[0, 2]]), "int64"),
+        (torch.tensor([[-1, 0]]), "int64"),
+        (torch.ones(1, 2), "float32"),
+    ):
+        with pytest.raises(Refusal, match=f"mask is torch.{dtype} and not of 0 and 1 alone"):
+            al.Graph.from_dense(torch.ones(1, 2, 3), mask)
+
+
+def test_features_of_edges_that_are_counted_twice_are_refused() -> None:
+    """As on the way back: an array has place for the features of one."""
+    counts, features = torch.tensor([[[0, 1], [2, 0]]]), torch.ones(1, 2, 2, 4)
+    with pytest.raises(Refusal, match=r"adjacency\[0, 1, 0\] counts 2 edges, and `edges` has place for features of one"):
+        al.Graph.from_dense(torch.ones(1, 2, 3), adjacency=counts, edges=features)
+    assert al.Graph.from_dense(torch.ones(1, 2, 3), adjacency=counts).wiring.edges == 3
+    assert al.Graph.from_dense(torch.ones(1, 2, 3), adjacency=counts.clamp(max=1), edges=features).wiring.edges == 2
+    assert al.Graph.from_dense(torch.ones(1, 2, 3), adjacency=counts.float(), edges=features).wiring.edges == 2
+    with pytest.raises(Refusal, match="one is negative"):
+        al.Graph.from_dense(torch.ones(1, 2, 3), adjacency=-counts, edges=features)
+
+
 # torch-geometric: its objects are read by their attributes, so that others stand for them; the real ones are at the end
 
 

@@ -59,7 +59,7 @@ class Convertible:
     @staticmethod
     def from_dense(
         nodes: Tensor | None,  # [batch, length, channels]
-        mask: Tensor | None = None,  # Bool[batch, length]
+        mask: Tensor | None = None,  # Bool[batch, length], or 0 and 1
         adjacency: Tensor | None = None,  # [batch, length, length]
         edges: Tensor | None = None,  # [batch, length, length, channels]
         globals: Tensor | None = None,

@@ -13,7 +13,7 @@ A mask may have holes: nodes are numbered in their order. Edges come by sender, 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from allometry.flow import Refusal
@@ -33,7 +33,7 @@ class Dense(NamedTuple):
 
 def from_dense(
     nodes: Shaped[Tensor, "batch length ..."] | None,
-    mask: Bool[Tensor, "batch length"] | None = None,
+    mask: Shaped[Tensor, "batch length"] | None = None,  # true, or 1, is a node
     adjacency: Shaped[Tensor, "batch length length"] | None = None,
     edges: Shaped[Tensor, "batch length length ..."] | None = None,
     globals: Shaped[Tensor, "batch ..."] | None = None,
@@ -43,6 +43,7 @@ def from_dense(
         if nodes is None:
             raise Refusal("Neither nodes nor a mask was given, so there is no number of nodes. Give one of them.")
         mask = torch.ones(nodes.shape[:2], dtype=torch.bool, device=nodes.device)
+    mask = _boolean(mask)
     if adjacency is None:
         if edges is not None:
             raise Refusal("Edges without an adjacency were given. Say which pairs are edges; all: torch.ones(batch, n, n).")
@@ -55,14 +56,21 @@ def from_dense(
             f"adjacency[{of[k]}, {sender[k]}, {receiver[k]}] is an edge, and one of its ends is masked. Make it 0."
         )
     found = adjacency[of, sender, receiver]
+    if not found.is_floating_point() and bool((found < 0).any()):
+        raise Refusal("An adjacency of whole numbers counts edges, and one is negative. Weights are floats.")
     if edges is not None:
+        parallel = (found > 1).nonzero() if not found.is_floating_point() else ()
+        if len(parallel):
+            k = int(parallel[0])
+            raise Refusal(
+                f"adjacency[{of[k]}, {sender[k]}, {receiver[k]}] counts {found[k]} edges, and `edges` has place for features "
+                "of one. Give one, or no features."
+            )
         features = edges[of, sender, receiver]
     elif found.is_floating_point():
         features = found[:, None]
     else:
         features, many = None, found.to(torch.int64)
-        if bool((many < 0).any()):
-            raise Refusal("An adjacency of whole numbers counts edges, and one is negative. Weights are floats.")
         of, sender, receiver = (part.repeat_interleave(many) for part in (of, sender, receiver))
     place = mask.flatten().cumsum(0).view(mask.shape) - 1
     return graph(
@@ -74,6 +82,15 @@ def from_dense(
         edges=features,
         globals=globals,
     )
+
+
+def _boolean(mask: Tensor) -> Tensor:
+    """Of booleans, or of 0 and 1 in whole numbers, as tokenizers give it."""
+    if mask.dtype == torch.bool:
+        return mask
+    if mask.is_floating_point() or mask.is_complex() or bool(((mask != 0) & (mask != 1)).any()):
+        raise Refusal(f"The mask is {mask.dtype} and not of 0 and 1 alone. True, or the whole number 1, is a node.")
+    return mask.bool()
 
 
 def to_dense(graphs: Graph, length: int | None = None) -> Dense:
