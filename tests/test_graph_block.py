@@ -15,7 +15,7 @@ from allometry.graph import batch
 from allometry.model.graph_network._block import READS
 from allometry.model.graph_network._projection import Input, Projection
 from allometry.model.graph_network._reduce import REDUCERS, Attention, PrincipalNeighbourhood
-from allometry.model.graph_network._update import Gru, Lstm, Mlp
+from allometry.model.graph_network._update import Gru, Lstm, Mlp, Update
 
 seeds = st.integers(0, 10**6)
 few = settings(max_examples=10, deadline=None)
@@ -343,6 +343,40 @@ def test_an_update_for_each_type() -> None:
         block(irregular())
     with pytest.raises(Refusal, match="0 to 2, and there are 2 updates"):
         block(graph.edit(edge_types=torch.tensor([0, 1, 2, 0, 0, 0, 0, 0, 0])))
+
+
+def test_a_message_of_several_tensors_may_be_another_for_each_type() -> None:
+    """Attention whose logits and values are of the type of the edge: as one message that knows the types."""
+
+    class Pair(Update):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits, self.values = Mlp([2]), Mlp([6])
+
+        def forward(self, inputs, old=None) -> tuple[Tensor, Tensor]:
+            return self.logits(inputs), self.values(inputs).unflatten(-1, (2, 3))
+
+    class Chosen(Update):
+        def forward(self, inputs, old=None) -> tuple[Tensor, ...]:
+            first = (graph.edge_types == 0)[:, None]
+            (a, x), (b, y) = (one(inputs) for one in pairs)
+            return torch.where(first, a, b), torch.where(first[..., None], x, y)
+
+    graph, pairs = irregular(typed=True), [Pair(), Pair()]
+    say = {
+        "node": nn.Identity(),
+        "node_reads": ("received",),
+        "message_reads": ("edges", "senders"),
+        "received": Attention(),
+    }
+    block = al.GraphBlock(message=pairs, **say).double()
+    ours, wanted = block(graph).nodes, al.GraphBlock(message=Chosen(), **say)(graph).nodes
+    torch.testing.assert_close(ours, wanted, rtol=1e-13, atol=1e-13)
+    weights = list(block.parameters())
+    for mine, theirs in zip(*(torch.autograd.grad(out.square().sum(), weights) for out in (ours, wanted)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-13)
+    with pytest.raises(Refusal, match="results of one tensor and of several"):
+        al.GraphBlock(message=[Pair(), Mlp([6])], **say).double()(graph)
 
 
 def _backward(out: al.Graph, block: nn.Module) -> list[nn.Parameter]:

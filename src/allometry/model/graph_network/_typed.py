@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from allometry.flow import Refusal
 from allometry.graph import Groups
 from allometry.model.graph_network._projection import Input
-from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network._update import Update, update
 
 
@@ -24,8 +23,8 @@ class Typed(nn.Module):
 
     def forward(
         self, inputs: Sequence[Input], old: Tensor | None, types: Int[Tensor, " elements"] | None, what: str
-    ) -> Tensor:
-        """`what` names the types, for who has forgotten them."""
+    ) -> Tensor | tuple[Tensor, ...]:
+        """`what` names the types, for who has forgotten them. A message may be several tensors, as many of each type."""
         if types is None:
             raise Refusal(f"There is an update for each of {len(self.each)} types and the graph has no {what}.")
         if len(types) and not 0 <= int(types.min()) <= int(types.max()) < len(self.each):
@@ -35,7 +34,13 @@ class Typed(nn.Module):
             chosen = (types == number).nonzero()[:, 0]
             places.append(chosen)
             found.append(one([_of(part, chosen) for part in inputs], None if old is None else old.index_select(0, chosen)))
-        return spread(torch.cat(found), Groups(torch.cat(places).argsort(), len(types)))
+        order = torch.cat(places).argsort()
+        several = {len(one) if isinstance(one, tuple | list) else 0 for one in found}
+        if several == {0}:
+            return torch.cat(found).index_select(0, order)
+        if len(several) > 1:
+            raise Refusal("The updates by type give results of one tensor and of several. Give as many of each type.")
+        return tuple(torch.cat(part).index_select(0, order) for part in zip(*found, strict=True))
 
 
 def _of(part: Input, chosen: Tensor) -> Input:
