@@ -121,6 +121,12 @@ def test_the_first_of_equal_rows_gets_the_gradient(dtype, sign, ties) -> None:
     assert torch.equal(gradient, wanted)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_answers_are_counted_to_the_last_however_many(more) -> None:
+    """Beyond 2^24 fp32 has not all whole numbers, and a lone tie would not be seen."""
+    assert int(_extreme._ones_in(torch.ones(()).expand(2**24 + more))) == 2**24 + more
+
+
 @pytest.mark.parametrize("sign", [largest, smallest], ids=["largest", "smallest"])
 @every_index
 @pytest.mark.parametrize("held", ["ties", "not a number", "without bound"])

@@ -129,9 +129,15 @@ def _of_all(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Gro
     answers = []
     for rows, index, written in _pieces(groups, x, groups.index, out):
         torch.eq(rows, found.index_select(0, index), out=written)
-        answers.append(written.sum(dtype=torch.float32))  # a piece has fewer numbers than fp32 has whole ones
+        answers.append(_ones_in(written))
         written.mul_(gradient.index_select(0, index))
     return float(torch.stack(answers).double().sum()) == int((groups.sizes > 0).sum()) * x.shape[1]
+
+
+def _ones_in(written: Tensor) -> Tensor:
+    """How many of the numbers, 0 and 1, are 1. Up to 2^24 of them fp32 is exact, and four times as fast as a count on the CPU; on a
+    GPU a piece is everything."""
+    return written.sum(dtype=torch.float32 if written.numel() <= 2**24 else torch.float64)
 
 
 def _of_the_first(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Groups) -> None:
