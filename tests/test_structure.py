@@ -88,9 +88,14 @@ def test_light_modules_import_no_torch() -> None:
 
 
 def test_public_names_work_whatever_was_imported_before() -> None:
-    """`al.fit` and `al.study` are functions to their users, though stages have these names too."""
+    """`al.fit` and `al.study` are functions to their users, though stages have these names too; and they are always the same."""
     program = (
-        "import inspect, allometry as al\n"
+        "import importlib, inspect, pkgutil, allometry as al\n"
+        "both = sorted({one.name for one in pkgutil.iter_modules(al.__path__)} & {*al.__all__})\n"
+        "assert {*both} >= {'capacity', 'fit', 'graph', 'study'}, both\n"
+        "first = {name: getattr(al, name) for name in both}\n"
+        "for name in both: importlib.import_module('allometry.' + name)\n"
+        "assert all(callable(one) and one is getattr(al, name) for name, one in first.items()), first\n"
         "import allometry.study.request, allometry.fit.estimate as estimate\n"
         "for name in al.__all__: getattr(al, name)\n"
         "assert callable(al.fit) and callable(al.study) and callable(al.compare)\n"

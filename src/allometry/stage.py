@@ -1,6 +1,7 @@
 """A stage that shares its name with a public function: `al.fit(table)` beside `allometry.fit.estimate`.
 
-Python binds a subpackage to its name in the package as soon as anything of it is imported, and would so hide the function.
+Python binds a subpackage to its name in the package as soon as anything of it is imported, and would so hide the function. So the
+public name is that of the stage from the start, and the stage can be called.
 """
 
 import inspect
