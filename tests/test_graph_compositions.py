@@ -123,6 +123,25 @@ def test_with_skip_each_core_reads_the_first_graph_too() -> None:
         beside(graph, al.graph([], [], 3))
 
 
+def test_what_a_public_part_asks_for_is_public() -> None:
+    """A recurrent network is built, run along graphs and rolled out with public names alone, and batches are joined."""
+    gn, whole = al.graph_networks, irregular()
+    gate = gn.IndependentRecurrent(gn.Gru(3), gn.Gru(4), gn.Gru(2))
+    network = al.RecurrentGraphNetwork(
+        gn.independent(gn.Mlp([3]), gn.Mlp([4]), gn.Mlp([2])), gn.full(gn.Mlp([3]), gn.Mlp([4]), gn.Mlp([2])),
+        gn.independent(gn.Mlp([3]), gn.Mlp([5]), gn.Mlp([2])), gate,
+    ).double()  # fmt: skip
+    answers, hidden = gn.unrolled(network, [whole, whole])
+    assert apart(answers[1], network(whole, network(whole)[1])[0]) == 0
+    assert hidden.nodes.shape == (9, 4)
+    states, _ = gn.rollout(
+        lambda graph: network(graph)[0], whole, 2, lambda graph, answer, step: graph.edit(nodes=answer.nodes)
+    )
+    assert len(states) == 3
+    assert isinstance(gn.gat(4).received, gn.Attention)
+    assert apart(al.batch(list(whole)), whole) == 0
+
+
 def test_graphs_that_are_joined_otherwise_cannot_stand_side_by_side() -> None:
     """As many nodes and edges are not the same ones; the same wiring made twice is."""
     graph = irregular()

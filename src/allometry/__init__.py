@@ -17,6 +17,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Graphs": ("allometry.flow", "Graphs"),
     "Graph": ("allometry.graph", "Graph"),
     "graph": ("allometry.graph", None),  # this and three below are stages that can be called, always: see `stage`
+    "batch": ("allometry.graph", "batch"),
     "Quark": ("allometry.quark", "Quark"),
     "GraphBlock": ("allometry.model.graph_network._block", "GraphBlock"),
     "GraphStack": ("allometry.model.graph_network.stack", "GraphStack"),

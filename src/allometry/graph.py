@@ -11,7 +11,7 @@ features    nodes   [4 ...]       any of the three may be missing: that is not t
 ```
 
 The wiring knows its groups (the edges that a node receives, the nodes of a graph), sorted once, whatever the features do later.
-`al.graph(...)` is the function `graph` below.
+`al.graph(...)` is the function `graph` below, `al.batch(...)` joins batches.
 """
 
 import dataclasses
