@@ -116,6 +116,20 @@ def test_the_block_is_algorithm_1(reduce, sent) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("reduce", REDUCERS)
+def test_a_force_is_the_gradient_of_an_energy_and_can_be_trained(reduce) -> None:
+    """Second derivatives in weights and inputs are those of Algorithm 1."""
+    graph, found = irregular(), []
+    block = full(reduce, edge_reads=("edges", "receivers", "senders", "globals"))
+    graph.nodes.requires_grad_()
+    weights = [graph.nodes, *block.parameters()]
+    for energy in (total(block(graph)), total(algorithm_1(block, graph, reduce))):
+        (force,) = torch.autograd.grad(energy, graph.nodes, create_graph=True)
+        found.append((force.detach(), *torch.autograd.grad(force.square().sum(), weights, materialize_grads=True)))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
 @few
 @given(seeds)
 def test_any_graph_is_algorithm_1(seed) -> None:
@@ -492,6 +506,25 @@ def test_projections_are_their_derivative() -> None:
     weight, bias = layer.linear.weight.detach().requires_grad_(), layer.linear.bias.detach().requires_grad_()
     del layer.linear.weight, layer.linear.bias
     assert torch.autograd.gradcheck(of, (*leaves, weight, bias))
+    assert torch.autograd.gradgradcheck(of, (*leaves, weight, bias), fast_mode=True)
+
+
+def test_second_derivatives_go_through_a_cast_to_the_precision_of_the_weights() -> None:
+    """As under autocast, where some inputs are of fewer bits."""
+    graph = irregular()
+    nodes, edges = graph.nodes.float().requires_grad_(), graph.edges.float().requires_grad_()
+    layer, found = Projection(2 * 5 + 3, 2).double(), []
+    received, sent = graph.wiring.received, graph.wiring.sent
+    for way in ("ours", "plain"):
+        if way == "ours":
+            out = layer([Input("edges", edges), Input("receivers", nodes, received), Input("senders", nodes, sent)])
+        else:
+            out = layer.linear(torch.cat([edges, nodes[received.index], nodes[sent.index]], 1).double())
+        slopes = torch.autograd.grad(out.sin().sum(), (nodes, edges), create_graph=True)
+        second = torch.autograd.grad(sum(slope.square().sum() for slope in slopes), (nodes, edges, layer.linear.weight))
+        found.append((*slopes, *second))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_under_autocast_sums_stay_in_the_precision_of_the_weights() -> None:

@@ -85,6 +85,42 @@ def test_the_derivative_is_that_of_the_values(name, index) -> None:
     assert not len(x) or torch.autograd.gradcheck(lambda x: REDUCERS[name](x, groups), (x,))
 
 
+@every_reducer
+@pytest.mark.parametrize("index", ["sorted", "mixed"])
+@pytest.mark.parametrize("small", [SMALL, 0], ids=["few rows", "many"])
+def test_the_second_derivative_is_that_of_the_first(monkeypatch, name, index, small) -> None:
+    """In the values and in the gradient that comes in; of a maximum it is 0 in the values, as its pieces are linear."""
+    monkeypatch.setattr(_extreme, "SMALL", small)
+    groups = Groups(INDEXES[index], 8)
+    keep = (groups.sizes[groups.index] > 1) | (name != "std")
+    groups = Groups(groups.index[keep], 8)
+    x = rows(groups, 2)
+    assert torch.autograd.gradgradcheck(lambda x: REDUCERS[name](x, groups), (x,), fast_mode=True)
+    if name in ("max", "min"):  # at every order: x times its largest has a second derivative
+        by = REDUCERS[name]
+        assert torch.autograd.gradgradcheck(lambda x: by(x * spread(by(x, groups), groups), groups), (x,), fast_mode=True)
+
+
+@pytest.mark.parametrize("small", [SMALL, 0], ids=["few rows", "many"])
+def test_of_equal_rows_the_first_has_the_second_derivative_too(monkeypatch, small) -> None:
+    monkeypatch.setattr(_extreme, "SMALL", small)
+    groups = Groups(torch.tensor([1, 0, 1, 0]), 3)
+    x = torch.tensor([[2.0], [5.0], [2.0], [5.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(largest(x, groups).square().sum(), x, create_graph=True)
+    assert slope[:, 0].tolist() == [4, 10, 0, 0]
+    (second,) = torch.autograd.grad(slope.sum(), x)
+    assert second[:, 0].tolist() == [2, 2, 0, 0]
+
+
+def test_equal_rows_have_a_second_derivative_of_0() -> None:
+    groups = Groups(torch.tensor([0, 0, 0, 2, 3, 3]), 5)
+    x = torch.tensor([[0.1], [0.1], [0.1], [7.0], [1.0], [3.0]], requires_grad=True)
+    (slope,) = torch.autograd.grad(REDUCERS["std"](x, groups).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope[:5].sum(), x)
+    assert not second[:4].any()
+    assert second.isfinite().all()
+
+
 @every_index
 def test_spreading_is_the_transpose_of_summing(index) -> None:
     groups = Groups(INDEXES[index], 8)
@@ -203,6 +239,7 @@ def test_shares_are_a_softmax_of_each_group(index) -> None:
     assert torch.equal(Attention()((logits, values), groups), found.flatten(1))
     if len(logits):
         assert torch.autograd.gradcheck(lambda a, b: attended(a, b, groups), (logits, values))
+        assert torch.autograd.gradgradcheck(lambda a, b: attended(a, b, groups), (logits, values), fast_mode=True)
 
 
 @pytest.mark.parametrize("way", [nullcontext, plain_equations])

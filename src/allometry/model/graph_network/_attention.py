@@ -12,7 +12,7 @@ from torch import Tensor
 
 from allometry.graph import Groups
 from allometry.model.graph_network._extreme import extremes
-from allometry.model.graph_network._sum import bags, summed
+from allometry.model.graph_network._sum import bags, spread, summed
 
 
 def shares(logits: Float[Tensor, " rows *channels"], groups: Groups) -> Float[Tensor, " rows *channels"]:
@@ -41,8 +41,7 @@ class _Shares(torch.autograd.Function):
         return found
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (found,) = ctx.saved_tensors
         of_found = gradient * found
-        return of_found.addcmul_(found, bags(of_found, ctx.groups).index_select(0, ctx.groups.index), value=-1), None
+        return of_found.addcmul_(found, spread(summed(of_found, ctx.groups), ctx.groups), value=-1), None

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from allometry.graph import Groups
 from allometry.model.blocks._eager import in_eager_cpu
-from allometry.model.graph_network._sum import bags
+from allometry.model.graph_network._sum import bags, summed
 
 PIECE = 128 * 1024  # numbers of a piece for each thread: two of them stay in a core's cache
 SMALL = 2**17  # numbers of so few rows that calls decide
@@ -78,19 +78,41 @@ class _Extreme(torch.autograd.Function):
         return found
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        if len(ctx.saved_tensors) == 1:
-            (first,) = ctx.saved_tensors
-            there = (ctx.groups.sizes > 0)[:, None]  # of a group without rows the first is said to be row 0
-            return gradient.new_zeros(ctx.shape).scatter_add_(0, first, gradient * there), None, None
-        x, found = ctx.saved_tensors
-        of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-        flat, groups = of_x.view(len(x), x.shape[1:].numel()), ctx.groups
-        if x.numel():
-            gradient, found = (part.reshape(groups.count, -1).contiguous() for part in (gradient, found))
-            _routed(flat, x.reshape(flat.shape), found, gradient, groups)
-        return of_x, None, None
+        chosen = tuple(part.detach() for part in ctx.saved_tensors)
+        return _Given.apply(gradient, ctx.groups, ctx.shape, *chosen), None, None
+
+
+class _Given(torch.autograd.Function):
+    """The gradient of the rows: linear in that of the groups, and so is its own. That of a maximum is constant between ties."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, groups: Groups, shape: torch.Size, *chosen: Tensor) -> Tensor:
+        ctx.groups, ctx.shape = groups, shape
+        ctx.save_for_backward(*chosen)
+        return _given(gradient, groups, shape, *chosen)
+
+    @staticmethod
+    def backward(ctx: Any, of_rows: Tensor) -> tuple[Tensor | None, ...]:
+        groups, chosen = ctx.groups, ctx.saved_tensors
+        with torch.no_grad():
+            ones = of_rows.new_ones(groups.count, *ctx.shape[1:])
+            there = _given(ones, groups, ctx.shape, *chosen)
+        return summed(of_rows * there, groups), None, None, *(None for _ in chosen)
+
+
+def _given(gradient: Tensor, groups: Groups, shape: torch.Size, *chosen: Tensor) -> Tensor:
+    """The gradient to one row of each group: to that which is named, or to the first that is what was found."""
+    if len(chosen) == 1:
+        there = (groups.sizes > 0)[:, None]  # of a group without rows the first is said to be row 0
+        return gradient.new_zeros(shape).scatter_add_(0, chosen[0], gradient * there)
+    x, found = chosen
+    of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    flat = of_x.view(len(x), x.shape[1:].numel())
+    if x.numel():
+        gradient, found = (part.reshape(groups.count, -1).contiguous() for part in (gradient, found))
+        _routed(flat, x.reshape(flat.shape), found, gradient, groups)
+    return of_x
 
 
 def _by_bags(x: Tensor, groups: Groups, which: str) -> tuple[Tensor, Tensor] | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from allometry.flow import Refusal
 from allometry.graph import Groups
-from allometry.model.graph_network._sum import bags, spread
+from allometry.model.graph_network._sum import spread, summed
 
 
 class Input(NamedTuple):
@@ -62,14 +62,14 @@ class Projection(nn.Module):
         groups = tuple(one.groups for one in inputs)
         if all(of is None for of in groups):
             return F.linear(concatenated(inputs), self.linear.weight, bias)
-        return _Projected.apply(groups, self.linear.weight, bias, *(one.value for one in inputs))
+        weight = self.linear.weight  # under autocast, too, sums are in its precision
+        return _Projected.apply(groups, weight, bias, *(one.value.to(weight.dtype) for one in inputs))
 
 
 class _Projected(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, groups: tuple[Groups | None, ...], weight: Tensor, bias: Tensor | None, *values: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
-            values = tuple(value.to(weight.dtype) for value in values)
             ctx.groups = groups
             ctx.save_for_backward(weight, *values)
             weights = weight.split([value.shape[1] for value in values], 1)
@@ -92,20 +92,19 @@ class _Projected(torch.autograd.Function):
         return found
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weight, *values = ctx.saved_tensors
         of_values: list[Tensor | None] = []
-        of_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        of_weight: list[Tensor] = []
         with torch.autocast(gradient.device.type, enabled=False):
-            gradient, first = gradient.to(weight.dtype).contiguous(), 0
+            gradient = gradient.to(weight.dtype).contiguous()
+            weights = weight.split([value.shape[1] for value in values], 1)
             fewest = gradient  # every element is of one group: their sum is that of the groups
-            for value, of, needed in zip(values, ctx.groups, ctx.needs_input_grad[3:], strict=True):
-                own = gradient if of is None else bags(gradient, of)
+            for value, part, of, needed in zip(values, weights, ctx.groups, ctx.needs_input_grad[3:], strict=True):
+                own = gradient if of is None else summed(gradient, of)
                 fewest = own if len(own) < len(fewest) else fewest
-                columns = slice(first, first := first + value.shape[1])
-                if of_weight is not None:
-                    of_weight[:, columns] = own.T @ value
-                of_values.append(own @ weight[:, columns] if needed else None)
+                if ctx.needs_input_grad[1]:
+                    of_weight.append(own.T @ value)
+                of_values.append(own @ part if needed else None)
             of_bias = fewest.sum(0) if ctx.needs_input_grad[2] else None
-        return None, of_weight, of_bias, *of_values
+        return None, torch.cat(of_weight, 1) if of_weight else None, of_bias, *of_values
