@@ -163,6 +163,15 @@ def test_answers_are_counted_to_the_last_however_many(more) -> None:
     assert int(_extreme._ones_in(torch.ones(()).expand(2**24 + more))) == 2**24 + more
 
 
+@pytest.mark.parametrize("small", [SMALL, 0])
+def test_a_group_that_is_no_number_changes_no_other(monkeypatch, small) -> None:
+    """One answer less there, and one more where two rows are equal."""
+    monkeypatch.setattr(_extreme, "SMALL", small)
+    x = torch.tensor([[2.0], [2.0], [float("nan")], [1.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(largest(x, Groups(torch.tensor([0, 0, 1, 2]), 3))[0], x, torch.ones(1))
+    assert gradient.tolist() == [[1.0], [0.0], [0.0], [0.0]]
+
+
 @pytest.mark.parametrize("sign", [largest, smallest], ids=["largest", "smallest"])
 @every_index
 @pytest.mark.parametrize("held", ["ties", "not a number", "without bound"])

@@ -130,7 +130,7 @@ def _routed(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Gro
     """Writes the gradient of the rows, all of two axes: that of their group where they are what was found, else 0."""
     if _tied(x, found, groups):
         _of_the_first(out, x, found, gradient, groups)
-    elif not _of_all(out, x, found, gradient, groups):
+    elif not _of_all(out, x, found, gradient, groups) or not math.isfinite(found.sum()):  # what is no number hides a tie
         wrong = (bags(out, groups) != gradient).any(1)  # groups that gave more or less than they were given
         rows = wrong[groups.index].nonzero()[:, 0]
         of = x.new_empty(len(rows), x.shape[1])
