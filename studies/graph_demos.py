@@ -37,6 +37,7 @@ FALLING = Recipe(rate=3e-3, warmup=0.005, weight_decay=0.0, memory=0.999)
 # Numbers are all joined to each other, so that few steps do; and the one number of a node is lost in a network that starts
 # without biases (model/graph_network/encode_process_decode.py), so it starts with some.
 WITH_GLOBALS = DEMO.edit(reduce="max", decoded="asked", answers="later")
+SECOND = WITH_GLOBALS.edit(flow="local", width=17)
 WAYS, OF_WAYS = WITH_GLOBALS.edit(flow="local", steps=12), 16
 NUMBERS, OF_NUMBERS = WITH_GLOBALS.edit(steps=4, start="torch"), FALLING.edit(rate=1e-2)
 FEWER = 3  # seeds of what stands beside, to say why
@@ -90,7 +91,6 @@ def arm(name: str, model: Spec, recipe: Recipe, asked: Spec, panel: str, batch: 
 
 
 LARGER = "16-32 nodes"
-WITH, WITHOUT = "first choice, with globals", "second choice, without"
 RECORD = "solved {} at 16 to 32 nodes, in one run"
 
 # Of shortest paths and of sorting
@@ -133,8 +133,8 @@ graph takes 1.60 million FLOPs forward in ours and 1.66 in the demo; in the test
         arm("ours", WAYS, FALLING, ShortestPath(), "shortest path", batch=OF_WAYS),
         arm("the demo", DEMO, DEMOS_ADAM, ShortestPath(), "shortest path"),
         arm("ours, with sums", WAYS.edit(reduce="sum"), FALLING, ShortestPath(), "shortest path", OF_WAYS, FEWER),
-        arm(WITHOUT, WITH_GLOBALS.edit(flow="local", width=17), FALLING, ShortestPath(), "shortest path", seeds=FEWER),
-        arm(WITH, WITH_GLOBALS, FALLING, ShortestPath(), "shortest path", seeds=FEWER),
+        arm("first choice, with globals", WITH_GLOBALS, FALLING, ShortestPath(), "shortest path", seeds=2),
+        arm("second choice, without", SECOND, FALLING, ShortestPath(), "shortest path", seeds=1),
     ),
     expectations=(
         Expectation(
@@ -153,10 +153,6 @@ graph takes 1.60 million FLOPs forward in ours and 1.66 in the demo; in the test
         Expectation(
             text="And at least 0.85 of graphs of its own size",
             arm="the demo", measure="solved", at_least=0.85, paper="0.92",
-        ),
-        Expectation(
-            text="Ten steps and batches of 32, the choice before, leave more unsolved",
-            arm=WITHOUT, against="ours", measure=f"unsolved:{LARGER}", at_least=1.0, paper="not measured",
         ),
         SUMS,
     ),
