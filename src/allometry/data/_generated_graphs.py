@@ -78,7 +78,7 @@ class GeneratedGraphs(Spec):
 
     @property
     def floors(self) -> dict[str, float]:
-        """What players that look at nothing attain, by name."""
+        """What trivial players attain, by name. Figures show the larger of `correct` and `copied`, shares of right answers."""
         raise NotImplementedError
 
     def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:

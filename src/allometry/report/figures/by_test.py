@@ -91,7 +91,9 @@ def _worlds(index: int, panel: str, found: list[tuple[Arm, Values]], tests: list
     dashes: list[Trace] = []
     for place, name in enumerate(names):
         if floor := floors.get(name):
-            line, label = _arms.chance_line([place + 0.42, place - 0.42], [floor] * 2, WRONG.player)
+            line, label = _arms.chance_line(
+                [place + 0.42, place - 0.42], [floor] * 2, WRONG.players([*(arm for arm, _ in found), *tests])
+            )
             dashes += [line, label] if place == 0 else [line]
     return _figure(
         f"worlds-{index}",
