@@ -382,7 +382,7 @@ def test_pointers_are_those_of_the_loops_of_clrs(kind, literal, p) -> None:
         assert sorted(pairs_of(one, asked.edges.bool())) == sorted(zip(pointer, range(len(pointer)), strict=True))
 
 
-def test_graphs_of_clrs_join_where_two_draws_agree() -> None:
+def test_graphs_of_clrs_join_where_two_draws_are_both_yes() -> None:
     (inputs,), _ = BellmanFord(least=12, most=12).batch(0, 0, 400)
     lengths = inputs.edges[inputs.edges > 0]
     assert len(lengths) / (400 * 12 * 11) == pytest.approx(0.25, abs=4 * (2 * 0.25 * 0.75 / (400 * 132)) ** 0.5)
