@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, batched, drawn, draws
-from allometry.data._random import HELD_OUT
+from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, batched, draws
+from allometry.data._random import HELD_OUT, below
 from allometry.flow import Refusal
 from allometry.graph import Graph
 
@@ -67,7 +67,7 @@ class Motion(GeneratedGraphs):
         """A state of each trajectory, and the velocities after it."""
         system = self.system(seed, numbers)
         (when,) = draws(seed, numbers + ASIDE, ())  # apart from what the system is drawn from
-        moment = drawn(when, MOMENTS)
+        moment = below(MOMENTS, when)
         places, velocities = self.trajectory(system, int(moment.max()) + 1)
         rows = np.arange(len(numbers))
         asked = velocities[moment + 1, rows]
