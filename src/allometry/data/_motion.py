@@ -1,6 +1,7 @@
 """Bodies in a plane that move by their forces: the state now is given, the velocities one step later are asked."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,16 @@ class Motion(GeneratedGraphs):
         start, _ = batched(_asked(system, system.place, system.velocity, system.velocity))
         return start, torch.from_numpy(velocities[:, real].astype(np.float32))
 
+    def advance(self, now: Graph, answer: Graph, step: int = 0) -> Graph:
+        """The state after one in which a model answers these velocities, in whatever step: x' = x + step v'.
+
+        All nodes move by what is answered, so a model must have learned which are fixed.
+        """
+        state, velocity = now.nodes, answer.nodes
+        assert state is not None
+        assert velocity is not None
+        return now.edit(nodes=torch.cat([state[:, :2] + self.step * velocity, velocity, state[:, STATE:]], dim=1))
+
     @property
     def chance(self) -> float:
         """Mean square error, per number, of a player that always says the mean velocity. Counted once in 2000 graphs."""
@@ -94,6 +105,15 @@ class Motion(GeneratedGraphs):
         """
         levels = _levels(self.endless)
         return {name: levels[name] for name in ("zero", "persistence")}
+
+
+def rollout_error(states: Sequence[Graph], truth: Float[Tensor, "frames nodes 2"]) -> float:
+    """Mean over frames and nodes of the squared error of the velocity, both numbers summed: as the demo reports it.
+
+    The first state is given, and counts as one without error.
+    """
+    said = torch.stack([state.nodes[:, 2:STATE] for state in states if state.nodes is not None]).cpu()
+    return float(((said.double() - truth.double()) ** 2).sum(-1).mean())
 
 
 @functools.lru_cache(maxsize=64)
