@@ -14,7 +14,6 @@ so that a size is one model on all data, as everywhere. Where a layer reads a wh
 `closed_form(io).parameters` has all.
 """
 
-import math
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -27,6 +26,7 @@ from allometry.model._family import ClosedForm, Family
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
+from allometry.model.graph_network._sum import summed
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 
@@ -204,28 +204,21 @@ class Padded(NamedTuple):
         """1 where a node stands."""
         return like.new_zeros(self.graphs, self.length).index_put((self.graph, self.place), like.new_ones(()))
 
-    def pair(self, wiring: Wiring) -> Int[Tensor, " edges"]:
-        """The place of each edge in [graph, receiver, sender], flat."""
+    def pair(self, wiring: Wiring) -> Groups:
+        """Edges by their place in [graph, receiver, sender], flat."""
         graph = self.graph[wiring.receivers]
-        return (graph * self.length + self.place[wiring.receivers]) * self.length + self.place[wiring.senders]
+        place = (graph * self.length + self.place[wiring.receivers]) * self.length + self.place[wiring.senders]
+        return Groups(place, self.graphs * self.length**2)
 
-    def pairs(self, graph: Graph) -> Float[Tensor, "graphs length length channels"]:
+    def pairs(self, graph: Graph, pair: Groups) -> Float[Tensor, "graphs length length channels"]:
         """For each pair how many edges join it, and the sum of their features."""
-        shape = (self.graphs, self.length, self.length)
-        return summed_at(self.pair(graph.wiring), math.prod(shape), joined(graph)).unflatten(0, shape)
+        return summed(joined(graph), pair).unflatten(0, (self.graphs, self.length, self.length))
 
 
 def joined(graph: Graph) -> Float[Tensor, "edges channels"]:
     """A 1 for each edge, beside its features."""
     assert graph.edges is not None
     return torch.cat([torch.ones_like(graph.edges[:, :1]), graph.edges], 1)
-
-
-def summed_at(
-    place: Int[Tensor, " rows"], size: int, rows: Float[Tensor, "rows channels"]
-) -> Float[Tensor, "places channels"]:
-    """The sum of the rows at each of so many places."""
-    return rows.new_zeros(size, rows.shape[1]).index_add(0, place, rows)
 
 
 def fitting(wiring: Wiring, room: int, name: str) -> None:
@@ -244,7 +237,7 @@ class Pairs(NamedTuple):
     sent: Groups
     of: Groups  # by their graph
     joined: Float[Tensor, "pairs channels"]  # how many edges join a pair, and the sum of their features
-    edges: Int[Tensor, " edges"]  # the pair of each edge
+    edges: Groups  # edges by their pair
 
     @classmethod
     def of_graph(cls, graph: Graph) -> "Pairs":
@@ -254,11 +247,11 @@ class Pairs(NamedTuple):
         before = size.cumsum(0) - size  # pairs of the receivers before this one
         first = wiring.nodes_of.starts[:-1][wiring.nodes_of.index]  # the first node of a node's graph
         senders = torch.arange(len(receivers), device=size.device) - before[receivers] + first[receivers]
-        edges = before[wiring.receivers] + wiring.senders - first[wiring.receivers]
+        edges = Groups(before[wiring.receivers] + wiring.senders - first[wiring.receivers], len(receivers))
         return cls(
             Groups(receivers, wiring.nodes),
             Groups(senders, wiring.nodes),
             Groups(wiring.nodes_of.index[receivers], wiring.graphs),
-            summed_at(edges, len(receivers), joined(graph)),
+            summed(joined(graph), edges),
             edges,
         )

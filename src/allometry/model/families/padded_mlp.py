@@ -22,12 +22,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from allometry.flow import IO, Graphs
-from allometry.graph import FEATURES, Graph
+from allometry.graph import FEATURES, Graph, Groups
 from allometry.model._family import ClosedForm
 from allometry.model._relational import Padded, RelationalFamily, Tally, asked_of, ends_of, fitting, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
+from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 
@@ -76,18 +77,19 @@ class _PaddedMlp(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         fitting(graph.wiring, self.room, "padded_mlp")
         full, padded = filled(graph), Padded.of(graph.wiring, self.room)
+        pair = padded.pair(graph.wiring)
         assert full.nodes is not None
         assert full.globals is not None
         nodes = padded.filled(torch.cat([torch.ones_like(full.nodes[:, :1]), full.nodes], 1))
-        together = torch.cat([nodes.flatten(1), padded.pairs(full).flatten(1), full.globals], 1)
+        together = torch.cat([nodes.flatten(1), padded.pairs(full, pair).flatten(1), full.globals], 1)
         inside = self.inside([Input("together", F.relu(self.read(together)))])
         place = {
-            "nodes": padded.graph * self.room + padded.place,
-            "edges": padded.pair(graph.wiring),
-            "globals": torch.arange(len(graph), device=padded.graph.device),
+            "nodes": Groups(padded.graph * self.room + padded.place, len(graph) * self.room),
+            "edges": pair,
+            "globals": Groups(torch.arange(len(graph), device=padded.graph.device), len(graph)),
         }
         answers = {
-            name: self.outputs[f"of_{name}"](inside).view(-1, outputs).index_select(0, place[name])
+            name: spread(self.outputs[f"of_{name}"](inside).view(place[name].count, outputs), place[name])
             for name, outputs in self.asked.items()
         }
         return graph.edit(**(dict.fromkeys(FEATURES) | answers))

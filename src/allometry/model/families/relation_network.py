@@ -13,6 +13,7 @@ from allometry.model._relational import Pairs, Read, RelationalFamily, States, T
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import REDUCERS, reducer
+from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 TO = ("graph", "nodes")
@@ -66,4 +67,4 @@ class _RelationNetwork(nn.Module):
         whole = self.whole([Input("of_pairs", self.reduce(relations, pairs.of)), Input("globals", read.globals)])
         if self.node is not None:
             nodes = self.node([Input("received", self.reduce(relations, pairs.received)), Input("nodes", nodes)])
-        return States(nodes, relations.index_select(0, pairs.edges), whole)
+        return States(nodes, spread(relations, pairs.edges), whole)
