@@ -16,17 +16,16 @@ so that a size is one model on all data, as everywhere. Where a layer reads a wh
 
 from typing import ClassVar, NamedTuple
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import IO, Graphs, Refusal
-from allometry.graph import FEATURES, Graph, Groups, Wiring
+from allometry.graph import FEATURES, Graph
 from allometry.model._family import ClosedForm, Family
+from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
-from allometry.model.graph_network._sum import summed
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 
@@ -36,27 +35,6 @@ class States(NamedTuple):
     nodes: Float[Tensor, "nodes width"]
     edges: Float[Tensor, "edges width"] | None
     globals: Float[Tensor, "graphs width"]
-
-
-class Tally:
-    """Adds up a closed form, layer by layer."""
-
-    def __init__(self) -> None:
-        self.parameters, self.inside, self.flops = 0, 0, 0.0
-
-    def weights(self, count: int, end: bool = False) -> None:
-        """Numbers that learn; `end`: of a layer that reads or answers."""
-        self.parameters += count
-        self.inside += 0 if end else count
-
-    def linear(self, rows: int, inputs: int, outputs: int, bias: bool = True, end: bool = False) -> None:
-        self.weights((inputs + bias) * outputs, end)
-        self.flops += 2 * rows * inputs * outputs
-
-    def perceptron(self, rows: int, width: int, layers: int, reads: tuple[int, ...]) -> None:
-        """`reads` are the rows that its first layer multiplies, for each input of the width."""
-        self.weights(len(reads) * width * width + width + (layers - 1) * width * (width + 1) + 2 * width)
-        self.flops += 2 * width * width * (sum(reads) + (layers - 1) * rows)
 
 
 class RelationalFamily(Family):
@@ -99,15 +77,6 @@ class RelationalFamily(Family):
                 raise Refusal(
                     f"{type(self).__name__}({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(some)}."
                 )
-
-
-def form_of(tally: Tally, io: Graphs) -> ClosedForm:
-    return ClosedForm(
-        parameters=tally.parameters,
-        non_embedding_parameters=tally.inside,
-        forward_flops_per_token=tally.flops / io.length,
-        state_numbers=0,  # nothing is generated
-    )
 
 
 def asked_of(io: Graphs) -> dict[str, int]:
@@ -175,83 +144,3 @@ class Relational(nn.Module):
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""
         return ends_of(self, self.outputs)
-
-
-def largest(wiring: Wiring) -> int:
-    """Nodes of the largest graph."""
-    return int(wiring.n_node.max()) if wiring.graphs else 0
-
-
-class Padded(NamedTuple):
-    """Where the rows of a batch stand in arrays filled up with zeros: [graph, place]."""
-
-    graph: Int[Tensor, " nodes"]
-    place: Int[Tensor, " nodes"]
-    graphs: int
-    length: int
-
-    @classmethod
-    def of(cls, wiring: Wiring, length: int | None = None) -> "Padded":
-        """As long as the largest graph, with one place at least; or as `length`."""
-        longest = max(1, largest(wiring)) if length is None else length
-        return cls(wiring.nodes_of.index, wiring.nodes_of.place, wiring.graphs, longest)
-
-    def filled(self, rows: Float[Tensor, "nodes channels"]) -> Float[Tensor, "graphs length channels"]:
-        empty = rows.new_zeros(self.graphs, self.length, rows.shape[1])
-        return empty.index_put((self.graph, self.place), rows)
-
-    def mask(self, like: Tensor) -> Float[Tensor, "graphs length"]:
-        """1 where a node stands."""
-        return like.new_zeros(self.graphs, self.length).index_put((self.graph, self.place), like.new_ones(()))
-
-    def pair(self, wiring: Wiring) -> Groups:
-        """Edges by their place in [graph, receiver, sender], flat."""
-        graph = self.graph[wiring.receivers]
-        place = (graph * self.length + self.place[wiring.receivers]) * self.length + self.place[wiring.senders]
-        return Groups(place, self.graphs * self.length**2)
-
-    def pairs(self, graph: Graph, pair: Groups) -> Float[Tensor, "graphs length length channels"]:
-        """For each pair how many edges join it, and the sum of their features."""
-        return summed(joined(graph), pair).unflatten(0, (self.graphs, self.length, self.length))
-
-
-def joined(graph: Graph) -> Float[Tensor, "edges channels"]:
-    """A 1 for each edge, beside its features."""
-    assert graph.edges is not None
-    return torch.cat([torch.ones_like(graph.edges[:, :1]), graph.edges], 1)
-
-
-def fitting(wiring: Wiring, room: int, name: str) -> None:
-    """Refuse graphs with more nodes than a model has room for."""
-    if (most := largest(wiring)) > room:
-        raise Refusal(
-            f"A graph of {most} nodes was given to {name}, which was built for {room}. Build it with room={most}: what it "
-            "learns from smaller graphs then stands beside zeros."
-        )
-
-
-class Pairs(NamedTuple):
-    """All pairs of nodes of each graph, those of a node with itself too, in the order of their receivers."""
-
-    received: Groups
-    sent: Groups
-    of: Groups  # by their graph
-    joined: Float[Tensor, "pairs channels"]  # how many edges join a pair, and the sum of their features
-    edges: Groups  # edges by their pair
-
-    @classmethod
-    def of_graph(cls, graph: Graph) -> "Pairs":
-        wiring = graph.wiring
-        size = wiring.n_node[wiring.nodes_of.index]  # of the graph of each node
-        receivers = torch.arange(wiring.nodes, device=size.device).repeat_interleave(size)
-        before = size.cumsum(0) - size  # pairs of the receivers before this one
-        first = wiring.nodes_of.starts[:-1][wiring.nodes_of.index]  # the first node of a node's graph
-        senders = torch.arange(len(receivers), device=size.device) - before[receivers] + first[receivers]
-        edges = Groups(before[wiring.receivers] + wiring.senders - first[wiring.receivers], len(receivers))
-        return cls(
-            Groups(receivers, wiring.nodes),
-            Groups(senders, wiring.nodes),
-            Groups(wiring.nodes_of.index[receivers], wiring.graphs),
-            summed(joined(graph), edges),
-            edges,
-        )

@@ -8,7 +8,8 @@ from torch import nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph
-from allometry.model._relational import Read, RelationalFamily, States, Tally
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import REDUCERS, reducer
 from allometry.model.graph_network.encode_process_decode import perceptron

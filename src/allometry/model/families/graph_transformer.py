@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from allometry.flow import Graphs
 from allometry.graph import Graph
 from allometry.model._family import heads_for
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally
+from allometry.model._padded import Padded
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear, Reading
 from allometry.model.blocks._norm import RMSNorm

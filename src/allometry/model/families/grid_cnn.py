@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from allometry.flow import Graphs, Refusal
 from allometry.graph import Graph
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally
+from allometry.model._padded import Padded
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import BiasedLinear, Reading
 from allometry.model.blocks._norm import RMSNorm

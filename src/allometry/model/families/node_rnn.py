@@ -16,7 +16,10 @@ from torch import Tensor, nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph, Groups
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally, fitting, joined
+from allometry.model._node_pairs import joined
+from allometry.model._padded import Padded, fitting
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear, Reading
 from allometry.model.blocks._norm import RMSNorm

@@ -24,7 +24,9 @@ from torch import nn
 from allometry.flow import IO, Graphs
 from allometry.graph import FEATURES, Graph, Groups
 from allometry.model._family import ClosedForm
-from allometry.model._relational import Padded, RelationalFamily, Tally, asked_of, ends_of, fitting, form_of
+from allometry.model._padded import Padded, fitting
+from allometry.model._relational import RelationalFamily, asked_of, ends_of
+from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input

@@ -9,7 +9,9 @@ from torch import nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph
-from allometry.model._relational import Pairs, Read, RelationalFamily, States, Tally
+from allometry.model._node_pairs import NodePairs
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import REDUCERS, reducer
@@ -56,7 +58,7 @@ class _RelationNetwork(nn.Module):
         self.reduce = reducer(spec.reduce)
 
     def forward(self, graph: Graph) -> States:
-        read, pairs = self.read(graph), Pairs.of_graph(graph)
+        read, pairs = self.read(graph), NodePairs.of_graph(graph)
         nodes = self.each([Input("nodes", read.nodes)])
         relations = self.relation([
             Input("pairs", self.read_pairs(pairs.joined)),
