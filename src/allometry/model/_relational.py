@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allometry.flow import IO, Graphs, Refusal
+from allometry.flow import IO, Graphs
 from allometry.graph import FEATURES, Graph
 from allometry.model._family import ClosedForm, Family
 from allometry.model._tally import Tally, form_of
@@ -69,14 +69,6 @@ class RelationalFamily(Family):
             tally.perceptron(rows[name], width, self.depth, reads[name])
             tally.linear(rows[name], width, outputs, end=True)
         return form_of(tally, io)
-
-    def known(self, **options: tuple[str, ...]) -> None:
-        """Refuse an option that is none of these."""
-        for name, some in options.items():
-            if getattr(self, name) not in some:
-                raise Refusal(
-                    f"{type(self).__name__}({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(some)}."
-                )
 
 
 def asked_of(io: Graphs) -> dict[str, int]:

@@ -21,8 +21,21 @@ class Tally:
 
     def perceptron(self, rows: int, width: int, layers: int, reads: tuple[int, ...]) -> None:
         """`reads` are the rows that its first layer multiplies, for each input of the width."""
-        self.weights(len(reads) * width * width + width + (layers - 1) * width * (width + 1) + 2 * width)
-        self.flops += 2 * width * width * (sum(reads) + (layers - 1) * rows)
+        self.weights(len(reads) * width * width + width)
+        self.flops += 2 * width * width * sum(reads)
+        self.behind(rows, width, layers)
+
+    def behind(self, rows: int, width: int, layers: int) -> None:
+        """What stands behind the first layer of a perceptron: the others, and the norm."""
+        for _ in range(layers - 1):
+            self.linear(rows, width, width)
+        self.weights(2 * width)
+
+    def add(self, other: "Tally", weights: int = 1, uses: int = 1) -> None:
+        """A part of which there are so many, and which are used so many times together."""
+        self.parameters += weights * other.parameters
+        self.inside += weights * other.inside
+        self.flops += uses * other.flops
 
 
 def form_of(tally: Tally, io: Graphs) -> ClosedForm:

@@ -8,6 +8,7 @@ from torch import nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph
+from allometry.model._options import known
 from allometry.model._relational import Read, RelationalFamily, States
 from allometry.model._tally import Tally
 from allometry.model.graph_network._projection import Input
@@ -22,7 +23,7 @@ class DeepSet(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(reduce=tuple(REDUCERS))
+        known(self, reduce=tuple(REDUCERS))
 
     def body(self, io: Graphs) -> nn.Module:
         return _DeepSet(self, io)

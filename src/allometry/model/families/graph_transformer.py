@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from allometry.flow import Graphs
 from allometry.graph import Graph
 from allometry.model._family import heads_for
+from allometry.model._options import known
 from allometry.model._padded import Padded
 from allometry.model._relational import Read, RelationalFamily, States
 from allometry.model._tally import Tally
@@ -42,7 +43,7 @@ class GraphTransformer(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(edges=EDGES)
+        known(self, edges=EDGES)
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ from torch import nn
 from allometry.flow import Graphs
 from allometry.graph import Graph
 from allometry.model._node_pairs import NodePairs
+from allometry.model._options import known
 from allometry.model._relational import Read, RelationalFamily, States
 from allometry.model._tally import Tally
 from allometry.model.blocks._linear import Reading
@@ -29,7 +30,7 @@ class RelationNetwork(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(to=TO, reduce=tuple(REDUCERS))
+        known(self, to=TO, reduce=tuple(REDUCERS))
 
     def body(self, io: Graphs) -> nn.Module:
         return _RelationNetwork(self, io)

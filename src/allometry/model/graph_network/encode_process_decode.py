@@ -174,7 +174,7 @@ def core_of(width: int, layers: int, reduce: str | Reducer, flow: str, io: Graph
     if flow not in FLOWS:
         raise Refusal(f"flow={flow!r} is not known. It is one of: {', '.join(FLOWS)}.")
     whole = () if flow == "local" else ("globals",)
-    received, of_edges, of_nodes = (_reducer(reduce, size) for size in (io.links / io.length, io.links, io.length))
+    received, of_edges, of_nodes = (reducer_of(reduce, size) for size in (io.links / io.length, io.links, io.length))
     edge_reads = ("edges", *(() if flow == "independent" else ("receivers", "senders")), *whole)
     heard, state = width * parts(received), 2 * width
     edge = perceptron(width, layers, state * len(edge_reads))
@@ -195,7 +195,7 @@ def core_of(width: int, layers: int, reduce: str | Reducer, flow: str, io: Graph
     )
 
 
-def _reducer(reduce: str | Reducer, size: float) -> Reducer:
+def reducer_of(reduce: str | Reducer, size: float) -> Reducer:
     """By its name; `pna` scales by the size of the groups of an IO's usual graph."""
     if reduce != "pna":
         return reducer(reduce)
