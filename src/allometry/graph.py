@@ -223,6 +223,10 @@ class Graph(Convertible):
         """Graphs in the batch."""
         return self.wiring.graphs
 
+    def answering(self, **features: Tensor) -> "Graph":
+        """The same wiring with these features and no others; types stay."""
+        return self.edit(**(dict.fromkeys(FEATURES) | features))
+
     def edit(self, **features: Any) -> "Graph":
         """The same wiring with other features."""
         return dataclasses.replace(self, **features)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import IO, Graphs
-from allometry.graph import FEATURES, Graph
+from allometry.graph import Graph
 from allometry.model._family import ClosedForm, Family
 from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
@@ -65,16 +65,10 @@ class RelationalFamily(Family):
         self.count(io, tally)
         reads = {"nodes": (nodes, 1), "edges": (edges, nodes, nodes, 1), "globals": (1,)}
         rows = {"nodes": nodes, "edges": edges, "globals": 1}
-        for name, outputs in asked_of(io).items():
+        for name, outputs in io.asked.items():
             tally.perceptron(rows[name], width, self.depth, reads[name])
             tally.linear(rows[name], width, outputs, end=True)
         return form_of(tally, io)
-
-
-def asked_of(io: Graphs) -> dict[str, int]:
-    """Outputs by the name of the feature, of what is asked."""
-    each = zip(FEATURES, (io.of_nodes, io.of_edges, io.of_graphs), strict=True)
-    return {name: outputs for name, outputs in each if outputs}
 
 
 def ends_of(model: nn.Module, outputs: nn.Module) -> dict[str, nn.Module]:
@@ -109,9 +103,8 @@ class Relational(nn.Module):
         super().__init__()
         self.body = body
         inputs = {"nodes": 2 * width, "edges": 4 * width, "globals": width}
-        asked = asked_of(io)
-        self.decoders = nn.ModuleDict({f"of_{name}": perceptron(width, layers, inputs[name]) for name in asked})
-        self.outputs = nn.ModuleDict({f"of_{name}": nn.Linear(width, outputs) for name, outputs in asked.items()})
+        self.decoders = nn.ModuleDict({f"of_{name}": perceptron(width, layers, inputs[name]) for name in io.asked})
+        self.outputs = nn.ModuleDict({f"of_{name}": nn.Linear(width, outputs) for name, outputs in io.asked.items()})
 
     def forward(self, graph: Graph) -> Graph:
         states, wiring = self.body(filled(graph)), graph.wiring
@@ -131,7 +124,7 @@ class Relational(nn.Module):
             for name, read in reads.items()
             if f"of_{name}" in self.decoders
         }
-        return graph.edit(**(dict.fromkeys(FEATURES) | answers))
+        return graph.answering(**answers)
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""

@@ -70,17 +70,14 @@ class GraphNetwork(Family):
         self.check(io)
         assert isinstance(io, Graphs)
         tally, rows = Tally(), {"nodes": io.length, "edges": io.links, "globals": 1}
-        read = {"nodes": io.nodes, "edges": io.edges, "globals": io.globals}
-        asked = {"nodes": io.of_nodes, "edges": io.of_edges, "globals": io.of_graphs}
         encoded = [name for name in rows if name != "globals" or self.flow != "local"]
         for name in encoded:
-            tally.linear(rows[name], read[name] or 1, self.width, end=True)
+            tally.linear(rows[name], io.read[name] or 1, self.width, end=True)
             tally.behind(rows[name], self.width, self.depth)
-        for name in encoded if self.decoded == "all" else [name for name in rows if asked[name]]:
+        for name in encoded if self.decoded == "all" else [name for name in rows if name in io.asked]:
             tally.perceptron(rows[name], self.width, self.depth, (rows[name],))
-        for name, outputs in asked.items():
-            if outputs:
-                tally.linear(rows[name], self.width, outputs, end=True)
+        for name, outputs in io.asked.items():
+            tally.linear(rows[name], self.width, outputs, end=True)
         tally.add(self._core(rows), weights=1 if self.cores == "shared" else self.steps, uses=self.steps)
         return form_of(tally, io)
 

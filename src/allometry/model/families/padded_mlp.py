@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from allometry.flow import IO, Graphs
-from allometry.graph import FEATURES, Graph, Groups
+from allometry.graph import Graph, Groups
 from allometry.model._family import ClosedForm
 from allometry.model._padded import Padded, fitting
-from allometry.model._relational import RelationalFamily, asked_of, ends_of
+from allometry.model._relational import RelationalFamily, ends_of
 from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
@@ -63,13 +63,13 @@ def _inputs(io: Graphs, room: int) -> int:
 
 def _outputs(io: Graphs, room: int) -> dict[str, int]:
     places = {"nodes": room, "edges": room**2, "globals": 1}
-    return {name: places[name] * outputs for name, outputs in asked_of(io).items()}
+    return {name: places[name] * outputs for name, outputs in io.asked.items()}
 
 
 class _PaddedMlp(nn.Module):
     def __init__(self, spec: PaddedMlp, io: Graphs) -> None:
         super().__init__()
-        self.room, self.asked = spec.room or io.length, asked_of(io)
+        self.room, self.asked = spec.room or io.length, io.asked
         self.read = Reading(_inputs(io, self.room), spec.width)
         self.inside = perceptron(spec.width, spec.depth, spec.width)
         self.outputs = nn.ModuleDict({
@@ -94,7 +94,7 @@ class _PaddedMlp(nn.Module):
             name: spread(self.outputs[f"of_{name}"](inside).view(place[name].count, outputs), place[name])
             for name, outputs in self.asked.items()
         }
-        return graph.edit(**(dict.fromkeys(FEATURES) | answers))
+        return graph.answering(**answers)
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""
