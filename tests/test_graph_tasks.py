@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
+from graph_samples import same_bits
 
 import allometry as al
 from allometry.data._generated_graphs import GeneratedGraphs, GraphLabels
@@ -29,7 +30,7 @@ from allometry.data.sorting import Sorting
 from allometry.data.springs import Springs
 from allometry.find import member, names, resolve
 from allometry.flow import Graphs, Refusal
-from allometry.graph import FEATURES, Graph, graph
+from allometry.graph import Graph, graph
 from allometry.model.graph_network.rollout import rollout
 from allometry.spec import from_json
 from allometry.train._solved import solved
@@ -47,15 +48,6 @@ TASKS = [*(kind() for kind in KINDS), *OTHERS]
 every_task = pytest.mark.parametrize("task", TASKS, ids=repr)
 every_label_task = pytest.mark.parametrize("task", [task for task in TASKS if isinstance(task, GraphLabels)], ids=repr)
 every_motion = pytest.mark.parametrize("task", [task for task in TASKS if isinstance(task, Motion)], ids=repr)
-
-
-def same(one: Graph, other: Graph) -> bool:
-    """Bit by bit: the wiring, and every feature."""
-    wirings = [(g.senders, g.receivers, g.n_node, g.n_edge) for g in (one, other)]
-    features = [[getattr(g, name) for name in FEATURES] for g in (one, other)]
-    return all(map(torch.equal, *wirings)) and all(
-        (a is None and b is None) or torch.equal(a, b) for a, b in zip(*features, strict=True)
-    )
 
 
 def fields_of(task) -> list[str]:
@@ -113,15 +105,15 @@ def test_a_graph_depends_on_seed_and_number_alone(task, monkeypatch) -> None:
     again = type(task)(**{name: getattr(task, name) for name in fields_of(task)})  # as after a restart
     for i in range(12):
         (one,), answer = again.batch(7, 30 + i, 1)
-        assert same(inputs[i], one)
-        assert same(targets[i], answer)
-    assert not same(inputs, task.batch(8, 30, 12)[0][0])
-    assert not same(inputs, task.batch(7, 31, 12)[0][0])
-    assert same(task.held_out(9).inputs[0], again.held_out(30).inputs[0][:9])
+        assert same_bits(inputs[i], one)
+        assert same_bits(targets[i], answer)
+    assert not same_bits(inputs, task.batch(8, 30, 12)[0][0])
+    assert not same_bits(inputs, task.batch(7, 31, 12)[0][0])
+    assert same_bits(task.held_out(9).inputs[0], again.held_out(30).inputs[0][:9])
     monkeypatch.setattr("allometry.data._generated_graphs.CELLS", 5 * task.most**2)
     (parts,), answers = again.batch(7, 30, 12)
-    assert same(parts, inputs)
-    assert same(answers, targets)
+    assert same_bits(parts, inputs)
+    assert same_bits(answers, targets)
     assert answers.wiring is parts.wiring
 
 
@@ -453,7 +445,7 @@ def test_a_perfect_model_rolls_out_without_error(task) -> None:
     assert rollout_error([rest[0], *rest], truth) == pytest.approx(float((truth.double() ** 2).sum(-1).mean()))
     assert all(torch.equal(state.nodes[:, :2], rest[0].nodes[:, :2]) for state in rest)  # what stands stays where it is
     (inputs,), targets = task.batch(3, 0, 4)  # its states are of the same trajectories
-    assert same(inputs.edit(nodes=inputs.nodes[:, 4:]), start.edit(nodes=start.nodes[:, 4:]))
+    assert same_bits(inputs.edit(nodes=inputs.nodes[:, 4:]), start.edit(nodes=start.nodes[:, 4:]))
     places = [(truth[:, i] - targets.nodes[i]).abs().sum(1).min().item() for i in range(len(targets.nodes))]
     assert max(places) < 1e-6
 
