@@ -5,6 +5,7 @@ from torch import Tensor
 
 import allometry as al
 from allometry.flow import Graphs
+from allometry.graph import FEATURES
 
 DOUBLE = torch.float64
 
@@ -53,6 +54,17 @@ def randomly(seed: int, largest: int = 7, nodes: int = 5, edges: int = 3, whole:
         edges=torch.randn(sum(n_edge), edges, dtype=DOUBLE, generator=draw),
         globals=torch.randn(len(n_node), whole, dtype=DOUBLE, generator=draw),
     )
+
+
+PARTS = ("senders", "receivers", "n_node", "n_edge", *FEATURES, "node_types", "edge_types")
+
+
+def same_bits(first: al.Graph, second: al.Graph) -> bool:
+    """The wiring, every feature and the types, in every bit, with their types of numbers; what the one lacks the other lacks."""
+    each = [(getattr(first, name), getattr(second, name)) for name in PARTS]
+    if any((one is None) != (other is None) for one, other in each):
+        return False
+    return all(one is None or (one.dtype == other.dtype and torch.equal(one, other)) for one, other in each)
 
 
 def apart(first: al.Graph, second: al.Graph) -> float:

@@ -64,6 +64,12 @@ def test_groups_are_their_definition(index) -> None:
     assert (groups.order is None) == (index == sorted(index))
 
 
+@pytest.mark.parametrize("groups", [5, 70_000, 2**40])
+def test_rows_of_a_group_stand_in_their_own_order_however_many(groups) -> None:
+    index = torch.randint(groups, (20_000,))
+    assert torch.equal(Groups(index, groups).order, index.argsort(stable=True))
+
+
 @pytest.mark.parametrize("make", [
     lambda: al.graph([], [], 0), lambda: al.graph([], [], []  , []), lambda: al.graph([], [], [0, 0], [0, 0]),
     lambda: al.graph([], [], 3), lambda: al.graph([0, 0], [0, 0], 1), lambda: al.graph([], [], 2, nodes=torch.zeros(2, 0)),

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from graph_samples import same_bits
 
 from allometry.data._generated_graphs import GeneratedGraphs
 from allometry.data.springs import Springs
 from allometry.find import member, names
 from allometry.flow import Refusal
-from allometry.graph import FEATURES, Graph
+from allometry.graph import Graph
 
 FOLDER = "allometry.data"
 TASKS = [
@@ -16,13 +17,9 @@ TASKS = [
 every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
 
 
-def bits(inputs: Graph, targets: Graph) -> list[torch.Tensor]:
-    features = [getattr(graph, name) for graph in (inputs, targets) for name in FEATURES]
-    return [inputs.senders, inputs.receivers, inputs.n_node, *(value for value in features if value is not None)]
-
-
-def same(one, other) -> bool:
-    return all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(bits(*one), bits(*other), strict=True))
+def same(one: tuple[Graph, Graph], other: tuple[Graph, Graph]) -> bool:
+    """What is read and what is asked."""
+    return all(map(same_bits, one, other))
 
 
 def read(task: GeneratedGraphs, seed: int, first: int, count: int) -> tuple[Graph, Graph]:

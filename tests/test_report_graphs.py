@@ -110,6 +110,27 @@ def test_what_the_more_frequent_answer_attains_is_a_line_where_it_is_known_and_i
     assert not any("majority" in str(trace) for trace in solved.traces)
 
 
+@pytest.mark.parametrize(("copied", "level", "player"), [(0.9, 0.1, "copying"), (0.7, 0.2, "majority")])
+def test_the_best_trivial_player_is_drawn_and_told_by_name(tmp_path, copied, level, player) -> None:
+    floors = {"correct": 0.8, "copied": copied, "solved": 0.25}
+    tests = [placed(size, steps, floors=floors) for size in SIZES for steps in STEPS]
+    folder = folder_of(tmp_path, two_lines(floors=floors, tests=tests))
+    bundle = experiment_bundle(folder)
+    marks = known(bundle)
+    for figures in (
+        dose_figures(bundle["arms"], marks),
+        beyond_figures(bundle["arms"], marks),
+        along_figures(bundle["arms"]),
+    ):
+        for figure, wanted in zip(figures, (level, 0.25), strict=True):
+            traces = [*figure.traces, *(trace for view in figure.views for trace in view.after)]
+            dashed = [t for t in traces if t.get("line", {}).get("dash") == "dash"]
+            assert dashed
+            assert all(player in t["hovertemplate"] for t in dashed)
+            assert all(y == pytest.approx(wanted) for t in dashed for y in t["y"])
+    assert f"({player} " in page(folder).text
+
+
 @pytest.mark.parametrize(("share", "level"), [(0.0, 1 / (GRAPHS * ANSWERS)), (1e-3, None)])
 def test_no_wrong_answer_stands_where_one_among_all_would_and_is_told_as_none(tmp_path, share, level) -> None:
     bundle = experiment_bundle(folder_of(tmp_path, two_lines(), wrong=share))

@@ -127,13 +127,24 @@ class Graphs(Spec):
         super().__post_init__()
         if self.loss not in LOSSES:
             raise Refusal(f"Graphs(loss={self.loss!r}) is not known. It is one of: {', '.join(LOSSES)}.")
-        if not (self.of_nodes or self.of_edges or self.of_graphs):
+        if not self.asked:
             raise Refusal("Graphs(...) asks nothing. Give outputs of_nodes, of_edges or of_graphs.")
 
     @property
     def outputs(self) -> int:
         """Numbers that a model gives at a target; of the kinds that are asked, the most."""
-        return max(self.of_nodes, self.of_edges, self.of_graphs)
+        return max(self.asked.values())
+
+    @property
+    def read(self) -> dict[str, int]:
+        """Channels by the name of the feature; 0 where there is none."""
+        return {"nodes": self.nodes, "edges": self.edges, "globals": self.globals}
+
+    @property
+    def asked(self) -> dict[str, int]:
+        """Outputs by the name of the feature, of what is asked alone."""
+        every = {"nodes": self.of_nodes, "edges": self.of_edges, "globals": self.of_graphs}
+        return {name: outputs for name, outputs in every.items() if outputs}
 
     def longer(self) -> "Graphs":
         """The same at twice the nodes, each with as many edges."""

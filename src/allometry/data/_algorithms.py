@@ -29,7 +29,7 @@ def pointed(to: Int[np.ndarray, "graphs nodes"]) -> Bool[np.ndarray, "graphs nod
 
 
 def mean_links(p: float, first: float, second: float) -> float:
-    """Edges, self-edges among them, of an undirected graph of CLRS: a pair is joined where two draws of p agree.
+    """Edges, self-edges among them, of an undirected graph of CLRS: a pair is joined where two draws of p are both yes.
 
     `first` and `second` are the means of the number of nodes and of its square.
     """

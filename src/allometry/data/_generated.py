@@ -5,17 +5,14 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
+from allometry.data._by_formula import ByFormula
 from allometry.data._random import HELD_OUT
 from allometry.data._task import IGNORED, HeldOut
 from allometry.flow import IO
-from allometry.spec import Spec, content_id
-
-# Raised by one whenever the same words give other examples.
-FORMAT = 1
 
 
-class Generated(Spec):
-    """A task in a few numbers. A member states `io`, `chance` and `examples`."""
+class Generated(ByFormula):
+    """A task of sequences. A member states `io`, `chance` and `examples`."""
 
     @property
     def io(self) -> IO:
@@ -28,11 +25,6 @@ class Generated(Spec):
     def examples(self, seed: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of the examples of these numbers; each depends on the seed and its own number alone."""
         raise NotImplementedError
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what the task is; its examples follow from that."""
-        return content_id([FORMAT, self.to_json()])
 
     def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Tensor, ...], Num[Tensor, "batch targets"]]:
         """Examples `first` to `first + count - 1` of the endless stream of this seed."""

@@ -10,16 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int, Num, UInt64
 from torch import Tensor
 
-from allometry.data._random import HELD_OUT, random_bits, uniform
+from allometry.data._by_formula import ByFormula
+from allometry.data._random import HELD_OUT, below, random_bits, uniform
 from allometry.data._task import HeldOut
 from allometry.flow import Graphs, Refusal
 from allometry.graph import Graph, Wiring, batch
-from allometry.spec import Spec, content_id
 
 SelfTask = TypeVar("SelfTask", bound="GeneratedGraphs")
-
-# Raised by one whenever the same words give other examples.
-FORMAT = 1
 
 CELLS = 2**20  # pairs of nodes that are made at once: larger batches are made in parts
 MEASURED, COUNTED = (
@@ -41,7 +38,7 @@ class Arrays(NamedTuple):
     of_edges: Int[np.ndarray, "graphs nodes nodes"] | None = None
 
 
-class GeneratedGraphs(Spec):
+class GeneratedGraphs(ByFormula):
     """Graphs of `least` to `most` nodes, all sizes equally likely. A member states `io`, `chance`, `floors` and `examples`.
 
     Worlds larger than those trained on are `edit(least=..., most=...)`. A family that minds the order of nodes can be taught that
@@ -78,17 +75,12 @@ class GeneratedGraphs(Spec):
 
     @property
     def floors(self) -> dict[str, float]:
-        """What players that look at nothing attain, by name."""
+        """What trivial players attain, by name. Figures show the larger of `correct` and `copied`, shares of right answers."""
         raise NotImplementedError
 
     def examples(self, seed: int, numbers: Int[np.ndarray, " graphs"]) -> Arrays:
         """The graphs of these numbers; each depends on the seed and its own number alone."""
         raise NotImplementedError
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what the task is; its examples follow from that."""
-        return content_id([FORMAT, self.to_json()])
 
     def batch(self, seed: int, first: int, count: int) -> tuple[tuple[Graph], Graph]:
         """Graphs `first` to `first + count - 1` of the endless stream of this seed, and the answers, of the same wiring.
@@ -136,7 +128,7 @@ class GeneratedGraphs(Spec):
         self, bits: UInt64[np.ndarray, " graphs"]
     ) -> tuple[Int[np.ndarray, " graphs"], Bool[np.ndarray, "graphs nodes"]]:
         """How many nodes each graph has, and which places are nodes."""
-        n_node = self.least + drawn(bits, self.most - self.least + 1)
+        n_node = self.least + below(self.most - self.least + 1, bits)
         return n_node, np.arange(self.most) < n_node[:, None]
 
     def _mean(self, power: int) -> float:
@@ -189,11 +181,6 @@ class GraphLabels(GeneratedGraphs):
         counts = self.counts.values()
         right = sum(max(one) for one in counts) / sum(sum(one) for one in counts)
         return {"correct": right, "solved": 0.0 if any(no >= yes for no, yes in counts) else _solved_by_yes(self.endless)}
-
-
-def drawn(bits: UInt64[np.ndarray, "*axes"], limits: int | Int[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
-    """Whole numbers from 0 to limit - 1, where each may have a limit of its own."""
-    return (uniform(bits) * limits).astype(np.int64)
 
 
 def labels(yes: Bool[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:

@@ -1,6 +1,7 @@
 """Bodies in a plane that move by their forces: the state now is given, the velocities one step later are asked."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, batched, drawn, draws
-from allometry.data._random import HELD_OUT
+from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, batched, draws
+from allometry.data._random import HELD_OUT, below
 from allometry.flow import Refusal
 from allometry.graph import Graph
 
@@ -67,7 +68,7 @@ class Motion(GeneratedGraphs):
         """A state of each trajectory, and the velocities after it."""
         system = self.system(seed, numbers)
         (when,) = draws(seed, numbers + ASIDE, ())  # apart from what the system is drawn from
-        moment = drawn(when, MOMENTS)
+        moment = below(MOMENTS, when)
         places, velocities = self.trajectory(system, int(moment.max()) + 1)
         rows = np.arange(len(numbers))
         asked = velocities[moment + 1, rows]
@@ -80,6 +81,16 @@ class Motion(GeneratedGraphs):
         real = np.arange(self.most) < system.n_node[:, None]
         start, _ = batched(_asked(system, system.place, system.velocity, system.velocity))
         return start, torch.from_numpy(velocities[:, real].astype(np.float32))
+
+    def advance(self, now: Graph, answer: Graph, step: int = 0) -> Graph:
+        """The state after one in which a model answers these velocities, in whatever step: x' = x + step v'.
+
+        All nodes move by what is answered, so a model must have learned which are fixed.
+        """
+        state, velocity = now.nodes, answer.nodes
+        assert state is not None
+        assert velocity is not None
+        return now.edit(nodes=torch.cat([state[:, :2] + self.step * velocity, velocity, state[:, STATE:]], dim=1))
 
     @property
     def chance(self) -> float:
@@ -94,6 +105,15 @@ class Motion(GeneratedGraphs):
         """
         levels = _levels(self.endless)
         return {name: levels[name] for name in ("zero", "persistence")}
+
+
+def rollout_error(states: Sequence[Graph], truth: Float[Tensor, "frames nodes 2"]) -> float:
+    """Mean over frames and nodes of the squared error of the velocity, both numbers summed: as the demo reports it.
+
+    The first state is given, and counts as one without error.
+    """
+    said = torch.stack([state.nodes[:, 2:STATE] for state in states if state.nodes is not None]).cpu()
+    return float(((said.double() - truth.double()) ** 2).sum(-1).mean())
 
 
 @functools.lru_cache(maxsize=64)

@@ -30,6 +30,6 @@ def uniform(bits: UInt64[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
     return (bits >> np.uint64(11)) * 2.0**-53
 
 
-def below(limit: int, bits: UInt64[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
-    """Whole numbers from 0 to limit - 1, all equally likely to one part in 2^53 / limit."""
+def below(limit: int | Int[np.ndarray, "*axes"], bits: UInt64[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:
+    """Whole numbers from 0 to limit - 1, all equally likely to one part in 2^53 / limit. Each may have a limit of its own."""
     return (uniform(bits) * limit).astype(np.int64)

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Int
 
 from allometry.data._algorithms import Pointers, pointed, positions
-from allometry.data._generated_graphs import Arrays, drawn, draws, labels
-from allometry.data._random import uniform
+from allometry.data._generated_graphs import Arrays, draws, labels
+from allometry.data._random import below, uniform
 from allometry.data._random_graphs import both, erdos_renyi, selves
 from allometry.data._ways import NONE, shortest_way
 
@@ -30,7 +30,7 @@ class BellmanFord(Pointers):
         joined = erdos_renyi(pairs, real, self.p**2)
         drawn_twice = uniform(weights)
         length = np.where(joined, np.sqrt(drawn_twice * drawn_twice.swapaxes(1, 2) + 1e-3), 0.0)
-        source = drawn(first, n_node)
+        source = below(n_node, first)
         _, before = shortest_way(joined, length, source)
         rows = np.arange(self.most)
         return Arrays(

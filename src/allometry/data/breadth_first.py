@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Int
 
 from allometry.data._algorithms import Pointers, pointed, positions
-from allometry.data._generated_graphs import Arrays, drawn, draws, labels
+from allometry.data._generated_graphs import Arrays, draws, labels
+from allometry.data._random import below
 from allometry.data._random_graphs import both, erdos_renyi, selves
 from allometry.data._ways import NONE, hops_from
 
@@ -26,7 +27,7 @@ class BreadthFirst(Pointers):
         size, first, place, pairs = draws(seed, numbers, (), (), (self.most,), (self.most, self.most))
         n_node, real = self._sizes(size)
         joined = erdos_renyi(pairs, real, self.p**2)
-        source = np.arange(self.most) == drawn(first, n_node)[:, None]
+        source = np.arange(self.most) == below(n_node, first)[:, None]
         depth = hops_from(source[:, None], joined)[:, 0]
         before = joined & (depth[:, :, None] + 1 == depth[:, None]) & (depth[:, :, None] != NONE)
         to = np.where(before.any(1), before.argmax(1), np.arange(self.most))  # argmax: the first that reaches it

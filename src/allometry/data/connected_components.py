@@ -13,7 +13,8 @@ more than half of the nodes, and many small ones, and ways in the large one grow
 import numpy as np
 from jaxtyping import Int
 
-from allometry.data._generated_graphs import Arrays, GraphLabels, drawn, draws, labels
+from allometry.data._generated_graphs import Arrays, GraphLabels, draws, labels
+from allometry.data._random import below
 from allometry.data._random_graphs import erdos_renyi
 from allometry.data._ways import NONE, hops_from
 from allometry.flow import Graphs, Refusal
@@ -39,7 +40,7 @@ class ConnectedComponents(GraphLabels):
         size, mark, pairs = draws(seed, numbers, (), (), (self.most, self.most))
         n_node, real = self._sizes(size)
         joined = erdos_renyi(pairs, real, np.minimum(1.0, self.degree / (n_node - 1)))
-        marked = np.arange(self.most) == drawn(mark, n_node)[:, None]
+        marked = np.arange(self.most) == below(n_node, mark)[:, None]
         reached = hops_from(marked[:, None], joined)[:, 0] != NONE
         return Arrays(
             n_node=n_node,

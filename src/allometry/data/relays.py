@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, drawn, draws, in_any_order
-from allometry.data._random import HELD_OUT, uniform
+from allometry.data._generated_graphs import COUNTED, MEASURED, Arrays, GeneratedGraphs, draws, in_any_order
+from allometry.data._random import HELD_OUT, below, uniform
 from allometry.data._random_graphs import joined_to
 from allometry.flow import Graphs, Refusal
 
@@ -73,18 +73,18 @@ class Relays(GeneratedGraphs):
             seed, numbers, (), (), (), (), (self.most,), (self.most,), (self.most,)
         )
         n_node, real = self._sizes(size)
-        topology, node = drawn(shape, len(TOPOLOGIES)), np.arange(self.most)
+        topology, node = below(len(TOPOLOGIES), shape), np.arange(self.most)
         parent = _parents(topology, uniform(tree))
         first, several = PAIRS[self.pairs]
-        own = (topology[:, None] + first + drawn(relation, several)) % len(RELATIONS)  # of a node and the one it hangs on
+        own = (topology[:, None] + first + below(several, relation)) % len(RELATIONS)  # of a node and the one it hangs on
         state = np.empty_like(parent)
-        state[:, 0] = drawn(root, STATES)
+        state[:, 0] = below(STATES, root)
         rows = np.arange(len(numbers))
         for child in range(1, self.most):
             state[:, child] = RELATIONS[own[:, child], state[rows, parent[:, child]]]
         joined = joined_to(parent, real)
         later = np.maximum(node[:, None], node)  # of the two ends of an edge, the one that hangs on the other
-        knows = (node == drawn(known, n_node)[:, None])[..., None]
+        knows = (node == below(n_node, known)[:, None])[..., None]
         arrays = Arrays(
             n_node=n_node,
             joined=joined,

@@ -20,8 +20,8 @@ means over ten batches; up to three times that on a machine busy with other work
 import numpy as np
 from jaxtyping import Int
 
-from allometry.data._generated_graphs import Arrays, GraphLabels, drawn, draws, labels
-from allometry.data._random import uniform
+from allometry.data._generated_graphs import Arrays, GraphLabels, draws, labels
+from allometry.data._random import below, uniform
 from allometry.data._random_graphs import (
     both,
     distances,
@@ -87,8 +87,8 @@ def _pairs(
     hops: Int[np.ndarray, "graphs nodes nodes"], length: np.ndarray, pair: np.ndarray
 ) -> tuple[Int[np.ndarray, " graphs"], Int[np.ndarray, " graphs"]]:
     """An ordered pair of nodes: all numbers of edges between equally likely, then all pairs with so many."""
-    asked = drawn(length, hops.max((1, 2))) + 1
+    asked = below(hops.max((1, 2)), length) + 1
     fits = (hops == asked[:, None, None]).reshape(len(hops), -1)
     count = fits.cumsum(1)
-    place = (count > drawn(pair, count[:, -1])[:, None]).argmax(1)
+    place = (count > below(count[:, -1], pair)[:, None]).argmax(1)
     return place // hops.shape[1], place % hops.shape[1]

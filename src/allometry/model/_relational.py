@@ -14,16 +14,15 @@ so that a size is one model on all data, as everywhere. Where a layer reads a wh
 `closed_form(io).parameters` has all.
 """
 
-import math
 from typing import ClassVar, NamedTuple
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from allometry.flow import IO, Graphs, Refusal
-from allometry.graph import FEATURES, Graph, Groups, Wiring
+from allometry.flow import IO, Graphs
+from allometry.graph import Graph
 from allometry.model._family import ClosedForm, Family
+from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
@@ -36,27 +35,6 @@ class States(NamedTuple):
     nodes: Float[Tensor, "nodes width"]
     edges: Float[Tensor, "edges width"] | None
     globals: Float[Tensor, "graphs width"]
-
-
-class Tally:
-    """Adds up a closed form, layer by layer."""
-
-    def __init__(self) -> None:
-        self.parameters, self.inside, self.flops = 0, 0, 0.0
-
-    def weights(self, count: int, end: bool = False) -> None:
-        """Numbers that learn; `end`: of a layer that reads or answers."""
-        self.parameters += count
-        self.inside += 0 if end else count
-
-    def linear(self, rows: int, inputs: int, outputs: int, bias: bool = True, end: bool = False) -> None:
-        self.weights((inputs + bias) * outputs, end)
-        self.flops += 2 * rows * inputs * outputs
-
-    def perceptron(self, rows: int, width: int, layers: int, reads: tuple[int, ...]) -> None:
-        """`reads` are the rows that its first layer multiplies, for each input of the width."""
-        self.weights(len(reads) * width * width + width + (layers - 1) * width * (width + 1) + 2 * width)
-        self.flops += 2 * width * width * (sum(reads) + (layers - 1) * rows)
 
 
 class RelationalFamily(Family):
@@ -87,33 +65,10 @@ class RelationalFamily(Family):
         self.count(io, tally)
         reads = {"nodes": (nodes, 1), "edges": (edges, nodes, nodes, 1), "globals": (1,)}
         rows = {"nodes": nodes, "edges": edges, "globals": 1}
-        for name, outputs in asked_of(io).items():
+        for name, outputs in io.asked.items():
             tally.perceptron(rows[name], width, self.depth, reads[name])
             tally.linear(rows[name], width, outputs, end=True)
         return form_of(tally, io)
-
-    def known(self, **options: tuple[str, ...]) -> None:
-        """Refuse an option that is none of these."""
-        for name, some in options.items():
-            if getattr(self, name) not in some:
-                raise Refusal(
-                    f"{type(self).__name__}({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(some)}."
-                )
-
-
-def form_of(tally: Tally, io: Graphs) -> ClosedForm:
-    return ClosedForm(
-        parameters=tally.parameters,
-        non_embedding_parameters=tally.inside,
-        forward_flops_per_token=tally.flops / io.length,
-        state_numbers=0,  # nothing is generated
-    )
-
-
-def asked_of(io: Graphs) -> dict[str, int]:
-    """Outputs by the name of the feature, of what is asked."""
-    each = zip(FEATURES, (io.of_nodes, io.of_edges, io.of_graphs), strict=True)
-    return {name: outputs for name, outputs in each if outputs}
 
 
 def ends_of(model: nn.Module, outputs: nn.Module) -> dict[str, nn.Module]:
@@ -148,9 +103,8 @@ class Relational(nn.Module):
         super().__init__()
         self.body = body
         inputs = {"nodes": 2 * width, "edges": 4 * width, "globals": width}
-        asked = asked_of(io)
-        self.decoders = nn.ModuleDict({f"of_{name}": perceptron(width, layers, inputs[name]) for name in asked})
-        self.outputs = nn.ModuleDict({f"of_{name}": nn.Linear(width, outputs) for name, outputs in asked.items()})
+        self.decoders = nn.ModuleDict({f"of_{name}": perceptron(width, layers, inputs[name]) for name in io.asked})
+        self.outputs = nn.ModuleDict({f"of_{name}": nn.Linear(width, outputs) for name, outputs in io.asked.items()})
 
     def forward(self, graph: Graph) -> Graph:
         states, wiring = self.body(filled(graph)), graph.wiring
@@ -170,95 +124,8 @@ class Relational(nn.Module):
             for name, read in reads.items()
             if f"of_{name}" in self.decoders
         }
-        return graph.edit(**(dict.fromkeys(FEATURES) | answers))
+        return graph.answering(**answers)
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""
         return ends_of(self, self.outputs)
-
-
-def largest(wiring: Wiring) -> int:
-    """Nodes of the largest graph."""
-    return int(wiring.n_node.max()) if wiring.graphs else 0
-
-
-class Padded(NamedTuple):
-    """Where the rows of a batch stand in arrays filled up with zeros: [graph, place]."""
-
-    graph: Int[Tensor, " nodes"]
-    place: Int[Tensor, " nodes"]
-    graphs: int
-    length: int
-
-    @classmethod
-    def of(cls, wiring: Wiring, length: int | None = None) -> "Padded":
-        """As long as the largest graph, with one place at least; or as `length`."""
-        longest = max(1, largest(wiring)) if length is None else length
-        return cls(wiring.nodes_of.index, wiring.nodes_of.place, wiring.graphs, longest)
-
-    def filled(self, rows: Float[Tensor, "nodes channels"]) -> Float[Tensor, "graphs length channels"]:
-        empty = rows.new_zeros(self.graphs, self.length, rows.shape[1])
-        return empty.index_put((self.graph, self.place), rows)
-
-    def mask(self, like: Tensor) -> Float[Tensor, "graphs length"]:
-        """1 where a node stands."""
-        return like.new_zeros(self.graphs, self.length).index_put((self.graph, self.place), like.new_ones(()))
-
-    def pair(self, wiring: Wiring) -> Int[Tensor, " edges"]:
-        """The place of each edge in [graph, receiver, sender], flat."""
-        graph = self.graph[wiring.receivers]
-        return (graph * self.length + self.place[wiring.receivers]) * self.length + self.place[wiring.senders]
-
-    def pairs(self, graph: Graph) -> Float[Tensor, "graphs length length channels"]:
-        """For each pair how many edges join it, and the sum of their features."""
-        shape = (self.graphs, self.length, self.length)
-        return summed_at(self.pair(graph.wiring), math.prod(shape), joined(graph)).unflatten(0, shape)
-
-
-def joined(graph: Graph) -> Float[Tensor, "edges channels"]:
-    """A 1 for each edge, beside its features."""
-    assert graph.edges is not None
-    return torch.cat([torch.ones_like(graph.edges[:, :1]), graph.edges], 1)
-
-
-def summed_at(
-    place: Int[Tensor, " rows"], size: int, rows: Float[Tensor, "rows channels"]
-) -> Float[Tensor, "places channels"]:
-    """The sum of the rows at each of so many places."""
-    return rows.new_zeros(size, rows.shape[1]).index_add(0, place, rows)
-
-
-def fitting(wiring: Wiring, room: int, name: str) -> None:
-    """Refuse graphs with more nodes than a model has room for."""
-    if (most := largest(wiring)) > room:
-        raise Refusal(
-            f"A graph of {most} nodes was given to {name}, which was built for {room}. Build it with room={most}: what it "
-            "learns from smaller graphs then stands beside zeros."
-        )
-
-
-class Pairs(NamedTuple):
-    """All pairs of nodes of each graph, those of a node with itself too, in the order of their receivers."""
-
-    received: Groups
-    sent: Groups
-    of: Groups  # by their graph
-    joined: Float[Tensor, "pairs channels"]  # how many edges join a pair, and the sum of their features
-    edges: Int[Tensor, " edges"]  # the pair of each edge
-
-    @classmethod
-    def of_graph(cls, graph: Graph) -> "Pairs":
-        wiring = graph.wiring
-        size = wiring.n_node[wiring.nodes_of.index]  # of the graph of each node
-        receivers = torch.arange(wiring.nodes, device=size.device).repeat_interleave(size)
-        before = size.cumsum(0) - size  # pairs of the receivers before this one
-        first = wiring.nodes_of.starts[:-1][wiring.nodes_of.index]  # the first node of a node's graph
-        senders = torch.arange(len(receivers), device=size.device) - before[receivers] + first[receivers]
-        edges = before[wiring.receivers] + wiring.senders - first[wiring.receivers]
-        return cls(
-            Groups(receivers, wiring.nodes),
-            Groups(senders, wiring.nodes),
-            Groups(wiring.nodes_of.index[receivers], wiring.graphs),
-            summed_at(edges, len(receivers), joined(graph)),
-            edges,
-        )

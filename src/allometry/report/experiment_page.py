@@ -15,6 +15,7 @@ from allometry.report.experiment_tables import (
     test_table,
     trained_table,
 )
+from allometry.report.figures._trivial import told
 from allometry.report.figures.along import along_figures
 from allometry.report.figures.beyond import beyond_figures
 from allometry.report.figures.by_test import rollout_figures, world_figures
@@ -62,6 +63,7 @@ def render_experiment(bundle: dict[str, Any]) -> str:
         claims=[_claim(one, {arm["name"]: str(arm["line"]) for arm in arms}) for one in expected],
         tally=tally(expected),
         state=_state(counts),
+        players=told([*(test for arm in arms for outcome in arm["outcomes"] for test in outcome["tests"]), *arms]),
         solved=any(outcome["solved"] is not None for arm in arms for outcome in arm["outcomes"]),
         unfinished=counts["begun"] + counts["missing"],
         total=counts.total(),

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from allometry.data._motion import Motion
+from allometry.data._motion import Motion, rollout_error
 from allometry.data._random import HELD_OUT
-from allometry.data._solved import rolled_out, rollout_error
 from allometry.data._task import Task
 from allometry.flow import IO, End, in_words
 from allometry.graph import Graph
 from allometry.model._family import Family
 from allometry.model.chrono import clocks
+from allometry.model.graph_network.rollout import rollout
 from allometry.study.experiment import OtherTask
 from allometry.study.trial import Trial
 from allometry.train.answers import IN_GRAPHS
@@ -103,8 +103,8 @@ def _rollout(model: nn.Module, task: Motion, count: int, setting: Setting) -> fl
     """
     start, truth = task.rollout(HELD_OUT, 0, count, FRAMES)
     with torch.no_grad():
-        said = rolled_out(functools.partial(_answer, model, setting), start.to(setting.device), FRAMES, task.step)
-    return rollout_error(said.cpu(), truth) / task.floors["persistence"]
+        states, _ = rollout(functools.partial(_answer, model, setting), start.to(setting.device), FRAMES, task.advance)
+    return rollout_error(states, truth) / task.floors["persistence"]
 
 
 def _answer(model: nn.Module, setting: Setting, now: Graph) -> Graph:

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from allometry.data._solved import solved
 from allometry.flow import Refusal
 from allometry.graph import FEATURES, Graph
 from allometry.train._answers import Answers
+from allometry.train._solved import solved
 
 NEVER = -100  # cross_entropy's own number for what is not asked
 

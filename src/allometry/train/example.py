@@ -59,15 +59,12 @@ def _graphs(io: Graphs, batch: int, generator: torch.Generator) -> tuple[tuple[G
     senders, receivers = (first + ends[0]).flatten(), (first + ends[1].sort(1).values).flatten()
     n_node, n_edge = torch.full((batch,), io.length), torch.full((batch,), io.links)
     rows = {"nodes": batch * io.length, "edges": batch * io.links, "globals": batch}
-    channels = {"nodes": io.nodes, "edges": io.edges, "globals": io.globals}
-    outputs = {"nodes": io.of_nodes, "edges": io.of_edges, "globals": io.of_graphs}
-    features = {name: torch.randn(rows[name], width, generator=generator) for name, width in channels.items() if width}
+    features = {name: torch.randn(rows[name], width, generator=generator) for name, width in io.read.items() if width}
     inputs = graph(senders, receivers, n_node, n_edge, **features)
     answers = {
         name: torch.randn(rows[name], width, generator=generator)
         if io.loss == "squared"
         else torch.randint(0, width, (rows[name],), generator=generator)
-        for name, width in outputs.items()
-        if width
+        for name, width in io.asked.items()
     }
     return (inputs,), Graph(inputs.wiring, **answers)

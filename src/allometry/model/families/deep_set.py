@@ -8,7 +8,9 @@ from torch import nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph
-from allometry.model._relational import Read, RelationalFamily, States, Tally
+from allometry.model._options import known
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import REDUCERS, reducer
 from allometry.model.graph_network.encode_process_decode import perceptron
@@ -21,7 +23,7 @@ class DeepSet(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(reduce=tuple(REDUCERS))
+        known(self, reduce=tuple(REDUCERS))
 
     def body(self, io: Graphs) -> nn.Module:
         return _DeepSet(self, io)

@@ -11,14 +11,15 @@ from typing import ClassVar
 
 from torch import nn
 
-from allometry.flow import IO, Graphs, Refusal
+from allometry.flow import IO, Graphs
 from allometry.model._family import ClosedForm, Family
-from allometry.model.graph_network._reduce import REDUCERS
-from allometry.model.graph_network.encode_process_decode import DECODED, FLOWS, STARTS, EncodeProcessDecode
+from allometry.model._options import known
+from allometry.model._tally import Tally, form_of
+from allometry.model.graph_network._reduce import REDUCERS, parts
+from allometry.model.graph_network.encode_process_decode import DECODED, FLOWS, STARTS, EncodeProcessDecode, reducer_of
 
 CORES = ("shared", "separate")
 ANSWERED = ("last", "every", "later")
-PARTS = {"pna": 12}  # widths of what a reducer gives, in those of a row; 1 of all others
 
 
 class GraphNetwork(Family):
@@ -37,13 +38,15 @@ class GraphNetwork(Family):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = {
-            "cores": CORES, "reduce": (*REDUCERS, "pna"), "flow": tuple(FLOWS), "decoded": DECODED, "answers": ANSWERED,
-            "start": STARTS,
-        }  # fmt: skip
-        for name, some in known.items():
-            if getattr(self, name) not in some:
-                raise Refusal(f"GraphNetwork({name}={getattr(self, name)!r}) is not known. It is one of: {', '.join(some)}.")
+        known(
+            self,
+            cores=CORES,
+            reduce=(*REDUCERS, "pna"),
+            flow=tuple(FLOWS),
+            decoded=DECODED,
+            answers=ANSWERED,
+            start=STARTS,
+        )
 
     def build(self, io: IO) -> nn.Module:
         """`Graph` -> `Graph` of logits or numbers, None where nothing is asked."""
@@ -65,44 +68,28 @@ class GraphNetwork(Family):
     def closed_form(self, io: IO) -> ClosedForm | None:
         """Of an answer to one graph of `io.length` nodes and `io.links` edges; a token is a node."""
         self.check(io)
-        rows = {"nodes": io.length, "edges": io.links, "globals": 1}  # type: ignore[union-attr]
-        read = {"nodes": io.nodes, "edges": io.edges, "globals": io.globals}  # type: ignore[union-attr]
-        asked = {"nodes": io.of_nodes, "edges": io.of_edges, "globals": io.of_graphs}  # type: ignore[union-attr]
-        width, known = self.width, {name for name in rows if name != "globals" or self.flow != "local"}
-        square = width * width
-        behind = (self.depth - 1) * (square + width) + 2 * width  # the layers after the first, and the norm
-        ends = {name: width * (max(1, read[name]) + 1) for name in known}  # layers that read or answer
-        answers = {name: (width + 1) * outputs for name, outputs in asked.items() if outputs}
-        kept = known if self.decoded == "all" else set(answers)
-        around = len(known) * behind + len(kept) * (square + width + behind)
-        core, core_flops = self._core(rows)
-        inside = around + core * (1 if self.cores == "shared" else self.steps)
-        layers = sum(2 * rows[name] * (max(1, read[name]) * width + (self.depth - 1) * square) for name in known)
-        layers += sum(2 * rows[name] * self.depth * square for name in kept)
-        layers += sum(2 * rows[name] * width * asked[name] for name in answers)
-        return ClosedForm(
-            parameters=inside + sum(ends.values()) + sum(answers.values()),
-            non_embedding_parameters=inside,
-            forward_flops_per_token=(layers + self.steps * core_flops) / rows["nodes"],
-            state_numbers=0,  # nothing is generated
-        )
+        assert isinstance(io, Graphs)
+        tally, rows = Tally(), {"nodes": io.length, "edges": io.links, "globals": 1}
+        encoded = [name for name in rows if name != "globals" or self.flow != "local"]
+        for name in encoded:
+            tally.linear(rows[name], io.read[name] or 1, self.width, end=True)
+            tally.behind(rows[name], self.width, self.depth)
+        for name in encoded if self.decoded == "all" else [name for name in rows if name in io.asked]:
+            tally.perceptron(rows[name], self.width, self.depth, (rows[name],))
+        for name, outputs in io.asked.items():
+            tally.linear(rows[name], self.width, outputs, end=True)
+        tally.add(self._core(rows), weights=1 if self.cores == "shared" else self.steps, uses=self.steps)
+        return form_of(tally, io)
 
-    def _core(self, rows: dict[str, int]) -> tuple[int, float]:
-        """Weights of one core, and the FLOPs of one step. What is gathered to edges is projected before, once for each node."""
-        wide, heard = 2, PARTS.get(self.reduce, 1)  # in widths: two graphs side by side, what a reducer gives
-        edge_reads = {"edges": wide}
-        if self.flow != "independent":
-            edge_reads |= {"receivers": wide, "senders": wide}
-        node_reads = {"received": heard, "nodes": wide}
-        updates = {"edges": edge_reads, "nodes": node_reads}
-        if self.flow != "local":
-            edge_reads["globals"] = node_reads["globals"] = wide
-            of_edges = heard * (wide if self.flow == "message" else 1)
-            updates["globals"] = {"of_edges": of_edges, "of_nodes": heard, "whole": wide}
-        gathered = {"receivers": "nodes", "senders": "nodes", "globals": "globals"}
-        square, weights, flops = self.width * self.width, 0, 0
-        for name, reads in updates.items():
-            weights += sum(reads.values()) * square + self.width + (self.depth - 1) * (square + self.width) + 2 * self.width
-            flops += sum(2 * rows[gathered.get(read, name)] * count * square for read, count in reads.items())
-            flops += 2 * rows[name] * (self.depth - 1) * square
-        return weights, flops
+    def _core(self, rows: dict[str, int]) -> Tally:
+        """One core, used once. What is gathered to edges is projected before, once for each node."""
+        tally, heard = Tally(), parts(reducer_of(self.reduce, 1.0))  # in widths: what a reducer gives
+        nodes, edges = (rows["nodes"],) * 2, (rows["edges"],) * 2  # two graphs side by side
+        whole = () if self.flow == "local" else (1, 1)
+        ends = () if self.flow == "independent" else (*nodes, *nodes)
+        tally.perceptron(rows["edges"], self.width, self.depth, (*edges, *ends, *whole))
+        tally.perceptron(rows["nodes"], self.width, self.depth, (rows["nodes"],) * heard + nodes + whole)
+        if whole:
+            of_edges = heard * (2 if self.flow == "message" else 1)
+            tally.perceptron(1, self.width, self.depth, (1,) * (of_edges + heard) + whole)
+        return tally

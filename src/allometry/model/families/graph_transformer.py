@@ -19,11 +19,15 @@ from torch import Tensor, nn
 from allometry.flow import Graphs
 from allometry.graph import Graph
 from allometry.model._family import heads_for
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally
+from allometry.model._options import known
+from allometry.model._padded import Padded
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear, Reading
 from allometry.model.blocks._norm import RMSNorm
 from allometry.model.blocks.feed_forward import FeedForward
+from allometry.model.graph_network import _sum
 from allometry.model.graph_network._reduce import mean
 
 EDGES = ("both", "bias", "none")
@@ -39,7 +43,7 @@ class GraphTransformer(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(edges=EDGES)
+        known(self, edges=EDGES)
 
     @classmethod
     def shape(cls, width: int, depth: int) -> dict[str, int]:
@@ -80,9 +84,9 @@ class _GraphTransformer(nn.Module):
 
     def forward(self, graph: Graph) -> States:
         read, padded = self.read(graph), Padded.of(graph.wiring)
-        x = padded.filled(read.nodes + read.globals.index_select(0, padded.graph))
+        x = padded.filled(read.nodes + _sum.spread(read.globals, graph.wiring.nodes_of))
         outside = (1 - padded.mask(x))[:, None, None] * torch.finfo(x.dtype).min
-        pairs = padded.pairs(graph) if self.reads_pairs else None
+        pairs = padded.pairs(graph, padded.pair(graph.wiring)) if self.reads_pairs else None
         for layer in self.layers:
             x = layer(x, pairs, outside)
         nodes = self.norm(x)[padded.graph, padded.place]

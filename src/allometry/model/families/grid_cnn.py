@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from allometry.flow import Graphs, Refusal
 from allometry.graph import Graph
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally
+from allometry.model._padded import Padded
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import BiasedLinear, Reading
 from allometry.model.blocks._norm import RMSNorm
+from allometry.model.graph_network import _sum
 
 
 class GridCnn(RelationalFamily):
@@ -65,9 +68,10 @@ class _GridCnn(nn.Module):
     def forward(self, graph: Graph) -> States:
         read, padded = self.read(graph), Padded.of(graph.wiring)
         assert graph.nodes is not None
-        rows = padded.filled(read.nodes + read.globals.index_select(0, padded.graph))
+        rows = padded.filled(read.nodes + _sum.spread(read.globals, graph.wiring.nodes_of))
         columns = padded.filled(self.read_senders(graph.nodes))
-        x = self.read_pairs(padded.pairs(graph)) + rows[:, :, None] + columns[:, None]
+        pair = padded.pair(graph.wiring)
+        x = self.read_pairs(padded.pairs(graph, pair)) + rows[:, :, None] + columns[:, None]
         x = x + torch.eye(padded.length, dtype=x.dtype, device=x.device)[..., None] * self.diagonal
         mask = padded.mask(x)
         there = mask[:, :, None, None] * mask[:, None, :, None]
@@ -78,7 +82,7 @@ class _GridCnn(nn.Module):
         lines = [x.diagonal(dim1=1, dim2=2).mT, x.sum(2) / size, x.sum(1) / size]
         nodes = self.node(torch.cat(lines, -1)[padded.graph, padded.place])
         whole = (lines[1].sum(1) / size[:, 0]) + read.globals
-        return States(nodes, x.flatten(0, 2).index_select(0, padded.pair(graph.wiring)), whole)
+        return States(nodes, _sum.spread(x.flatten(0, 2), pair), whole)
 
 
 class _Layer(nn.Module):

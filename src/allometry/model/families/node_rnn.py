@@ -15,12 +15,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from allometry.flow import Graphs
-from allometry.graph import Graph
-from allometry.model._relational import Padded, Read, RelationalFamily, States, Tally, fitting, joined, summed_at
+from allometry.graph import Graph, Groups
+from allometry.model._node_pairs import joined
+from allometry.model._padded import Padded, fitting
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._block import spread
 from allometry.model.blocks._linear import Linear, Reading
 from allometry.model.blocks._norm import RMSNorm
 from allometry.model.blocks.long_short_term_memory import one_bias, states
+from allometry.model.graph_network import _sum
 from allometry.model.graph_network._reduce import mean
 
 
@@ -62,7 +66,7 @@ class _NodeRnn(nn.Module):
     def forward(self, graph: Graph) -> States:
         fitting(graph.wiring, self.room, "node_rnn")
         read, padded = self.read(graph), Padded.of(graph.wiring)
-        nodes = read.nodes + self.read_rows(self._rows(graph, padded)) + read.globals.index_select(0, padded.graph)
+        nodes = read.nodes + self.read_rows(self._rows(graph, padded)) + _sum.spread(read.globals, graph.wiring.nodes_of)
         last = (graph.n_node - 1).index_select(0, padded.graph)
         turned = padded._replace(place=last - padded.place)
         x = padded.filled(nodes)
@@ -76,7 +80,7 @@ class _NodeRnn(nn.Module):
         away = padded.place[wiring.senders] - padded.place[wiring.receivers]
         comes = (wiring.receivers * many + away + self.room - 1) * 2
         goes = (wiring.senders * many - away + self.room - 1) * 2 + 1
-        rows = summed_at(torch.cat([comes, goes]), wiring.nodes * many * 2, joined(graph).repeat(2, 1))
+        rows = _sum.summed(joined(graph).repeat(2, 1), Groups(torch.cat([comes, goes]), wiring.nodes * many * 2))
         return rows.view(wiring.nodes, many * 2 * rows.shape[1])
 
 

@@ -22,12 +22,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from allometry.flow import IO, Graphs
-from allometry.graph import FEATURES, Graph
+from allometry.graph import Graph, Groups
 from allometry.model._family import ClosedForm
-from allometry.model._relational import Padded, RelationalFamily, Tally, asked_of, ends_of, fitting, form_of
+from allometry.model._padded import Padded, fitting
+from allometry.model._relational import RelationalFamily, ends_of
+from allometry.model._tally import Tally, form_of
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._beside import filled
 from allometry.model.graph_network._projection import Input
+from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 
@@ -60,13 +63,13 @@ def _inputs(io: Graphs, room: int) -> int:
 
 def _outputs(io: Graphs, room: int) -> dict[str, int]:
     places = {"nodes": room, "edges": room**2, "globals": 1}
-    return {name: places[name] * outputs for name, outputs in asked_of(io).items()}
+    return {name: places[name] * outputs for name, outputs in io.asked.items()}
 
 
 class _PaddedMlp(nn.Module):
     def __init__(self, spec: PaddedMlp, io: Graphs) -> None:
         super().__init__()
-        self.room, self.asked = spec.room or io.length, asked_of(io)
+        self.room, self.asked = spec.room or io.length, io.asked
         self.read = Reading(_inputs(io, self.room), spec.width)
         self.inside = perceptron(spec.width, spec.depth, spec.width)
         self.outputs = nn.ModuleDict({
@@ -76,21 +79,22 @@ class _PaddedMlp(nn.Module):
     def forward(self, graph: Graph) -> Graph:
         fitting(graph.wiring, self.room, "padded_mlp")
         full, padded = filled(graph), Padded.of(graph.wiring, self.room)
+        pair = padded.pair(graph.wiring)
         assert full.nodes is not None
         assert full.globals is not None
         nodes = padded.filled(torch.cat([torch.ones_like(full.nodes[:, :1]), full.nodes], 1))
-        together = torch.cat([nodes.flatten(1), padded.pairs(full).flatten(1), full.globals], 1)
+        together = torch.cat([nodes.flatten(1), padded.pairs(full, pair).flatten(1), full.globals], 1)
         inside = self.inside([Input("together", F.relu(self.read(together)))])
         place = {
-            "nodes": padded.graph * self.room + padded.place,
-            "edges": padded.pair(graph.wiring),
-            "globals": torch.arange(len(graph), device=padded.graph.device),
+            "nodes": Groups(padded.graph * self.room + padded.place, len(graph) * self.room),
+            "edges": pair,
+            "globals": Groups(torch.arange(len(graph), device=padded.graph.device), len(graph)),
         }
         answers = {
-            name: self.outputs[f"of_{name}"](inside).view(-1, outputs).index_select(0, place[name])
+            name: spread(self.outputs[f"of_{name}"](inside).view(place[name].count, outputs), place[name])
             for name, outputs in self.asked.items()
         }
-        return graph.edit(**(dict.fromkeys(FEATURES) | answers))
+        return graph.answering(**answers)
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked."""

@@ -9,10 +9,14 @@ from torch import nn
 
 from allometry.flow import Graphs
 from allometry.graph import Graph
-from allometry.model._relational import Pairs, Read, RelationalFamily, States, Tally
+from allometry.model._node_pairs import NodePairs
+from allometry.model._options import known
+from allometry.model._relational import Read, RelationalFamily, States
+from allometry.model._tally import Tally
 from allometry.model.blocks._linear import Reading
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import REDUCERS, reducer
+from allometry.model.graph_network._sum import spread
 from allometry.model.graph_network.encode_process_decode import perceptron
 
 TO = ("graph", "nodes")
@@ -26,7 +30,7 @@ class RelationNetwork(RelationalFamily):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.known(to=TO, reduce=tuple(REDUCERS))
+        known(self, to=TO, reduce=tuple(REDUCERS))
 
     def body(self, io: Graphs) -> nn.Module:
         return _RelationNetwork(self, io)
@@ -55,7 +59,7 @@ class _RelationNetwork(nn.Module):
         self.reduce = reducer(spec.reduce)
 
     def forward(self, graph: Graph) -> States:
-        read, pairs = self.read(graph), Pairs.of_graph(graph)
+        read, pairs = self.read(graph), NodePairs.of_graph(graph)
         nodes = self.each([Input("nodes", read.nodes)])
         relations = self.relation([
             Input("pairs", self.read_pairs(pairs.joined)),
@@ -66,4 +70,4 @@ class _RelationNetwork(nn.Module):
         whole = self.whole([Input("of_pairs", self.reduce(relations, pairs.of)), Input("globals", read.globals)])
         if self.node is not None:
             nodes = self.node([Input("received", self.reduce(relations, pairs.received)), Input("nodes", nodes)])
-        return States(nodes, relations.index_select(0, pairs.edges), whole)
+        return States(nodes, spread(relations, pairs.edges), whole)

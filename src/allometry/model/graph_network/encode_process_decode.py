@@ -79,7 +79,7 @@ class EncodeProcessDecode(nn.Module):
         decoded = self.decoder(latent)
         asked = {name: self.outputs[f"of_{name}"] for name in FEATURES if f"of_{name}" in self.outputs}
         answers = {name: output(getattr(decoded, name)) for name, output in asked.items()}
-        return latent.edit(**(dict.fromkeys(FEATURES) | answers))
+        return latent.answering(**answers)
 
     def _answers(self, latents: Sequence[Graph]) -> list[Graph]:
         """Those of all steps, decoded as one batch: small graphs cost calls more than sums."""
@@ -89,7 +89,7 @@ class EncodeProcessDecode(nn.Module):
             if (answer := getattr(together, name)) is not None:
                 for own, rows in zip(each, answer.chunk(len(latents)), strict=True):
                     own[name] = rows
-        return [latent.edit(**(dict.fromkeys(FEATURES) | own)) for latent, own in zip(latents, each, strict=True)]
+        return [latent.answering(**own) for latent, own in zip(latents, each, strict=True)]
 
     def ends(self) -> dict[str, nn.Module]:
         """The layers that depend on what is read and asked: the encoders' first ones, and those that answer.
@@ -124,22 +124,21 @@ class EncodeProcessDecode(nn.Module):
             raise Refusal(f"decoded={decoded!r} is not known. It is one of: {', '.join(DECODED)}.")
         if start not in STARTS:
             raise Refusal(f"start={start!r} is not known. It is one of: {', '.join(STARTS)}.")
-        asked = {"nodes": io.of_nodes, "edges": io.of_edges, "globals": io.of_graphs}
-        read = {"nodes": io.nodes, "edges": io.edges, "globals": io.globals}
+        asked, read = io.asked, io.read
         known = [name for name in FEATURES if name != "globals" or flow != "local"]
-        unknown = [name for name in FEATURES if asked[name] and name not in known]
+        unknown = [name for name in asked if name not in known]
         if unknown:
             raise Refusal(f"flow={flow!r} has no {', '.join(unknown)}, and they are asked. Take another flow.")
         if flow == "message" and io.of_edges:
             raise Refusal("flow='message' keeps an edge as it was encoded, and edges are asked. Take another flow.")
-        kept = [name for name in known if decoded == "all" or asked[name]]
+        kept = [name for name in known if decoded == "all" or name in asked]
         encoders = {name: perceptron(width, layers, read[name] or 1) for name in known}
         decoders = {name: perceptron(width, layers, width) for name in kept}
         model = cls(
             _independent(encoders),
             [core_of(width, layers, reduce, flow, io) for _ in range(cores)],
             _independent(decoders),
-            {name: nn.Linear(width, outputs) for name, outputs in asked.items() if outputs},
+            {name: nn.Linear(width, outputs) for name, outputs in asked.items()},
             steps=steps,
             every_step=every_step,
             answered=answered,
@@ -174,7 +173,7 @@ def core_of(width: int, layers: int, reduce: str | Reducer, flow: str, io: Graph
     if flow not in FLOWS:
         raise Refusal(f"flow={flow!r} is not known. It is one of: {', '.join(FLOWS)}.")
     whole = () if flow == "local" else ("globals",)
-    received, of_edges, of_nodes = (_reducer(reduce, size) for size in (io.links / io.length, io.links, io.length))
+    received, of_edges, of_nodes = (reducer_of(reduce, size) for size in (io.links / io.length, io.links, io.length))
     edge_reads = ("edges", *(() if flow == "independent" else ("receivers", "senders")), *whole)
     heard, state = width * parts(received), 2 * width
     edge = perceptron(width, layers, state * len(edge_reads))
@@ -195,7 +194,7 @@ def core_of(width: int, layers: int, reduce: str | Reducer, flow: str, io: Graph
     )
 
 
-def _reducer(reduce: str | Reducer, size: float) -> Reducer:
+def reducer_of(reduce: str | Reducer, size: float) -> Reducer:
     """By its name; `pna` scales by the size of the groups of an IO's usual graph."""
     if reduce != "pna":
         return reducer(reduce)

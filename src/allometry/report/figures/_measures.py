@@ -12,6 +12,7 @@ from typing import Any
 from allometry.report.figures import _arms
 from allometry.report.figures._arms import Arm
 from allometry.report.figures._figure import axis, log_range, safe
+from allometry.report.figures._trivial import trivial
 from allometry.report.numbers import number
 
 Record = dict[str, Any]  # an outcome of an arm, or a test of it
@@ -19,7 +20,7 @@ Record = dict[str, Any]  # an outcome of an arm, or a test of it
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A number of the record of a score, and what a player that looks at nothing has of it."""
+    """A number of the record of a score, and what a trivial player has of it."""
 
     key: str  # in the id of a figure; empty for the loss
     name: str  # in words; empty for the loss
@@ -27,11 +28,15 @@ class Measure:
     unit: str  # on hover; empty: that of the arm
     value: Callable[[Record], float | None]
     floor: Callable[[Record], float | None]  # of an arm, or a test
-    player: str  # who attains it
+    player: Callable[[Record], str]  # who attains it
 
     def of(self, records: Iterable[Record]) -> list[float]:
         """The values of those that have one."""
         return [value for one in records if (value := self.value(one)) is not None]
+
+    def players(self, records: Iterable[Record]) -> str:
+        """Who attains the floors of these arms or tests."""
+        return " or ".join(dict.fromkeys(self.player(one) for one in records if self.floor(one) is not None))
 
     def of_arm(self, arm: Arm) -> list[float]:
         """Of the seeds that are done, on the task of the arm."""
@@ -42,6 +47,10 @@ def _rest(share: float | None) -> float | None:
     return None if share is None else 1 - share
 
 
+def _player(one: Record) -> str:
+    return best[1] if (best := trivial(one)) else "a trivial player"
+
+
 LOSS = Measure(
     key="",
     name="",
@@ -49,7 +58,7 @@ LOSS = Measure(
     unit="",
     value=lambda one: one.get("loss"),
     floor=lambda one: one.get("chance"),
-    player="chance",
+    player=lambda _: "chance",
 )
 WRONG = Measure(
     key="wrong",
@@ -57,8 +66,8 @@ WRONG = Measure(
     title="Wrong answers (share)",
     unit="of the answers wrong",
     value=lambda one: None if one.get("solved") is None else _rest(one.get("accuracy")),
-    floor=lambda one: _rest((one.get("floors") or {}).get("correct")),
-    player="majority",
+    floor=lambda one: _rest(best[0] if (best := trivial(one)) else None),
+    player=_player,
 )
 SOLVED = Measure(
     key="solved",
@@ -67,7 +76,7 @@ SOLVED = Measure(
     unit="of the graphs solved",
     value=lambda one: one.get("solved"),
     floor=lambda one: (one.get("floors") or {}).get("solved") or None,  # where it is none it lies on the axis
-    player="majority",
+    player=_player,  # a task states the share of the better one
 )
 
 

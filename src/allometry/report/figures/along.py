@@ -69,7 +69,7 @@ def _view(
         words = [f"<b>{safe(line or arm)}</b>, {safe(_arms.dose_text(place, unit))}" for place in places]
         floor = max((level for test in own if (level := measure.floor(test)) is not None), default=None)
         if floor is not None:
-            traces.append(_level(places, floor, f"{safe(line)}: {measure.player}", mark))
+            traces.append(_level(places, floor, f"{safe(line)}: {measure.players(own)}", mark))
         if places:
             traces += _arms.over_seeds(places, values, mark, words, said, low)
         for place, some, found, text in zip(places, at, values, words, strict=True):

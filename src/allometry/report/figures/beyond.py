@@ -74,7 +74,8 @@ def _view(arms: list[Arm], measure: Measure, low: float, marks: dict[str, Mark])
             words = f"<b>{safe(arm['line'])}</b>, trained here<br>{_arms.seed_range(own)} {unit}"
             traces.append(_arms.ring(arm["at"], max(low, sum(own) / len(own)), words, mark))
     levels = sorted((place, level) for place, level in floor.items() if level is not None)
-    line = _arms.chance_line([place for place, _ in levels], [level for _, level in levels], measure.player)
+    players = measure.players([*(test for arm in arms for o in arm["outcomes"] for test in _tests(o)), *arms])
+    line = _arms.chance_line([place for place, _ in levels], [level for _, level in levels], players)
     return [*(line if levels else []), *traces]
 
 

@@ -73,12 +73,12 @@ def _rollouts(index: int, panel: str, found: list[tuple[Arm, Values]], marks: di
         f"rollouts-{index}",
         f"{panel}: rollouts" if panel else "rollouts",
         found,
-        axis("Error / persistence") | log_range([min(low, top / 10), top]),
-        _arms.chance_line([len(_tests(found)) - 0.4, -0.6], [1.0, 1.0], "persistence"),
-        (low, top),
-        "of persistence in one step",
-        "Crosses: flew off." if flown else "",
         marks,
+        x_axis=axis("Error / persistence") | log_range([min(low, top / 10), top]),
+        beneath=_arms.chance_line([len(_tests(found)) - 0.4, -0.6], [1.0, 1.0], "persistence"),
+        ends=(low, top),
+        unit="of persistence in one step",
+        caption="Crosses: flew off." if flown else "",
     )
 
 
@@ -91,18 +91,20 @@ def _worlds(index: int, panel: str, found: list[tuple[Arm, Values]], tests: list
     dashes: list[Trace] = []
     for place, name in enumerate(names):
         if floor := floors.get(name):
-            line, label = _arms.chance_line([place + 0.42, place - 0.42], [floor] * 2, WRONG.player)
+            line, label = _arms.chance_line(
+                [place + 0.42, place - 0.42], [floor] * 2, WRONG.players([*(arm for arm, _ in found), *tests])
+            )
             dashes += [line, label] if place == 0 else [line]
     return _figure(
         f"worlds-{index}",
         f"{panel}: {WRONG.name}" if panel else WRONG.name,
         found,
-        value_axis(WRONG, "", [*numbers, *(floors[name] for name in names if name in floors)], low, ""),
-        dashes,
-        (low, max(numbers)),
-        WRONG.unit,
-        zeros(WRONG, low),
         marks,
+        x_axis=value_axis(WRONG, "", [*numbers, *(floors[name] for name in names if name in floors)], low, ""),
+        beneath=dashes,
+        ends=(low, max(numbers)),
+        unit=WRONG.unit,
+        caption=zeros(WRONG, low),
     )
 
 
@@ -114,12 +116,13 @@ def _figure(
     key: str,
     title: str,
     found: list[tuple[Arm, Values]],
-    x_axis: dict[str, Any],
-    beneath: list[Trace],
-    ends: tuple[float, float],
-    unit: str,
-    caption: str,
     marks: dict[str, Mark],
+    *,
+    x_axis: dict[str, Any],
+    beneath: list[Trace],  # what is drawn before the arms
+    ends: tuple[float, float],  # where what is smaller is drawn, and where crosses are
+    unit: str,  # on hover
+    caption: str,
 ) -> Figure:
     """Tests one under another, in each the arms."""
     tests = _tests(found)

@@ -100,7 +100,7 @@ def _floor(arms: list[Arm], measure: Measure) -> list[Trace]:
         if arm["at"] is not None and (level := measure.floor(arm)) is not None:
             levels[arm["at"]] = max(level, levels.get(arm["at"], level))
     places = sorted(levels)
-    return _arms.chance_line(places, [levels[place] for place in places], measure.player) if places else []
+    return _arms.chance_line(places, [levels[place] for place in places], measure.players(arms)) if places else []
 
 
 def _caption(arms: list[Arm]) -> str:
