@@ -259,15 +259,22 @@ def test_an_arm_whose_parent_left_no_weights_is_left_out_and_said(tmp_path) -> N
     assert "Delete that folder" in note
 
 
-def test_a_test_that_a_network_cannot_take_is_said_and_costs_the_run_nothing(tmp_path) -> None:
-    """It reads 20 positions and no more."""
-    short = GATED.edit(model=Short(width=4, depth=1))
+def test_a_test_that_a_network_cannot_take_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(Refusal, match=r"gated: its test 'longer' cannot be made\. ValueError: too long\."):
+        checked(Experiment(title="x", arms=(GATED.edit(model=Short(width=4, depth=1)),)))
+
+
+def test_a_test_that_fails_all_the_same_is_said_and_costs_the_run_nothing(tmp_path) -> None:
+    """It reads 20 positions and no more, once it has weights."""
+    short = GATED.edit(model=ShortWithWeights(width=4, depth=1))
     ((_, end),) = carried_out(tmp_path, short, seeds=1)
     assert end.status == "done"
     assert end.loss is not None
     (test,) = end.facts["tests"]
     assert test["loss"] is None
     assert "too long" in test["reason"]
+    _, notes = started(tmp_path / "said", short, seeds=1)
+    assert notes == ["gated · seed 0: its test 'longer' could not be made. ValueError: too long"]
 
 
 class Short(Bigram):
@@ -277,9 +284,20 @@ class Short(Bigram):
         return torch.nn.Sequential(_AtMost20(), super().build(io))
 
 
+class ShortWithWeights(Short):
+    """The same where it is more than counted."""
+
+    def build(self, io):
+        model = super().build(io)
+        model[0].counted = True
+        return model
+
+
 class _AtMost20(torch.nn.Module):
+    counted = False  # whether tokens without memory may be longer
+
     def forward(self, tokens):
-        if tokens.shape[1] > 20:
+        if tokens.shape[1] > 20 and not (self.counted and tokens.device.type == "meta"):
             raise ValueError("too long")
         return tokens
 

@@ -201,6 +201,15 @@ def test_a_model_that_gives_no_edges_is_refused_before_anything_is_trained() -> 
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_a_test_without_room_for_its_graphs_is_refused_before_anything_is_trained() -> None:
+    small = al.family("padded_mlp")(width=4, depth=1)
+    before = torch.get_rng_state()
+    with pytest.raises(Refusal, match=r"two steps: its test 'larger' cannot be made\. A graph of 1\d nodes .* built for 5"):
+        checked(Experiment(title="wrong", arms=(ARM.edit(model=small),)))
+    assert torch.equal(before, torch.get_rng_state())
+    assert checked(Experiment(title="right", arms=(ARM.edit(model=small.edit(room=12)),)))
+
+
 def test_an_expectation_names_a_test_that_is_there() -> None:
     with pytest.raises(Refusal, match="no test 'smaller'"):
         Experiment(title="wrong", arms=(ARM,), expectations=(CLAIMS[1].edit(against="", measure="solved:smaller"),))

@@ -80,6 +80,17 @@ def test_every_arm_and_every_lost_run_is_told_of(folder):
         assert words in read.text
 
 
+def test_a_test_that_could_not_be_made_stands_on_the_page_with_its_reason(tmp_path) -> None:
+    where = write(tmp_path, [arm("warping", "gated", None)], seeds=(0, 1), tests=(400.0,))
+    before, reason = page(where).text, "Refusal: A graph of 12 nodes was given"
+    end = Folder(where).run_folder(experiment_bundle(where)["arms"][0]["runs"][0]) / "end.json"
+    content = json.loads(end.read_text())
+    content["facts"]["tests"][0] |= {"loss": None, "reason": reason}
+    end.write_text(json.dumps(content))
+    assert reason not in before
+    assert reason in page(where).text
+
+
 def test_numbers_are_those_of_the_runs(folder, bundle):
     store = Folder(folder)
     for one in bundle["arms"]:

@@ -166,7 +166,7 @@ def count(value: float | None) -> str:
 
 
 def test_table(arms: list[Arm]) -> Grid:
-    """Each arm on each other task that it was scored on."""
+    """Each arm on each other task that it was scored on, with the reason where a test could not be made."""
     rows = []
     every = [test for arm in arms for outcome in arm["outcomes"] for test in outcome["tests"]]
     shown = [kind for kind in SHARES if any(test.get(kind) is not None for test in every)]
@@ -179,12 +179,13 @@ def test_table(arms: list[Arm]) -> Grid:
         for name, found in tests.items():
             losses, chance = [test["loss"] for test in found if test["loss"] is not None], found[0].get("chance")
             middle = _arms.mean(losses)
+            why = "; ".join(dict.fromkeys(str(test["reason"]) for test in found if test.get("reason")))
             rows.append(
                 (
                     Cell(text=str(arm["name"]), family=str(arm["line"])),
-                    Cell(text=name),
+                    Cell(text=name, aside=why, tone="loud" if why else ""),
                     cell(str(len(losses))),
-                    cell(number(middle), aside=_bracket(extremes(losses))),
+                    cell(number(middle), aside=_bracket(extremes(losses)), why=why or "no run was tested"),
                     cell(number(chance)),
                     cell(number(middle / chance, 2) if middle is not None and chance else MISSING),
                     *(_share(found, kind) for kind in shown),

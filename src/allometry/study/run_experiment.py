@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from allometry.data._task import Task
-from allometry.flow import IO, Refusal, Run, alike
+from allometry.flow import IO, End, Refusal, Run, alike
 from allometry.model._family import Family
 from allometry.record.status import EXPERIMENT
 from allometry.record.store import Folder, make_folder, write_json
@@ -19,6 +19,7 @@ from allometry.study.clock import Clock
 from allometry.study.experiment import Arm, Experiment
 from allometry.study.listener import Listener, Programme, tells
 from allometry.study.pool import Message, Pool, Workers
+from allometry.study.rehearsal import rehearse
 from allometry.study.score import missing_tests
 from allometry.study.start import alone, device_of, jobs_on, place_for, revision
 from allometry.study.trial import Trial
@@ -103,7 +104,14 @@ def carry_out(todo: list[Trial], store: Folder, pool: Workers, listener: Listene
     for trial, (_, _, status, _) in pool.work(next_request, tells(listener)):
         under_way.discard(trial.run.id)
         listener.ended(trial, status)
+        for test in _without_loss(store.end(trial.run.id)):
+            listener.note(f"{trial.name}: its test {test['name']!r} could not be made. {test['reason']}")
         save()
+
+
+def _without_loss(end: End | None) -> list[dict[str, Any]]:
+    """The tests that could not be made."""
+    return [test for test in (end.facts.get("tests") or [] if end else []) if test.get("reason")]
 
 
 def _runs(experiment: Experiment, counts: dict[str, Count]) -> dict[tuple[str, int], Run]:
@@ -230,6 +238,7 @@ def checked(experiment: Experiment) -> dict[str, Count]:
         for test in arm.tests:
             if test.model is not None:
                 _check_weights(f"{arm.name} in the test {test.name!r}", (test.model, test.task.io), "its training", arm)  # type: ignore[attr-defined]
+    rehearse(experiment)
     return found
 
 

@@ -18,7 +18,7 @@ from allometry.flow import IO, Refusal, in_words
 from allometry.model._family import Family, idle_parameters, non_embedding_parameters, vocabulary_layers
 from allometry.spec import Spec
 from allometry.train.answers import answers_to
-from allometry.train.example import Inputs, built, counted_on, example
+from allometry.train.example import Inputs, Targets, built, counted_on, example
 
 TRAINING = 3.0  # forward, and a backward of twice the forward; the convention of the field (Kaplan et al. 2020)
 
@@ -60,8 +60,7 @@ def count(family: Family, io: IO) -> Count:
         inputs, targets = example(io, 1)
         inputs = tuple(part.to(device) for part in inputs)
         flops, out = _forward_flops(model.eval(), inputs)
-        answers = answers_to(targets)
-        answers.losses(answers.said(out, inputs), targets.to(device), answers.asked(targets))  # refuses what is no answer
+        _hold(out, inputs, targets, device)
     except Refusal:
         raise
     except Exception as error:  # whatever a user's own code may raise
@@ -81,6 +80,20 @@ def count(family: Family, io: IO) -> Count:
     )
 
 
+def tried(model: nn.Module, inputs: Inputs, targets: Targets, device: str) -> None:
+    """One forward pass of a model on its device; it is of no use afterwards. Refuses an answer that is none to the targets."""
+    inputs = tuple(part.to(device) for part in inputs)
+    _shorten(model)
+    with torch.no_grad():
+        _hold(model.eval()(*inputs), inputs, targets, device)
+
+
+def _hold(out: Any, inputs: Inputs, targets: Targets, device: str) -> None:
+    """Hold an answer against the targets: what is none is refused."""
+    answers = answers_to(targets)
+    answers.losses(answers.said(out, inputs), targets.to(device), answers.asked(targets))
+
+
 def check(family: Family, io: IO, counted: Count) -> str:
     """Whether the family's closed form gives what was counted, in words."""
     form = family.closed_form(io)
@@ -97,9 +110,7 @@ def check(family: Family, io: IO, counted: Count) -> str:
 
 def _forward_flops(model: nn.Module, inputs: Inputs) -> tuple[dict[str, float], Any]:
     """Forward FLOPs under each module's name; the whole model's name is the empty string. And what it gave."""
-    for module in model.modules():
-        if isinstance(module, nn.RNNBase) and not module.bidirectional:
-            module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
+    _shorten(model)
     mode = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _added})
     with mode, torch.no_grad():
         out = model(*inputs)
@@ -107,6 +118,13 @@ def _forward_flops(model: nn.Module, inputs: Inputs) -> tuple[dict[str, float], 
     totals = {name: float(sum(by_operation.values())) for name, by_operation in mode.get_flop_counts().items()}
     inside = {name.removeprefix(root).removeprefix("."): cost for name, cost in totals.items() if name != "Global"}
     return inside | {"": totals.get("Global", 0.0)}, out
+
+
+def _shorten(model: nn.Module) -> None:
+    """Recurrent kernels without their loops."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase) and not module.bidirectional:
+            module.forward = functools.partial(_as_products, module)  # type: ignore[method-assign]
 
 
 def _added(total: torch.Size, a: torch.Size, b: torch.Size, **_: Any) -> int:
