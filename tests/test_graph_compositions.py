@@ -287,6 +287,13 @@ def test_faults_are_named() -> None:
         al.EncodeProcessDecode(encoder(), core(), encoder(), {"graphs": nn.Identity()})
     with pytest.raises(Refusal, match="0 steps"):
         model_of()(irregular(), steps=0)
+    for steps in (0, -3):
+        with pytest.raises(Refusal, match=f"{steps} steps"):
+            model_of(steps=steps)
+        with pytest.raises(Refusal, match=f"{steps} steps"):
+            al.GraphStack(core(), steps)
+    with pytest.raises(Refusal, match="answered=-1 is no step"):
+        model_of(answered=-1)
     with pytest.raises(Refusal, match="no core"):
         al.GraphStack([])
 

@@ -294,3 +294,9 @@ def test_the_options_of_the_graph_network(changes) -> None:
 def test_an_unknown_option_is_refused(changes) -> None:
     with pytest.raises(Refusal, match="is not known"):
         al.family("graph_network")(width=6, depth=3, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"steps": 0}, {"steps": -3}, {"width": 0}, {"depth": 0}], ids=repr)
+def test_a_network_of_nothing_is_refused_when_it_is_named(changes) -> None:
+    with pytest.raises(Refusal, match=r"is no network\. Take at least 1"):
+        al.family("graph_network")(**{"width": 6, "depth": 3} | changes)

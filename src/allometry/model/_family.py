@@ -77,6 +77,10 @@ class Family(Spec):
     width: int
     depth: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "width", "depth")
+
     @classmethod
     def at(cls: type[SelfFamily], size: int, kind: type[IO] | None = None, scale: str = "both") -> SelfFamily:
         """Return this family at a size of the ladder: depth as `depth_at`, width solved to `parameters_at`.
@@ -133,6 +137,13 @@ class Family(Spec):
             return form.non_embedding_parameters
         with torch.device("meta"):
             return non_embedding_parameters(self.build(reference), reference.outputs)
+
+
+def at_least_one(family: Family, *names: str) -> None:
+    """Refuse a count that is none."""
+    for name in names:
+        if (value := getattr(family, name)) < 1:
+            raise Refusal(f"{type(family).__name__}({name}={value}) is no network. Take at least 1.")
 
 
 @functools.cache  # a study asks for the same few many times; without a closed form each is counted on the meta device

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import nn
 
 from allometry.flow import IO, Graphs
-from allometry.model._family import ClosedForm, Family
+from allometry.model._family import ClosedForm, Family, at_least_one
 from allometry.model._options import known
 from allometry.model._tally import Tally, form_of
 from allometry.model.graph_network._reduce import REDUCERS, parts
@@ -39,6 +39,7 @@ class GraphNetwork(Family):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least_one(self, "steps")
         known(
             self,
             cores=CORES,

@@ -54,6 +54,8 @@ class EncodeProcessDecode(nn.Module):
         unknown = [name for name in outputs if name not in FEATURES]
         if unknown or not outputs:
             raise Refusal(f"Outputs of {', '.join(unknown) or 'nothing'} were asked. They are of: {', '.join(FEATURES)}.")
+        if answered < 1:
+            raise Refusal(f"answered={answered} is no step. Steps that are answered count from 1.")
         self.encoder, self.decoder = encoder, decoder
         self.process = GraphStack(core, steps, skip=True, checkpoint=checkpoint)
         self.outputs = nn.ModuleDict({f"of_{name}": outputs[name] for name in FEATURES if name in outputs})

@@ -21,7 +21,11 @@ class GraphStack(nn.Module):
     """
 
     def __init__(
-        self, cores: nn.Module | Sequence[nn.Module], steps: int = 0, skip: bool = False, checkpoint: bool = False
+        self,
+        cores: nn.Module | Sequence[nn.Module],
+        steps: int | None = None,  # None: each core once
+        skip: bool = False,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         self.cores = nn.ModuleList(
@@ -29,14 +33,12 @@ class GraphStack(nn.Module):
         )
         if not self.cores:
             raise Refusal("GraphStack([]) has no core. Give one for all steps, or one for each.")
-        self.steps = steps or len(self.cores)  # 0: each core once
+        self.steps = len(self.cores) if steps is None else at_least_one(steps)
         self.skip, self.checkpoint = skip, checkpoint
 
     def each(self, graph: Graph, steps: int | None = None, last: Graph | None = None) -> Iterator[Graph]:
         """The graph after every step. With `skip` the graph beside the first may be another: `last`."""
-        count = self.steps if steps is None else steps
-        if count < 1:
-            raise Refusal(f"{count} steps were asked of a stack of graph blocks. Ask for at least one.")
+        count = at_least_one(self.steps if steps is None else steps)
         first, graph = graph, graph if last is None else last
         for step in range(count):
             core = self.cores[step % len(self.cores)]
@@ -51,6 +53,13 @@ class GraphStack(nn.Module):
         for after in self.each(graph, steps, last):
             last = after
         return last  # type: ignore[return-value]
+
+
+def at_least_one(steps: int) -> int:
+    """So many steps. Raises Refusal where there is none."""
+    if steps < 1:
+        raise Refusal(f"{steps} steps were asked of a stack of graph blocks. Ask for at least one.")
+    return steps
 
 
 def _applied(core: nn.Module, first: Graph, second: Graph | None = None) -> Graph:
