@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from allometry.data._stdlib import package, stdlib_files
+from allometry.find import names
 from allometry.flow import Refusal
 
 
@@ -42,6 +43,11 @@ def _of(source: str) -> list[Origin]:
     path = Path(source).expanduser()
     if path.is_dir():
         return _below(path)
+    if not path.exists() and source in names("allometry.data"):
+        raise Refusal(
+            f"{source} is a task, which is made and not read. `allometry run` takes it in a file that sets `study` to an "
+            "al.Experiment (docs/experiments.md)."
+        )
     if not path.exists():
         raise Refusal(f"There is no file or folder {source}.{_nearest(path)}")
     return [_origin(path, path.name, path.name, named=True)]
