@@ -150,6 +150,12 @@ WRONG = {
     "graphs": (["count", f"{TINY.with_name('tiny_graphs.py')}:Sized"], "--task shortest_path"),
     "made of text": (["count", "lstm", "--task", "text"], "Use --objective"),
     "task and objective": (["count", "lstm", "--task", "adding", "--objective", "causal"], "take one"),
+    "length of a task": (
+        ["count", "lstm", "--task", "adding", "--length", "64", "--vocab", "9"],
+        "--length 64 --vocab 9 does not",
+    ),
+    "no length": (["count", "lstm", "--length", "0"], "--length 0: a sequence has at least 1 token"),
+    "task as data": (["compare", "sorting", "--families", BIGRAM], "`allometry run` takes it in a file"),
     "size": (["count", "lstm", "--size", "99"], "not on the ladder"),
     "study file": (["run", "text"], "There is no file text"),
     "option": (["compare", "--colour"], "No such option"),

@@ -42,26 +42,26 @@ def counted(model: str, size: int | None, length: int | None, vocab: int | None,
     found = member(FAMILIES, model)
     given = {"--size": size, "--length": length, "--vocab": vocab, "--input": shape or None}
     if isinstance(found, type) and issubclass(found, Family):
-        _only(given, ("--size", "--length", "--vocab"), f"{model} is a family, which says itself what it reads")
+        only(given, ("--size", "--length", "--vocab"), f"{model} is a family, which says itself what it reads")
         if not (Tokens in found.kinds or Pairs in found.kinds):
-            _only(given, ("--size",), f"{model} reads no tokens, but {REFERENCES[found.kinds[0]]!r}")
+            only(given, ("--size",), f"{model} reads no tokens, but {REFERENCES[found.kinds[0]]!r}")
         return _family(found, model, SIZE if size is None else size, length, vocab)
     try:
         built = found() if callable(found) and not isinstance(found, nn.Module) else found
     except Exception as error:  # whatever a user's own code may raise
         raise Refusal(f"{model} cannot be built: {in_words(error)}. Give {OUTSIDE}.") from error
     if isinstance(built, tuple) and len(built) == 2 and isinstance(built[0], nn.Module):
-        _only(given, (), f"{model} gives a module and its example")
+        only(given, (), f"{model} gives a module and its example")
         return Counted(module=built[0], example=built[1], on=f"its own example, {_shapes(built[1])}")
     if not isinstance(built, nn.Module):
         raise Refusal(f"{model} gives {type(built).__name__}, which is no module. Give {OUTSIDE}.")
-    _only(given, ("--length", "--vocab", "--input"), f"{model} is a module, and a family has sizes")
+    only(given, ("--length", "--vocab", "--input"), f"{model} is a module, and a family has sizes")
     if sizes:
-        _only(given, ("--input",), f"--input {shape} are numbers in place of tokens")
+        only(given, ("--input",), f"--input {shape} are numbers in place of tokens")
     return _module(built, sizes, length, vocab)
 
 
-def _only(given: dict[str, Any], names: tuple[str, ...], why: str) -> None:
+def only(given: dict[str, Any], names: tuple[str, ...], why: str) -> None:
     """Refuse the options that do not apply."""
     from allometry.flow import Refusal
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from allometry.cli._app import Json, app, console, print_json
+from allometry.cli._counted import LENGTH, VOCAB
 
 FOLDERS = ("tasks", "families", "blocks", "laws", "circuits")
 PACKAGES = {
@@ -40,15 +41,16 @@ def list_members(
 def count(
     family: Annotated[str, typer.Argument(help="A family's name, or path/to/file.py:Class.")],
     size: Annotated[int, typer.Option(help="The size dial: 1 (10^3 parameters) to 19 (10^9), three to a decade.")] = 7,
-    length: Annotated[int, typer.Option(help="Tokens in a sequence.")] = 256,
-    vocab: Annotated[int, typer.Option(help="Symbols.")] = 256,
+    length: Annotated[int | None, typer.Option(help=f"Tokens in a sequence. [{LENGTH}]")] = None,
+    vocab: Annotated[int | None, typer.Option(help=f"Symbols. [{VOCAB}]")] = None,
     objective: Annotated[str, typer.Option(help="causal: a language model; span: an encoder-decoder.")] = "",
     task: Annotated[
-        str, typer.Option(help="A task that is made, as adding or shortest_path, in place of an objective.")
+        str, typer.Option(help="A task that is made, as adding or shortest_path, or path/to/file.py:Class.")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Parameters, FLOPs by part and state of a family at a size, and the check of its formula."""
+    from allometry.cli._counted import only
     from allometry.find import member
     from allometry.flow import Graphs, Refusal, Tokens
     from allometry.study.job import FAMILIES, TASKS, family_at
@@ -56,20 +58,22 @@ def count(
     from allometry.train.meter import check
     from allometry.train.meter import count as count_model
 
-    if length < 1 or vocab < 2:
-        raise Refusal(f"--length {length} --vocab {vocab}: a sequence has at least 1 token of at least 2 symbols.")
+    if (length is not None and length < 1) or (vocab is not None and vocab < 2):
+        given = " ".join(f"--{name} {value}" for name, value in (("length", length), ("vocab", vocab)) if value is not None)
+        raise Refusal(f"{given}: a sequence has at least 1 token of at least 2 symbols.")
     if objective not in ("", *OBJECTIVES):
         raise Refusal(f"--objective {objective} is not known. It is one of: {', '.join(OBJECTIVES)}.")
     kinds = member(FAMILIES, family).kinds
     if task:
         if objective:
             raise Refusal(f"--task {task} --objective {objective}: take one of them.")
+        only({"--length": length, "--vocab": vocab}, (), f"{task} says itself what is read")
         io = _io_of(task)
     else:
         if kinds == (Graphs,):
             raise Refusal(f"{family} reads graphs alone. Say which: --task shortest_path.")
         objective = objective or ("causal" if Tokens in kinds else "span")
-        io = member(TASKS, OBJECTIVES[objective]).asks(vocab, length)
+        io = member(TASKS, OBJECTIVES[objective]).asks(vocab or VOCAB, length or LENGTH)
     spec = family_at(family, size, io)
     counted = count_model(spec, io)
     asked = {"family": family, "size": size, "objective": objective or None, "spec": spec.to_json()}
