@@ -90,6 +90,8 @@ class Gru(Recurrent):
         of_input, of_state = self.into(inputs).chunk(3, -1), self.hidden(state).chunk(3, -1)
         reset, keep = (torch.sigmoid(of_input[k] + of_state[k]) for k in range(2))
         candidate = torch.tanh(of_input[2] + reset * of_state[2])
+        if candidate.dtype != state.dtype:  # under autocast a state keeps its precision, and lerp takes one type
+            return candidate + keep * (state - candidate)
         return torch.lerp(candidate, state, keep)
 
 
