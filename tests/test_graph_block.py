@@ -479,6 +479,8 @@ def test_faults_are_named() -> None:
         Refusal, match=r"edge update cannot read 'nodes'\. It reads of: before, edges, receivers, senders, globals"
     ):
         al.GraphBlock(Mlp([4]), edge_reads=("nodes",))
+    with pytest.raises(Refusal, match="globals have one update"):
+        al.GraphBlock(globals=nn.ModuleList([Mlp([2]), Mlp([2])]))
     with pytest.raises(Refusal, match="graph has none of them"):
         al.GraphBlock(Mlp([4]))(al.graph([0], [0], 1))
     with pytest.raises(Refusal, match="has no layer"):

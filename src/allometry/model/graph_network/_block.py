@@ -46,7 +46,7 @@ class GraphBlock(nn.Module):
         self,
         edge: Asked = None,
         node: Asked = None,
-        globals: Asked = None,
+        globals: nn.Module | None = None,
         message: Asked = None,  # of the edge as it is after its update; without it the edge itself is the message
         *,
         edge_reads: Sequence[str] = ("edges", "receivers", "senders", "globals"),
@@ -66,6 +66,10 @@ class GraphBlock(nn.Module):
             "node": _known("node", node_reads),
             "globals": _known("globals", globals_reads),
         }
+        if globals is not None and (isinstance(globals, nn.ModuleList) or not isinstance(globals, nn.Module)):
+            raise Refusal(
+                "Graphs have no types, so their globals have one update. Give a module; nodes and edges may have several."
+            )
         self.edge, self.node, self.globals, self.message = (
             None if asked is None else typed(asked) for asked in (edge, node, globals, message)
         )
