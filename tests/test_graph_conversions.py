@@ -164,6 +164,24 @@ def test_networkx_faults_are_named() -> None:
         al.Graph.from_networkx(one, nodes="mass")
     with pytest.raises(Refusal, match="2 names were given for features of shape"):
         irregular().to_networkx(nodes=["x", "y"])
+    with pytest.raises(Refusal, match="No name of the nodes was given"):
+        al.Graph.from_networkx(one, nodes=[])
+
+
+def test_an_attribute_of_a_users_own_called_index_does_not_order_edges() -> None:
+    one = networkx.DiGraph()
+    one.add_edge("a", "b", index=1)
+    one.add_edge("b", "c", index=0)
+    assert al.Graph.from_networkx(one, edges="index").edges.tolist() == [[1], [0]]
+
+
+def test_numbers_that_numpy_lacks_are_given_in_those_that_hold_them() -> None:
+    graph = irregular()[0].edit(edges=None)
+    rough = graph.edit(nodes=graph.nodes.to(torch.bfloat16), globals=None)
+    (there,) = rough.to_networkx()
+    assert torch.equal(al.Graph.from_networkx(there).nodes, rough.nodes.float())
+    weights = rough.edit(edges=torch.arange(rough.wiring.edges, dtype=torch.bfloat16))
+    assert weights.to_scipy()[0].data.tolist() == list(range(rough.wiring.edges))
 
 
 # scipy
@@ -212,6 +230,10 @@ def test_scipy_faults_are_named() -> None:
     assert (irregular().to_scipy(channel=2)[0].data == irregular()[0].edges[:, 2].numpy()).all()
     with pytest.raises(Refusal, match=r"no place for node_types. Leave them out with `graph.edit\(node_types=None\)`"):
         irregular(typed=True).to_scipy(0)
+    with pytest.raises(Refusal, match="channel=5 is none of the 3 channels"):
+        irregular().to_scipy(channel=5)
+    with pytest.raises(Refusal, match="Matrix 0 holds complex numbers"):
+        al.Graph.from_scipy(sparse.eye_array(2, dtype=complex))
 
 
 # dense
@@ -279,6 +301,29 @@ def test_dense_faults_are_named() -> None:
         al.Graph.from_dense(None)
     with pytest.raises(Refusal, match="Edges without an adjacency"):
         al.Graph.from_dense(torch.ones(1, 2, 3), edges=torch.ones(1, 2, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"adjacency": torch.ones(1, 3, 3)},
+            r"adjacency is of shape \[1, 3, 3\]. Of 2 graphs with 5 places it is \[2, 5, 5\]",
+        ),
+        ({"adjacency": torch.ones(2, 3, 3)}, r"adjacency is of shape \[2, 3, 3\]"),
+        ({"adjacency": torch.ones(5, 5)}, r"adjacency is of shape \[5, 5\]"),
+        ({"adjacency": torch.ones(2, 5, 5, 1)}, r"adjacency is of shape \[2, 5, 5, 1\]"),
+        ({"adjacency": torch.ones(2, 5, 5, dtype=torch.complex64)}, "complex"),
+        ({"adjacency": torch.ones(2, 5, 5), "edges": torch.ones(2, 4, 5, 1)}, r"edges are .* it begins with \[2, 5, 5\]"),
+        ({"mask": torch.ones(2, 4, dtype=torch.bool)}, r"nodes are of shape \[2, 5, 3\]. Of 2 graphs with 4 places"),
+        ({"mask": torch.ones(5, dtype=torch.bool)}, r"mask is of shape \[5\]. It is \[batch, length\]"),
+        ({"nodes": torch.ones(2, 5)}, r"nodes are of shape \[2, 5\]. They are \[batch, length, channels\]"),
+        ({"globals": torch.ones(3, 1)}, "globals has shape"),
+    ],
+)
+def test_dense_arrays_of_other_shapes_are_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(Refusal, match=says):
+        al.Graph.from_dense(**{"nodes": torch.ones(2, 5, 3)} | wrong)
 
 
 @few
@@ -368,6 +413,15 @@ def test_torch_geometric_faults_are_named() -> None:
         al.Graph.from_torch_geometric(data(batch=torch.tensor([1, 0, 0])))
     with pytest.raises(Refusal, match="no 'pos'"):
         al.Graph.from_torch_geometric(data(x=torch.ones(3, 2)), nodes=("x", "pos"))
+    with pytest.raises(Refusal, match=r"edge_index is torch.int64 of shape \[3, 2\]. .* of shape \[2, edges\]"):
+        al.Graph.from_torch_geometric(data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 2], [2, 0]])))
+    with pytest.raises(Refusal, match=r"edge_index is torch\.float32"):
+        al.Graph.from_torch_geometric(data(x=torch.ones(3, 2), edge_index=torch.ones(2, 2)))
+    assert al.Graph.from_torch_geometric(data(x=torch.ones(3, 2), edge_index=torch.empty(2, 0))).wiring.edges == 0
+    with pytest.raises(Refusal, match="to_homogeneous"):
+        al.Graph.from_torch_geometric(SimpleNamespace(num_nodes=7, edge_types=[("a", "to", "b")]))
+    with pytest.raises(Refusal, match="No name was given"):
+        al.Graph.from_torch_geometric(data(x=torch.ones(3, 2)), nodes=())
     with pytest.raises(Refusal, match="adj_t"):
         al.Graph.from_torch_geometric(data(x=torch.ones(3, 2), edge_index=None, adj_t=torch.eye(3)))
 

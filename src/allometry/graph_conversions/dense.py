@@ -13,7 +13,6 @@ A mask may have holes: nodes are numbered in their order. Edges come by sender, 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
 from allometry.flow import Refusal
@@ -32,18 +31,39 @@ class Dense(NamedTuple):
 
 
 def from_dense(
-    nodes: Shaped[Tensor, "batch length ..."] | None,
-    mask: Shaped[Tensor, "batch length"] | None = None,  # true, or 1, is a node
-    adjacency: Shaped[Tensor, "batch length length"] | None = None,
-    edges: Shaped[Tensor, "batch length length ..."] | None = None,
-    globals: Shaped[Tensor, "batch ..."] | None = None,
+    nodes: Tensor | None,  # [batch length channels ...], and so on: other shapes are refused in words
+    mask: Tensor | None = None,  # [batch length]; true, or 1, is a node
+    adjacency: Tensor | None = None,  # [batch length length]
+    edges: Tensor | None = None,  # [batch length length ...]
+    globals: Tensor | None = None,  # [batch ...]
 ) -> Graph:
-    """A batch. Raises Refusal for an edge of what is no node."""
+    """A batch. Raises Refusal for an edge of what is no node, and for arrays of other shapes."""
+    if nodes is not None and nodes.ndim < 3:
+        raise Refusal(
+            f"nodes are of shape {list(nodes.shape)}. They are [batch, length, channels]; one graph is nodes[None], and one number "
+            "at each node nodes[..., None]."
+        )
     if mask is None:
         if nodes is None:
             raise Refusal("Neither nodes nor a mask was given, so there is no number of nodes. Give one of them.")
         mask = torch.ones(nodes.shape[:2], dtype=torch.bool, device=nodes.device)
+    if mask.ndim != 2:
+        raise Refusal(f"The mask is of shape {list(mask.shape)}. It is [batch, length].")
     mask = _boolean(mask)
+    batch, length = mask.shape
+    for name, array, shape in (
+        ("nodes", nodes, (batch, length)),
+        ("adjacency", adjacency, (batch, length, length)),
+        ("edges", edges, (batch, length, length)),
+    ):
+        exact = name == "adjacency"
+        if array is not None and (array.shape if exact else array.shape[: len(shape)]) != shape:
+            raise Refusal(
+                f"{name} {'is' if exact else 'are'} of shape {list(array.shape)}. Of {batch} graphs with {length} places it "
+                f"{'is' if exact else 'begins with'} {list(shape)}."
+            )
+    if adjacency is not None and adjacency.is_complex():
+        raise Refusal("The adjacency holds complex numbers. It takes booleans, counts or weights.")
     if adjacency is None:
         if edges is not None:
             raise Refusal("Edges without an adjacency were given. Say which pairs are edges; all: torch.ones(batch, n, n).")

@@ -2,8 +2,8 @@
 
 Nodes have numbers in the order of `graph.nodes`. An undirected edge becomes two, one each way, and a self-edge one. Attributes are
 read by name: one name of numbers or arrays, or several, side by side; unless others are asked, "features", and "type" where it is a
-whole number. Numbers become torch's default float, arrays keep their type. `to_networkx` numbers the edges, as "index", since
-networkx lists them by sender; where they have it, the batch has them in that order.
+whole number. Numbers become torch's default float, arrays keep their type. networkx lists edges by sender: `to_networkx` numbers
+them, as "index", and says so in the graph's own attribute "edge_order"; where that stands, the batch has them in that order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from allometry.flow import Refusal
 from allometry.graph import Graph, graph
+from allometry.graph_conversions._arrays import array
 from allometry.graph_conversions._convertible import Names
 from allometry.graph_conversions._needed import needed
 
 Rows = Sequence[Mapping[Any, Any]]
+NUMBERED = {"edge_order": "index"}  # of a graph whose edges have an order of their own
 
 
 def from_networkx(graphs: Any, nodes: Names = None, edges: Names = None, globals: Names = None) -> Graph:
@@ -61,8 +63,8 @@ def to_networkx(
     networkx = needed("networkx")
     found = []
     for one in graphs:
-        whole = {} if one.globals is None else {"features": one.globals[0].detach().cpu().numpy().copy()}
-        made = networkx.MultiDiGraph(**whole)
+        whole = {} if one.globals is None else {"features": array(one.globals[0])}
+        made = networkx.MultiDiGraph(**NUMBERED, **whole)
         made.add_nodes_from(enumerate(_rows(one.wiring.nodes, one.nodes, one.node_types, nodes)))
         data = _rows(one.wiring.edges, one.edges, one.edge_types, edges)
         ends = zip(one.senders.tolist(), one.receivers.tolist(), data, strict=True)
@@ -72,12 +74,16 @@ def to_networkx(
 
 
 def _links(one: Any) -> list[tuple[Any, Any, Mapping]]:
-    """Directed edges, by their index where that is one."""
+    """Directed edges, by their index where the graph says that it is one."""
     links = list(one.edges(data=True))
     if not one.is_directed():
         return [*links, *((receiver, sender, data) for sender, receiver, data in links if sender != receiver)]
     index = [data.get("index") for _, _, data in links]
-    if all(isinstance(number, Integral) for number in index) and sorted(index) == list(range(len(links))):
+    if (
+        NUMBERED.items() <= one.graph.items()
+        and all(isinstance(number, Integral) for number in index)
+        and sorted(index) == list(range(len(links)))
+    ):
         links.sort(key=lambda link: link[2]["index"])
     return links
 
@@ -89,6 +95,8 @@ def _features(rows: Rows, names: Names, what: str) -> Tensor | None:
             return None
     if isinstance(names, str):
         return _column(rows, names, what) if rows else None
+    if not names:
+        raise Refusal(f"No name of the {what} was given. Give one or several, or None for 'features' where they are.")
     columns = [_column(rows, name, what) for name in names]
     for name, column in zip(names, columns, strict=True):
         if column.ndim != 2:
@@ -126,7 +134,7 @@ def _rows(count: int, features: Tensor | None, types: Tensor | None, names: str 
     rows: list[dict[str, Any]] = [{} for _ in range(count)]
     if features is not None:
         if isinstance(names, str):
-            for row, value in zip(rows, features.detach().cpu().numpy().copy(), strict=True):
+            for row, value in zip(rows, array(features), strict=True):
                 row[names] = value
         elif features.shape[1:] != (len(names),):
             raise Refusal(

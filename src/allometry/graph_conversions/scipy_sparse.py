@@ -14,6 +14,7 @@ from torch import Tensor
 
 from allometry.flow import Refusal
 from allometry.graph import Graph, graph
+from allometry.graph_conversions._arrays import array
 from allometry.graph_conversions._typeless import typeless
 
 
@@ -26,6 +27,8 @@ def from_scipy(matrices: Any, nodes: Tensor | None = None, globals: Tensor | Non
             raise Refusal(
                 f"Matrix {number} is {type(one).__name__} of shape {shape}. Give a sparse one, square; others: from_dense."
             )
+        if one.dtype.kind == "c":
+            raise Refusal(f"Matrix {number} holds complex numbers. Give real ones: matrix.real, or abs(matrix).")
     entries = [one.tocoo() for one in each]
     first = np.cumsum([0, *(one.shape[0] for one in each)])
     ends = np.concatenate(
@@ -56,9 +59,11 @@ def to_scipy(graphs: Graph, channel: int | None = None) -> list[Any]:
         edges = edges.reshape(len(edges), edges.shape[1:].numel())
         if channel is None and edges.shape[1] != 1:
             raise Refusal(f"Edges have {edges.shape[1]} channels and an entry has one number. Say which, as channel=0.")
+        if not -edges.shape[1] <= (channel or 0) < edges.shape[1]:
+            raise Refusal(f"channel={channel} is none of the {edges.shape[1]} channels of the edges. They count from 0.")
         weights = edges[:, channel or 0]
     found = []
     for one in graphs.edit(nodes=None, edges=weights):
         ends = one.senders.cpu().numpy(), one.receivers.cpu().numpy()
-        found.append(sparse.coo_array((one.edges.detach().cpu().numpy().copy(), ends), shape=(one.wiring.nodes,) * 2))  # type: ignore[union-attr]
+        found.append(sparse.coo_array((array(one.edges), ends), shape=(one.wiring.nodes,) * 2))  # type: ignore[union-attr]
     return found

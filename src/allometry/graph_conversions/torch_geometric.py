@@ -27,12 +27,23 @@ def from_torch_geometric(data: Any, nodes: Names = None, edges: Names = None, gl
     if isinstance(data, list | tuple):
         return batch(from_torch_geometric(one, nodes, edges, globals) for one in data)
     ends = getattr(data, "edge_index", None)
+    if ends is None and getattr(data, "edge_types", None) is not None:
+        raise Refusal(
+            "Data with types of nodes and edges (HeteroData) is not read. `data.to_homogeneous()` has them as node_type and "
+            "edge_type."
+        )
     if ends is None and getattr(data, "adj_t", None) is not None:
         raise Refusal("The edges are in adj_t, which is not read. Give edge_index (torch_geometric.utils.to_edge_index).")
     of_nodes, whole = _features(data, nodes, "x"), _features(data, globals, "u")
     if ends is None:
         like = next((part for part in (of_nodes, whole) if part is not None), None)
         ends = torch.zeros(2, 0, dtype=torch.int64, device=None if like is None else like.device)
+    ends = ends if ends.numel() else ends.to(torch.int64)  # no numbers are of any type
+    if ends.ndim != 2 or len(ends) != 2 or ends.is_floating_point() or ends.dtype == torch.bool:
+        raise Refusal(
+            f"edge_index is {ends.dtype} of shape {list(ends.shape)}. It takes whole numbers of shape [2, edges], "
+            "senders above receivers."
+        )
     n_node = _sizes(data, whole).to(ends.device)
     of_edges, edge_types = _features(data, edges, "edge_attr"), getattr(data, "edge_type", None)
     nodes_of = torch.arange(len(n_node), device=ends.device).repeat_interleave(n_node)
@@ -93,6 +104,8 @@ def _features(data: Any, names: Names, usual: str) -> Tensor | None:
     if names is None:
         return getattr(data, usual, None)
     values = []
+    if not names:
+        raise Refusal(f"No name was given. Give one or several, or None for '{usual}' where it is.")
     for name in [names] if isinstance(names, str) else names:
         value = getattr(data, name, None)
         if value is None:
