@@ -203,3 +203,33 @@ def test_the_function_has_the_name_of_its_module() -> None:
 
     assert len(allometry.graph([0], [0], 1)) == 1
     assert len(al.graph([0], [0], 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"node_types": torch.zeros(3)},
+            r"node_types are torch\.float32 of shape \[3\]\. They take whole numbers from 0 in one row",
+        ),
+        ({"node_types": torch.zeros(3, 1, dtype=torch.int64)}, r"node_types are torch\.int64 of shape \[3, 1\]"),
+        ({"edge_types": torch.ones(2, dtype=torch.bool)}, r"edge_types are torch\.bool"),
+        ({"edge_types": [0, 1]}, "edge_types are given as list. They take a tensor"),
+        ({"nodes": [[0.0], [1.0], [2.0]]}, "nodes are given as list. They take a tensor"),
+    ],
+)
+def test_features_and_types_of_another_form_are_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(Refusal, match=says):
+        al.graph([0, 1], [1, 2], 3, **wrong)
+    with pytest.raises(Refusal, match=says):
+        al.graph([0, 1], [1, 2], 3).edit(**wrong)
+
+
+def test_types_may_be_any_whole_numbers() -> None:
+    assert al.graph([0, 1], [1, 2], 3, node_types=torch.zeros(3, dtype=torch.int32)).node_types.dtype == torch.int32
+
+
+def test_graphs_of_several_widths_are_no_batch() -> None:
+    one, other = (al.graph([], [], 2, nodes=torch.ones(2, width)) for width in (3, 4))
+    with pytest.raises(Refusal, match=r"nodes have rows of shape \[3\] in graph 0 and \[4\] in graph 2"):
+        batch([one, one, other])

@@ -481,6 +481,10 @@ def test_faults_are_named() -> None:
         al.GraphBlock(Mlp([4]), edge_reads=("nodes",))
     with pytest.raises(Refusal, match="globals have one update"):
         al.GraphBlock(globals=nn.ModuleList([Mlp([2]), Mlp([2])]))
+    with pytest.raises(Refusal, match="No reducer was given"):
+        al.GraphBlock(received=[])
+    with pytest.raises(Refusal, match=r"Mlp\(64\) is no list of layers"):
+        Mlp(64)
     with pytest.raises(Refusal, match="graph has none of them"):
         al.GraphBlock(Mlp([4]))(al.graph([0], [0], 1))
     with pytest.raises(Refusal, match="has no layer"):
@@ -537,3 +541,30 @@ def test_under_autocast_sums_stay_in_the_precision_of_the_weights() -> None:
     for name in ("nodes", "edges", "globals"):
         torch.testing.assert_close(getattr(out, name).float(), getattr(block(graph), name), rtol=0.1, atol=0.1)
     assert all(p.grad.dtype == torch.float32 for p in block.parameters())
+
+
+@pytest.mark.parametrize("reads", [("receivers", "senders"), ("edges",)], ids=str)
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda x: x.double(),
+            r"are torch\.float64 and the update is torch\.float32\. Move one of them: graph\.to\(torch\.float32\)",
+        ),
+        (lambda x: x.long(), r"are torch\.int64 and the update is torch\.float32\. .*float\(\) first"),
+        (lambda x: x[:, 0], r"reads rows of channels, all of one rank, and was given \w+ \[\d\]"),
+    ],
+)
+def test_numbers_of_another_type_and_rows_without_channels_are_refused(reads, change, says) -> None:
+    """Whether they are gathered or not: those that were all gathered were rounded."""
+    graph = al.graph([0, 1], [1, 2], 3, nodes=torch.ones(3, 2), edges=torch.ones(2, 2))
+    block = al.GraphBlock(edge=Mlp([2]), edge_reads=reads)
+    block(graph)
+    with pytest.raises(Refusal, match=says):
+        block(graph.edit(nodes=change(graph.nodes), edges=change(graph.edges)))
+
+
+def test_rows_of_several_ranks_are_refused() -> None:
+    graph = al.graph([0, 1], [1, 2], 3, nodes=torch.ones(3, 2, 2), edges=torch.ones(2, 2))
+    with pytest.raises(Refusal, match=r"edges \[2, 2\], receivers \[3, 2, 2\], senders \[3, 2, 2\]"):
+        al.GraphBlock(edge=Mlp([2]))(graph)

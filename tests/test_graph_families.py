@@ -300,3 +300,11 @@ def test_an_unknown_option_is_refused(changes) -> None:
 def test_a_network_of_nothing_is_refused_when_it_is_named(changes) -> None:
     with pytest.raises(Refusal, match=r"is no network\. Take at least 1"):
         al.family("graph_network")(**{"width": 6, "depth": 3} | changes)
+
+
+@every_family
+def test_another_width_than_the_model_was_built_for_is_refused(family) -> None:
+    model, graph = model_of(family), read_by(SMALL, nodes=(7, 5))
+    for other in (graph.edit(nodes=graph.nodes[:, 1:]), graph.to(torch.float32)):
+        with pytest.raises(Refusal, match=r"was given|are torch\.float32"):
+            model(other)

@@ -186,8 +186,9 @@ class Graph(Convertible):
     nodes: Shaped[Tensor, "nodes ..."] | None = None
     edges: Shaped[Tensor, "edges ..."] | None = None
     globals: Shaped[Tensor, "graphs ..."] | None = None
-    node_types: Int[Tensor, " nodes"] | None = None  # 0, 1, ...: which update a node has, where there are several
-    edge_types: Int[Tensor, " edges"] | None = None
+    # Int[nodes]: 0, 1, ..., which update a node has, where there are several. What is none is refused in words.
+    node_types: Tensor | None = None
+    edge_types: Tensor | None = None  # Int[edges]
 
     def __post_init__(self) -> None:
         rows = {"nodes": self.wiring.nodes, "edges": self.wiring.edges, "globals": self.wiring.graphs}
@@ -195,6 +196,14 @@ class Graph(Convertible):
             feature = getattr(self, name)
             if feature is None:
                 continue
+            types = name not in rows
+            if types and (
+                feature.ndim != 1 or feature.is_floating_point() or feature.is_complex() or feature.dtype == torch.bool
+            ):
+                raise Refusal(
+                    f"{name} are {feature.dtype} of shape {list(feature.shape)}. They take whole numbers from 0 in one row, the "
+                    "number of an update."
+                )
             if feature.ndim == 0 or len(feature) != count:
                 raise Refusal(f"{name} has shape {list(feature.shape)}. It takes a row for each of {count}.")
             if feature.device != self.senders.device:
@@ -229,6 +238,7 @@ class Graph(Convertible):
 
     def edit(self, **features: Any) -> "Graph":
         """The same wiring with other features."""
+        _check_tensors(features)
         return dataclasses.replace(self, **features)
 
     def to(
@@ -282,7 +292,7 @@ def graph(
     receivers: Whole,
     n_node: Whole,  # Int[graphs], or the number of one graph
     n_edge: Whole | None = None,
-    **features: Tensor | None,
+    **features: Any,  # a tensor with a row for each, or None
 ) -> Graph:
     """A batch of graphs from its parts, checked. One graph needs no `n_edge`: `graph([0, 1], [1, 2], 3, nodes=x)`.
 
@@ -298,7 +308,15 @@ def graph(
     of_graphs = ((count[None] if count.ndim == 0 else count).to(sends.device) for count in (counts, links))
     wiring = Wiring(sends, receives, *of_graphs)
     wiring.check()
+    _check_tensors(features)
     return Graph(wiring, **features)
+
+
+def _check_tensors(features: dict[str, Any]) -> None:
+    """Refuse features in another form, as lists."""
+    for name, value in features.items():
+        if value is not None and not isinstance(value, Tensor | Wiring):
+            raise Refusal(f"{name} are given as {type(value).__name__}. They take a tensor, as torch.tensor({name}).")
 
 
 def _whole(name: str, given: Whole, device: torch.device | None = None) -> Tensor:
@@ -321,6 +339,14 @@ def batch(graphs: Iterable[Graph]) -> Graph:
     for name, there in present.items():
         if any(there) and not all(there):
             raise Refusal(f"Graph {there.index(False)} has no {name} and graph {there.index(True)} has. Give all or none.")
+    for name in (name for name, there in present.items() if all(there)):
+        shapes = [getattr(one, name).shape[1:] for one in some]
+        if len({*shapes}) > 1:
+            other = next(k for k, shape in enumerate(shapes) if shape != shapes[0])
+            raise Refusal(
+                f"{name} have rows of shape {list(shapes[0])} in graph 0 and {list(shapes[other])} in graph {other}. Give "
+                "rows of one shape."
+            )
     offsets = [0]
     for one in some:
         offsets.append(offsets[-1] + one.wiring.nodes)

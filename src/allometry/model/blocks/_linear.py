@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from allometry.flow import Refusal
+
 CLEARLY = 1.25  # fp32 kernels are taken where they are faster by this factor, so that noise does not decide
 
 
@@ -45,6 +47,11 @@ class Reading(BiasedLinear):
     """Reads a vector of numbers, as an embedding reads a token: never rounded, and not counted among the layers."""
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch outputs"]:
+        if x.shape[-1] != self.in_features or x.dtype != self.weight.dtype:
+            raise Refusal(
+                f"A layer that reads {self.in_features} channels of {self.weight.dtype} was given {x.shape[-1]} of {x.dtype}. Give "
+                "features of the width and type that the model was built for."
+            )
         with unrounded(x):
             return F.linear(x, self.weight, self.bias)
 

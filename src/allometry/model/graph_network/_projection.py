@@ -47,6 +47,7 @@ class Projection(nn.Module):
             self.linear = nn.Linear(inputs, outputs, bias) if inputs else nn.LazyLinear(outputs, bias)
 
     def forward(self, inputs: Sequence[Input]) -> Float[Tensor, " elements *outputs"]:
+        self._check(inputs)
         widths = [one.value.shape[-1] for one in inputs]
         if isinstance(self.linear, nn.LazyLinear):
             with torch.no_grad():
@@ -64,6 +65,27 @@ class Projection(nn.Module):
             return F.linear(concatenated(inputs), self.linear.weight, bias)
         weight = self.linear.weight  # under autocast, too, sums are in its precision
         return _Projected.apply(groups, weight, bias, *(one.value.to(weight.dtype) for one in inputs))
+
+    def _check(self, inputs: Sequence[Input]) -> None:
+        """Refuse numbers of another type, where autocast does not convert them, and rows of several ranks."""
+        for one in inputs:
+            if one.value.dtype != self.linear.weight.dtype and not _converted(one.value):
+                other = "" if one.value.is_floating_point() else f", {one.name}.float() first"
+                raise Refusal(
+                    f"{one.name} are {one.value.dtype} and the update is {self.linear.weight.dtype}. Move one of them: "
+                    f"graph.to({self.linear.weight.dtype}){other}."
+                )
+            if one.value.ndim < 2 or one.value.ndim != inputs[0].value.ndim:
+                found = ", ".join(f"{each.name} {list(each.value.shape)}" for each in inputs)
+                raise Refusal(
+                    f"An update reads rows of channels, all of one rank, and was given {found}. A number is x[:, None]."
+                )
+
+
+def _converted(value: Tensor) -> bool:
+    """Whether autocast takes care of its type; it leaves float64 alone."""
+    kind = "cpu" if value.device.type == "meta" else value.device.type  # autocast knows no meta
+    return value.is_floating_point() and value.dtype != torch.float64 and torch.is_autocast_enabled(kind)
 
 
 class _Projected(torch.autograd.Function):

@@ -41,6 +41,8 @@ class Several(nn.Module):
 
     def __init__(self, reducers: Sequence[str | Reducer]) -> None:
         super().__init__()
+        if not reducers:
+            raise Refusal(f"No reducer was given. Give one or several of: {', '.join(REDUCERS)}.")
         self.each = [reducer(one) for one in reducers]
         self.modules_of = nn.ModuleList(one for one in self.each if isinstance(one, nn.Module))
         self.parts = sum(parts(one) for one in self.each)

@@ -40,9 +40,11 @@ class Mlp(Update):
     """
 
     def __init__(
-        self, widths: Sequence[int], inputs: int = 0, activation: str = "relu", last: bool = False, norm: bool = False
+        self, widths: Sequence[int] | int, inputs: int = 0, activation: str = "relu", last: bool = False, norm: bool = False
     ) -> None:
         super().__init__()
+        if isinstance(widths, int):
+            raise Refusal(f"Mlp({widths}) is no list of layers. Give the width of each, as Mlp([{widths}]).")
         if not widths:
             raise Refusal("Mlp([]) has no layer. Give the width of each, as Mlp([64, 64]).")
         if activation not in ACTIVATIONS:
