@@ -15,6 +15,7 @@ from allometry.graph import batch
 from allometry.model.graph_network._block import READS
 from allometry.model.graph_network._projection import Input, Projection
 from allometry.model.graph_network._reduce import REDUCERS, Attention, PrincipalNeighbourhood
+from allometry.model.graph_network._sum import summed
 from allometry.model.graph_network._update import Gru, Lstm, Mlp, Update
 
 seeds = st.integers(0, 10**6)
@@ -568,3 +569,22 @@ def test_rows_of_several_ranks_are_refused() -> None:
     graph = al.graph([0, 1], [1, 2], 3, nodes=torch.ones(3, 2, 2), edges=torch.ones(2, 2))
     with pytest.raises(Refusal, match=r"edges \[2, 2\], receivers \[3, 2, 2\], senders \[3, 2, 2\]"):
         al.GraphBlock(edge=Mlp([2]))(graph)
+
+
+@few
+@given(seeds)
+def test_a_sum_of_the_edges_before_is_that_over_their_pairs(seed) -> None:
+    """With parallel edges and edges from nodes to themselves; the sum itself makes no pairs, so a star costs what its edges do."""
+    graph = randomly(seed)
+    graph = graph.edit(edges=graph.edges.detach().requires_grad_())
+    linear, paired = (
+        al.GraphBlock(edge=nn.Identity(), edge_reads=("before",), before=by)
+        for by in ("sum", lambda rows, groups: summed(rows, groups))
+    )
+    found = linear(graph).edges
+    assert "before" not in vars(graph.wiring)
+    wanted = paired(graph).edges
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=1e-12)
+    weights = torch.randn(found.shape, dtype=found.dtype, generator=torch.Generator().manual_seed(seed))
+    gradients = [torch.autograd.grad((one * weights).sum(), graph.edges)[0] for one in (found, wanted)]
+    torch.testing.assert_close(*gradients, atol=1e-12, rtol=1e-12)

@@ -130,6 +130,15 @@ class Wiring:
         kept = self.senders[earlier] != self.receivers[later]
         return Groups(earlier[kept], self.edges), Groups(later[kept], self.edges)
 
+    @functools.cached_property
+    def pairs(self) -> tuple[Groups, Groups]:
+        """Edges by the pair of nodes that they join, from whom to whom; and by that pair the other way round."""
+        own, turned = (
+            one * self.nodes + other for one, other in ((self.senders, self.receivers), (self.receivers, self.senders))
+        )
+        pairs, index = torch.cat([own, turned]).unique(return_inverse=True)
+        return Groups(index[: self.edges], len(pairs)), Groups(index[self.edges :], len(pairs))
+
     def to(self, device: str | torch.device) -> "Wiring":
         """On another device; itself where it is there, sorted as it is."""
         parts = [getattr(self, name) for name in PARTS]

@@ -20,7 +20,7 @@ from allometry.flow import Refusal
 from allometry.graph import Graph, Groups
 from allometry.model.graph_network._projection import Input
 from allometry.model.graph_network._reduce import Reducer, reducer
-from allometry.model.graph_network._sum import spread
+from allometry.model.graph_network._sum import spread, summed
 from allometry.model.graph_network._typed import Typed, typed
 from allometry.model.graph_network._update import Update
 
@@ -111,8 +111,16 @@ class GraphBlock(nn.Module):
         return graph.edit(edges=edges, nodes=nodes, globals=whole)
 
     def _before(self, graph: Graph) -> Tensor | None:
-        earlier, later = graph.wiring.before
-        return None if graph.edges is None else self.before(spread(graph.edges, earlier), later)
+        """What an edge hears of those before it. A sum is that of all edges to its sender, less that of those from its receiver:
+        there are as many pairs of edges as edges times the edges of a node, and so none is made."""
+        edges, wiring = graph.edges, graph.wiring
+        if edges is None:
+            return None
+        if self.before is summed:
+            between, back = wiring.pairs
+            return spread(summed(edges, wiring.received), wiring.sent) - spread(summed(edges, between), back)
+        earlier, later = wiring.before
+        return self.before(spread(edges, earlier), later)
 
     def _new(self, which: str, update: Update | Typed, found: dict, old: Tensor | None, graph: Graph) -> Any:
         """What an update gives; a message may be several tensors, which its reducer knows."""
