@@ -28,7 +28,7 @@ from allometry.graph import Groups
 from allometry.model.blocks._eager import in_eager_cpu
 from allometry.model.graph_network._sum import bags, summed
 
-PIECE = 128 * 1024  # numbers of a piece for each thread: two of them stay in a core's cache
+PIECE = 256 * 1024  # numbers of a piece for each thread: two of them stay in a core's cache
 SMALL = 2**17  # numbers of so few rows that calls decide
 FEW = 2000  # rows that are looked at to see whether there are ties
 
@@ -132,9 +132,9 @@ def _routed(out: Tensor, x: Tensor, found: Tensor, gradient: Tensor, groups: Gro
         _of_the_first(out, x, found, gradient, groups)
     elif not _of_all(out, x, found, gradient, groups) or not math.isfinite(found.sum()):  # what is no number hides a tie
         wrong = (bags(out, groups) != gradient).any(1)  # groups that gave more or less than they were given
-        rows = wrong[groups.index].nonzero()[:, 0]
-        of = x.new_empty(len(rows), x.shape[1])
-        _of_the_first(of, x[rows], found, gradient, Groups(groups.index[rows], groups.count))
+        rows, number = wrong[groups.index].nonzero()[:, 0], wrong.cumsum(0) - 1
+        of, alone = x.new_empty(len(rows), x.shape[1]), Groups(number[groups.index[rows]], int(wrong.sum()))
+        _of_the_first(of, x[rows], found[wrong], gradient[wrong], alone)
         out[rows] = of
 
 
