@@ -38,7 +38,8 @@ GRAPH_NETWORK, RELATIONS, TRANSFORMER, SET = "graph network", "relation network"
 DEEP = "transformer of 12 layers"  # as many as the graph network has steps: two layers do not see to the end of a tree
 # Families that bring rows together do so by sums or by maxima, and a sum grows with the graph: each of them has both.
 SUMS, MOST_RELATIONS, MOST_SET = "graph network with sums", "relation network with maxima", "deep set with maxima"
-OTHERWISE = {SUMS: GRAPH_NETWORK, MOST_RELATIONS: RELATIONS, MOST_SET: SET}  # what each is with the other reducer
+WITH_SUMS = {GRAPH_NETWORK: SUMS, MOST_RELATIONS: RELATIONS, MOST_SET: SET}  # what each that takes maxima is with sums
+OTHERWISE = (SUMS, MOST_RELATIONS, MOST_SET)  # those that have the reducer which the others of their family have not
 RNN, MLP, CNN, RELABELLED = "RNN", "MLP on padded input", "CNN on the adjacency", ", relabelled"
 FAMILIES = {
     GRAPH_NETWORK: "graph_network",
@@ -98,12 +99,12 @@ def model_of(name: str, kind: str, width: int = 0, depth: int = 0) -> Family:
     """A family at SIZE for a task, or of a width and depth. Relations are summed for each node, as nodes are asked."""
     kin = family(FAMILIES[name])
     found = kin.at(SIZE) if not width else kin(**kin.shape(width, depth))
+    if name in WITH_SUMS:
+        found = found.edit(reduce="max")
     if name in (GRAPH_NETWORK, SUMS):
-        return found.edit(steps=ROUNDS[kind], reduce="max" if name == GRAPH_NETWORK else "sum", answers="later")
-    if name == MOST_SET:
-        return found.edit(reduce="max")
+        return found.edit(steps=ROUNDS[kind], answers="later")
     if name in (RELATIONS, MOST_RELATIONS):
-        return found.edit(to="nodes", reduce="max" if name == MOST_RELATIONS else "sum")
+        return found.edit(to="nodes")
     if name in (RNN, MLP):
         return found.edit(room=LARGER[kind][1])
     return found
@@ -297,7 +298,7 @@ step, but takes two steps and not twelve. A deep set sees no edges and copies; a
             *(
                 errs("errs less than with sums", most, 1.0, sums, WORLD[kind], kind)
                 for kind in TASKS
-                for most, sums in ((GRAPH_NETWORK, SUMS), (MOST_RELATIONS, RELATIONS), (MOST_SET, SET))
+                for most, sums in WITH_SUMS.items()
             ),
         ),
     )

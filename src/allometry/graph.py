@@ -206,9 +206,7 @@ class Graph(Convertible):
             if feature is None:
                 continue
             types = name not in rows
-            if types and (
-                feature.ndim != 1 or feature.is_floating_point() or feature.is_complex() or feature.dtype == torch.bool
-            ):
+            if types and (feature.ndim != 1 or not are_whole(feature)):
                 raise Refusal(
                     f"{name} are {feature.dtype} of shape {list(feature.shape)}. They take whole numbers from 0 in one row, the "
                     "number of an update."
@@ -335,8 +333,12 @@ def _whole(name: str, given: Whole, device: torch.device | None = None) -> Tenso
         found = given if isinstance(given, Tensor) else torch.as_tensor(given, device=device)
     except (TypeError, ValueError, RuntimeError) as fault:
         raise Refusal(f"{name} holds what is no number: {fault}. It takes whole numbers.") from fault
-    other = found.is_floating_point() or found.is_complex() or found.dtype == torch.bool
-    return found if other and found.numel() else found.to(torch.int64)
+    return found.to(torch.int64) if are_whole(found) or not found.numel() else found
+
+
+def are_whole(numbers: Tensor) -> bool:
+    """Whether these are whole numbers, by their type."""
+    return not (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool)
 
 
 def batch(graphs: Iterable[Graph]) -> Graph:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from allometry.flow import Refusal
-from allometry.graph import Graph, batch, graph
+from allometry.graph import Graph, are_whole, batch, graph
 from allometry.graph_conversions._convertible import Names
 from allometry.graph_conversions._needed import needed
 
@@ -39,7 +39,7 @@ def from_torch_geometric(data: Any, nodes: Names = None, edges: Names = None, gl
         like = next((part for part in (of_nodes, whole) if part is not None), None)
         ends = torch.zeros(2, 0, dtype=torch.int64, device=None if like is None else like.device)
     ends = ends if ends.numel() else ends.to(torch.int64)  # no numbers are of any type
-    if ends.ndim != 2 or len(ends) != 2 or ends.is_floating_point() or ends.dtype == torch.bool:
+    if ends.ndim != 2 or len(ends) != 2 or not are_whole(ends):
         raise Refusal(
             f"edge_index is {ends.dtype} of shape {list(ends.shape)}. It takes whole numbers of shape [2, edges], "
             "senders above receivers."

@@ -22,7 +22,7 @@ def rehearse(experiment: Experiment) -> None:
     Graphs are the smallest and the largest of those that are scored, as what a network has no room for is large. Of anything else
     an example of its length is enough: it has no other shape, and costs nothing on the meta device.
     """
-    known: dict[tuple[Family, IO, Task], None] = {}
+    known: set[tuple[Family, IO, Task]] = set()
     examples: dict[Task, Asked] = {}
     for arm in experiment.arms:
         models: dict[tuple[Family, IO], nn.Module] = {}
@@ -31,7 +31,7 @@ def rehearse(experiment: Experiment) -> None:
             model: Any = (arm.model, arm.io) if test.model is None else (test.model, task.io)
             if (*model, task) in known or (model == (arm.model, task.io) and not isinstance(task.io, Graphs)):
                 continue  # what has been tried, and what the arm was counted on
-            known[*model, task] = None
+            known.add((*model, task))
             try:
                 if model not in models:
                     models[model] = _built(*model)
